@@ -1,0 +1,92 @@
+/**
+ * What devices are built from and what a machine may ask of them.
+ *
+ * A device knows nothing of its place: it gets wires, clocks, memory and back ends, never the machine.
+ * Guest-physical addresses are numbers: an x86-64 or arm64 physical address has at most 52 bits, which a number holds exactly.
+ */
+
+/** A guest-physical address. */
+export type PhysicalAddress = number;
+
+/** Bytes of one register access. Wider accesses are split by the bus, low half first. */
+export type Width = 1 | 2 | 4;
+
+/** A wire. A level, not an edge: `set(true)` twice is one interrupt; the controller decides what an edge is. */
+export interface IrqLine {
+  set(asserted: boolean): void;
+}
+
+/** Where a message-signalled interrupt goes: a write of `data` to `address` as seen on the bus (PCI 3.0 §6.8). */
+export interface MessageSink {
+  message(address: PhysicalAddress, data: number): void;
+}
+
+/**
+ * A window of registers. It does not know where it is mapped, who reads it, or what CPU is running.
+ * `read` returns an unsigned value of `width` bytes; undefined offsets read as all ones and ignore writes. Neither throws.
+ */
+export interface Device {
+  readonly name: string;
+  read(offset: number, width: Width): number;
+  write(offset: number, width: Width, value: number): void;
+  /** Back to the state after power-on. */
+  reset(): void;
+}
+
+/** An address range on a bus, in bytes. */
+export interface Range {
+  readonly base: number;
+  readonly size: number;
+}
+
+/** One address space of devices: guest-physical memory-mapped I/O, or the 64 Ki x86 I/O ports. */
+export interface Bus {
+  /** @throws RangeError when the range overlaps one that is mapped. */
+  map(range: Range, device: Device): void;
+  unmap(range: Range): void;
+  read(address: number, width: Width): number;
+  write(address: number, width: Width, value: number): void;
+}
+
+export interface Alarm {
+  cancel(): void;
+}
+
+/** The only source of time. Real, stepped (tests) or virtual (retired instructions). */
+export interface Clock {
+  /** Nanoseconds since the machine was powered on; never goes back. */
+  now(): bigint;
+  /** Calls `ring` once, `ns` nanoseconds from now or as soon after as the host can. */
+  after(ns: bigint, ring: () => void): Alarm;
+  /** Wall-clock time for the real-time clock: milliseconds since 1970-01-01 UTC. */
+  wallTime(): number;
+}
+
+/**
+ * Guest RAM as devices see it. Ranges that are not wholly RAM give `undefined`: a guest's wrong address is a value, not an exception.
+ * Views are valid until control returns to the event loop.
+ */
+export interface GuestMemory {
+  /** Bytes of RAM; RAM starts at guest-physical 0. */
+  readonly size: number;
+  /** A view for reading. */
+  readable(at: PhysicalAddress, length: number): Uint8Array | undefined;
+  /** A view for writing. Ask at the time of the write: translated code of these pages is dropped now. */
+  writable(at: PhysicalAddress, length: number): Uint8Array | undefined;
+}
+
+/** Where bytes that a guest prints go (a serial port, a console). */
+export interface ByteSink {
+  write(bytes: Uint8Array): void;
+}
+
+/** A disk, in bytes; all offsets and lengths are multiples of 512. Rejections become guest I/O errors. */
+export interface BlockBackend {
+  readonly size: number;
+  readonly readOnly: boolean;
+  read(offset: number, into: Uint8Array): Promise<void>;
+  write(offset: number, from: Uint8Array): Promise<void>;
+  /** Resolves when everything written before is durable. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}

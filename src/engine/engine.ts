@@ -1,0 +1,78 @@
+/**
+ * The contract between a machine and what executes its virtual processors.
+ *
+ * I/O is never an exit: an engine is given buses and calls them. `run` returns only what the machine must decide.
+ */
+import type { Bus, GuestMemory } from '../devices/contract.ts';
+
+/** Why `run` returned. */
+export type Exit =
+  /** HLT with nothing to deliver: sleep until an interrupt. */
+  | { readonly kind: 'halted' }
+  /** The budget of instructions is spent, or `kick` was called. */
+  | { readonly kind: 'budgetSpent' }
+  /** A triple fault: the processor is in shutdown (SDM vol. 3 §6.15, "double fault"). */
+  | { readonly kind: 'shutdown' };
+
+/** The interrupt controller as the processor sees it (INTR, NMI pins and the TPR shared with CR8). */
+export interface InterruptSource {
+  /** A maskable interrupt is waiting that the controller's priorities allow. */
+  pending(): boolean;
+  /** The processor takes the interrupt: its vector, which the controller now holds in service; -1 if it went away. */
+  acknowledge(): number;
+  /** A non-maskable interrupt is latched; taking it clears the latch. */
+  takeNmi(): boolean;
+  /** CR8, the task-priority class (bits 3:0). */
+  taskPriority(): number;
+  setTaskPriority(value: number): void;
+}
+
+/** Model-specific registers that live outside the processor core (APIC base, TSC deadline, MTRRs, x2APIC). */
+export interface MsrSpace {
+  /** The value, or undefined to raise #GP(0). */
+  read(index: number): bigint | undefined;
+  /** False raises #GP(0). */
+  write(index: number, value: bigint): boolean;
+}
+
+/** What a vCPU is given. */
+export interface EngineHost {
+  readonly mmio: Bus;
+  readonly ports: Bus;
+  readonly interrupts: InterruptSource;
+  readonly msrs: MsrSpace;
+  /** The time-stamp counter now. */
+  timestamp(): bigint;
+  /** Random bits for RDRAND and RDSEED. */
+  entropy(): bigint;
+}
+
+/** Architectural registers at a boundary between instructions, for boot loaders, dumps, debuggers. */
+export interface Vcpu {
+  /**
+   * Executes at most about `budget` instructions (a block may be finished) and returns why it stopped.
+   * Guest faults are delivered to the guest and never throw.
+   */
+  run(budget: number): Exit;
+  /** An interrupt line changed or time passed: look at the interrupt source at the next boundary. Callable from a device. */
+  kick(): void;
+  /** Instructions retired since reset; exact even inside a device access. */
+  retired(): number;
+  /** Reads or sets one register by its manual name (`RAX`, `RIP`, `CR3`, `CS.base`, `XMM0`); for loaders and debuggers. */
+  register(name: string): bigint;
+  setRegister(name: string, value: bigint): void;
+  reset(): void;
+  statistics(): VcpuStatistics;
+}
+
+export interface VcpuStatistics {
+  /** Delivered exceptions and interrupts by vector. */
+  readonly vectors: ReadonlyMap<number, number>;
+  readonly decodedInstructions: number;
+}
+
+export interface Engine {
+  readonly name: 'reference' | 'wasm';
+  readonly memory: GuestMemory;
+  createVcpu(host: EngineHost): Vcpu;
+}
