@@ -1,0 +1,20 @@
+/** The gate of address line 20, which the keyboard controller and system control port A both move. */
+export class A20Gate {
+  #enabled = true;
+  readonly #changed: (enabled: boolean) => void;
+
+  /** `changed` hears every change; a machine that never masks A20 needs none. */
+  constructor(changed: (enabled: boolean) => void = () => {}) {
+    this.#changed = changed;
+  }
+
+  get enabled(): boolean {
+    return this.#enabled;
+  }
+
+  set(enabled: boolean): void {
+    if (enabled === this.#enabled) return;
+    this.#enabled = enabled;
+    this.#changed(enabled);
+  }
+}
