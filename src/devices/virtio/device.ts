@@ -1,0 +1,4 @@
+/** A virtio device, whatever its transport. */
+export interface VirtioDevice {
+  readonly name: string;
+}
