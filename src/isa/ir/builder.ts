@@ -1,0 +1,317 @@
+/** Builds IR: a typed method per operation, constants folded as they appear. */
+import { OPS } from './ops.ts';
+import {
+  type AccessKind,
+  type CallNode,
+  type External,
+  type FieldName,
+  type IntegerType,
+  isValue,
+  type ParameterNode,
+  type Procedure,
+  type Statement,
+  type State,
+  type StateFile,
+  type StateType,
+  type Type,
+  type Value,
+  type Variable,
+  WIDTH,
+} from './types.ts';
+
+/** A mutable value inside one body. */
+export interface Cell {
+  get(): Value;
+  set(value: Value): void;
+}
+
+type Operand = Value | bigint | number;
+
+export class IrBuilder {
+  #list: Statement[] = [];
+  #variables = 0;
+  #loops = 0;
+  #openLoops: number[] = [];
+
+  /** What was built so far. */
+  get statements(): readonly Statement[] {
+    return this.#list;
+  }
+
+  #push<S extends Statement>(s: S): S {
+    this.#list.push(s);
+    return s;
+  }
+
+  #collect(build: () => void): readonly Statement[] {
+    const outer = this.#list;
+    const inner: Statement[] = [];
+    this.#list = inner;
+    try {
+      build();
+    } finally {
+      this.#list = outer;
+    }
+    return inner;
+  }
+
+  // --- values -------------------------------------------------------------------------------------------------------------------
+
+  const(type: Type, value: bigint | number): Value {
+    return this.#push({ kind: 'const', type, value: BigInt.asUintN(WIDTH[type], BigInt(value)) });
+  }
+
+  /** A number where a value of `type` is due. */
+  value(type: Type, v: Operand): Value {
+    return typeof v === 'object' ? v : this.const(type, v);
+  }
+
+  field(name: FieldName, type: Type): Value {
+    return this.#push({ kind: 'field', type, name });
+  }
+
+  parameter(index: number, type: Type): ParameterNode {
+    return this.#push({ kind: 'parameter', type, index });
+  }
+
+  /** Any pure operation by name; see `ops.ts` and `vector-ops.ts`. */
+  op(op: string, args: readonly Value[], immediate: readonly number[] = []): Value {
+    const meaning = OPS[op];
+    if (meaning === undefined) throw new Error(`no IR operation ${op}`);
+    const type = meaning.result(args.map((a) => a.type));
+    if (args.every((a) => a.kind === 'const')) {
+      const values = args.map((a) => (a.kind === 'const' ? a.value : 0n));
+      return this.const(type, meaning.evaluate(values, args[0].type, immediate));
+    }
+    return this.#simplify(op, args) ?? this.#push({ kind: 'op', type, op, args, immediate });
+  }
+
+  #simplify(op: string, args: readonly Value[]): Value | undefined {
+    const [a, b] = args;
+    if (op === 'select' && a.kind === 'const') return a.value === 1n ? b : args[2];
+    if (b?.kind !== 'const') return undefined;
+    if (b.value === 0n && NEUTRAL_ZERO.has(op)) return a;
+    if (op === 'and' && b.value === 0n) return b;
+    if (op === 'and' && b.value === BigInt.asUintN(WIDTH[b.type], -1n)) return a;
+    return undefined;
+  }
+
+  #binary(op: string, a: Value, b: Operand): Value {
+    return this.op(op, [a, this.value(a.type, b)]);
+  }
+  add(a: Value, b: Operand): Value {
+    return this.#binary('add', a, b);
+  }
+  sub(a: Value, b: Operand): Value {
+    return this.#binary('sub', a, b);
+  }
+  mul(a: Value, b: Operand): Value {
+    return this.#binary('mul', a, b);
+  }
+  and(a: Value, b: Operand): Value {
+    return this.#binary('and', a, b);
+  }
+  or(a: Value, b: Operand): Value {
+    return this.#binary('or', a, b);
+  }
+  xor(a: Value, b: Operand): Value {
+    return this.#binary('xor', a, b);
+  }
+  /** Shift counts wrap at 64 for `i64` and at 32 for narrower types. */
+  shl(a: Value, n: Operand): Value {
+    return this.#binary('shl', a, n);
+  }
+  shrU(a: Value, n: Operand): Value {
+    return this.#binary('shr_u', a, n);
+  }
+  shrS(a: Value, n: Operand): Value {
+    return this.#binary('shr_s', a, n);
+  }
+  not(a: Value): Value {
+    return this.xor(a, -1n);
+  }
+  neg(a: Value): Value {
+    return this.sub(this.const(a.type, 0), a);
+  }
+  eq(a: Value, b: Operand): Value {
+    return this.#binary('eq', a, b);
+  }
+  ne(a: Value, b: Operand): Value {
+    return this.#binary('ne', a, b);
+  }
+  ltU(a: Value, b: Operand): Value {
+    return this.#binary('lt_u', a, b);
+  }
+  leU(a: Value, b: Operand): Value {
+    return this.#binary('le_u', a, b);
+  }
+  ltS(a: Value, b: Operand): Value {
+    return this.#binary('lt_s', a, b);
+  }
+  leS(a: Value, b: Operand): Value {
+    return this.#binary('le_s', a, b);
+  }
+  /** Both sides are computed; `condition` is `i1`. */
+  select(condition: Value, a: Value, b: Operand): Value {
+    return this.op('select', [condition, a, this.value(a.type, b)]);
+  }
+  /** The truth value of `v != 0`. */
+  bool(v: Value): Value {
+    return v.type === 'i1' ? v : this.ne(v, 0);
+  }
+  /** Bit `n` of `v`. */
+  bit(v: Value, n: number): Value {
+    return this.op('trunc.i1', [this.shrU(v, n)]);
+  }
+
+  /** Zero-extends or truncates to `type`. */
+  zext(v: Value, type: IntegerType | 'i1'): Value {
+    return this.#resize(v, type, 'zext');
+  }
+  /** Sign-extends or truncates to `type`. */
+  sext(v: Value, type: IntegerType | 'i1'): Value {
+    return this.#resize(v, type, 'sext');
+  }
+  trunc(v: Value, type: IntegerType | 'i1'): Value {
+    return this.#resize(v, type, 'zext');
+  }
+  #resize(v: Value, type: IntegerType | 'i1', extend: 'zext' | 'sext'): Value {
+    if (v.type === type) return v;
+    return this.op(`${WIDTH[v.type] > WIDTH[type] ? 'trunc' : extend}.${type}`, [v]);
+  }
+
+  // --- state --------------------------------------------------------------------------------------------------------------------
+
+  get(state: State): Value {
+    return this.#push({ kind: 'get', type: state.type, state });
+  }
+  set(state: State, value: Operand): void {
+    this.#push({ kind: 'set', state, value: this.value(state.type, value) });
+  }
+  /** Reads `type` at byte `at` (`i32`) of a register file. */
+  getAt(file: StateFile, at: Value, type: StateType): Value {
+    return this.#push({ kind: 'getAt', type, file, at });
+  }
+  setAt(file: StateFile, at: Value, value: Value): void {
+    this.#push({ kind: 'setAt', file, at, value });
+  }
+
+  // --- memory -------------------------------------------------------------------------------------------------------------------
+
+  /** Reads memory at a linear address (`i64`); ends the instruction with #PF and the like where that is due. */
+  load(type: StateType, address: Value, access: AccessKind = 'current'): Value {
+    return this.#push({ kind: 'load', type, address, access, forWrite: false });
+  }
+  /** As `load`, where a `store` to the same place follows: the write is checked now. */
+  loadForWrite(type: StateType, address: Value): Value {
+    return this.#push({ kind: 'load', type, address, access: 'current', forWrite: true });
+  }
+  store(address: Value, value: Value, access: AccessKind = 'current'): void {
+    this.#push({ kind: 'store', address, value, access });
+  }
+  loadPhysical(type: IntegerType, address: Value): Value {
+    return this.#push({ kind: 'loadPhysical', type, address });
+  }
+  storePhysical(address: Value, value: Value): void {
+    this.#push({ kind: 'storePhysical', address, value });
+  }
+
+  // --- control ------------------------------------------------------------------------------------------------------------------
+
+  /** A mutable value, which structured control flow may change. */
+  variable(initial: Value): Cell {
+    const variable: Variable = { type: initial.type, id: this.#variables++ };
+    const set = (value: Value): void => {
+      this.#push({ kind: 'writeVariable', variable, value });
+    };
+    set(initial);
+    return { get: () => this.#push({ kind: 'readVariable', type: variable.type, variable }), set };
+  }
+  if(condition: Value, then: () => void, otherwise: () => void = () => {}): void {
+    if (condition.kind === 'const') {
+      if (condition.value === 1n) then();
+      else otherwise();
+      return;
+    }
+    this.#push({ kind: 'if', condition, then: this.#collect(then), else: this.#collect(otherwise) });
+  }
+  /** Repeats `body` until `breakIf` or `break`. */
+  loop(body: () => void): void {
+    const id = this.#loops++;
+    this.#openLoops.push(id);
+    const statements = this.#collect(body);
+    this.#openLoops.pop();
+    this.#push({ kind: 'loop', id, body: statements });
+  }
+  break(): void {
+    this.#push({ kind: 'break', loop: this.#openLoops.at(-1)! });
+  }
+  breakIf(condition: Value): void {
+    this.if(condition, () => this.break());
+  }
+  call(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
+    const call: CallNode = this.#push({ kind: 'call', target, args });
+    return target.results.map((type, index) => this.#push({ kind: 'result', type, call, index } as const));
+  }
+  return(...values: readonly Value[]): void {
+    this.#push({ kind: 'return', values });
+  }
+  raise(vector: Operand, errorCode?: Operand): void {
+    this.#push({
+      kind: 'raise',
+      vector: this.value('i32', vector),
+      errorCode: errorCode === undefined ? undefined : this.value('i32', errorCode),
+    });
+  }
+  jump(target: Value, link?: 0 | 1): void {
+    this.#push({ kind: 'jump', target, link });
+  }
+  exit(reason: number): void {
+    this.#push({ kind: 'exit', reason });
+  }
+}
+
+const NEUTRAL_ZERO = new Set(['add', 'sub', 'or', 'xor', 'shl', 'shr_u', 'shr_s']);
+
+/** A procedure whose body `build` writes with a fresh builder of the kind `make` gives. */
+export function procedure<B extends IrBuilder>(
+  make: () => B,
+  definition: { name: string; parameters: readonly Type[]; results: readonly Type[]; mayFault?: boolean },
+  build: (b: B, ...parameters: Value[]) => void,
+): Procedure {
+  let statements: readonly Statement[] | undefined;
+  return {
+    kind: 'procedure',
+    ...definition,
+    mayFault: definition.mayFault ?? false,
+    body() {
+      if (statements === undefined) {
+        const b = make();
+        build(b, ...definition.parameters.map((type, i) => b.parameter(i, type)));
+        statements = b.statements;
+      }
+      return statements;
+    },
+  };
+}
+
+export function external(
+  name: string,
+  parameters: readonly Type[],
+  results: readonly Type[],
+  options: Pick<External, 'class'> & { mayFault?: boolean },
+): External {
+  return { kind: 'external', name, parameters, results, mayFault: options.mayFault ?? false, class: options.class };
+}
+
+/** Every statement of a body, nested ones included. */
+export function* walk(statements: readonly Statement[]): Generator<Statement> {
+  for (const s of statements) {
+    yield s;
+    if (isValue(s)) continue;
+    if (s.kind === 'if') {
+      yield* walk(s.then);
+      yield* walk(s.else);
+    } else if (s.kind === 'loop') yield* walk(s.body);
+  }
+}

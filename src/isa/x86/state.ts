@@ -1,0 +1,188 @@
+/**
+ * The state of an x86-64 processor: each register declared once, with its class and its place in the virtual CPU's memory block.
+ */
+import type { State, StateClass, StateFile, StateType } from '../ir/types.ts';
+import { WIDTH } from '../ir/types.ts';
+
+let next = 0;
+const all: State[] = [];
+
+function place(size: number, align: number): number {
+  next = Math.ceil(next / align) * align;
+  const offset = next;
+  next += size;
+  return offset;
+}
+function register(name: string, type: StateType, cls: StateClass): State {
+  const size = WIDTH[type] / 8;
+  const state: State = { name, type, class: cls, offset: place(size, size) };
+  all.push(state);
+  return state;
+}
+function file(name: string, cls: StateClass, size: number): StateFile {
+  return { name, class: cls, offset: place(size, 16), size };
+}
+/** A register inside a file, for those that know its number. */
+function within(f: StateFile, name: string, type: StateType, at: number): State {
+  const state: State = { name, type, class: f.class, offset: f.offset + at };
+  all.push(state);
+  return state;
+}
+
+// --- general-purpose registers ----------------------------------------------------------------------------------------------------
+
+export const GPR_NAMES = [
+  'RAX', 'RCX', 'RDX', 'RBX', 'RSP', 'RBP', 'RSI', 'RDI', 'R8', 'R9', 'R10', 'R11', 'R12', 'R13', 'R14', 'R15',
+] as const; // biome-ignore format: a table
+
+/** RAX…R15 of 8 bytes, then a register that is always zero and the base of the current code page, for addressing. */
+export const GPR = file('GPR', 'user', 18 * 8);
+export const [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI] = GPR_NAMES.map((name, i) => within(GPR, name, 'i64', i * 8));
+for (let i = 8; i < 16; i++) within(GPR, GPR_NAMES[i], 'i64', i * 8);
+/** Byte offset in `GPR` of the register that is always zero. */
+export const ZERO_AT = 16 * 8;
+/** Byte offset in `GPR` of `IP_BASE`. */
+export const IP_BASE_AT = 17 * 8;
+/** What an instruction's page offset is added to: the instruction pointer of the first byte of its code page. */
+export const IP_BASE: State = { name: 'IP_BASE', type: 'i64', class: 'engine', offset: GPR.offset + IP_BASE_AT };
+/** The instruction pointer between instructions; inside one, see `IP_BASE`. */
+export const RIP = register('RIP', 'i64', 'user');
+
+// --- flags ------------------------------------------------------------------------------------------------------------------------
+
+/**
+ * The arithmetic flags, deferred. FLAG_RESULT is a result sign-extended to 64 bits; FLAG_AUX has CF at bit 31, OF xor CF at bit 30, AF
+ * at bit 3, a correction of SF at bit 7 and of the parity byte in bits 15:8. So any combination of flags can be represented.
+ */
+export const FLAG_RESULT = register('FLAG_RESULT', 'i64', 'user');
+export const FLAG_AUX = register('FLAG_AUX', 'i32', 'user');
+/** DF, ID, AC, NT, TF, RF and the reserved bit 1, at their places in RFLAGS. */
+export const FLAGS_OTHER = register('FLAGS_OTHER', 'i32', 'user');
+/** IF, IOPL, VM, VIF, VIP at their places in RFLAGS: what user mode cannot change. */
+export const FLAGS_SYSTEM = register('FLAGS_SYSTEM', 'i32', 'control');
+
+// --- segments ---------------------------------------------------------------------------------------------------------------------
+
+export const SEGMENT_NAMES = ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'] as const;
+/** Bytes of one segment register in `SEGMENTS`. */
+export const SEGMENT_STRIDE = 64;
+/** Byte positions inside one segment register. */
+export const SEGMENT = { base: 0, limit: 8, access: 12, selector: 16, readEnd: 24, writeEnd: 32 } as const;
+/**
+ * ES, CS, SS, DS, FS, GS, then TR and LDTR: base (8 bytes), limit in bytes (4), access rights in the format of a VMCS (4, SDM vol. 3
+ * §25.4.1), selector (2), and the end of what may be read and written from offset 0 without a closer look (8 each; 0: nothing).
+ */
+export const SEGMENTS = file('SEGMENTS', 'control', 8 * SEGMENT_STRIDE);
+/** Byte offsets in `SEGMENTS`. */
+export const ES_AT = 0;
+export const CS_AT = SEGMENT_STRIDE;
+export const SS_AT = 2 * SEGMENT_STRIDE;
+export const DS_AT = 3 * SEGMENT_STRIDE;
+export const FS_AT = 4 * SEGMENT_STRIDE;
+export const GS_AT = 5 * SEGMENT_STRIDE;
+export const TR_AT = 6 * SEGMENT_STRIDE;
+export const LDTR_AT = 7 * SEGMENT_STRIDE;
+for (const [i, name] of [...SEGMENT_NAMES, 'TR', 'LDTR'].entries()) {
+  within(SEGMENTS, `${name}.base`, 'i64', i * SEGMENT_STRIDE + SEGMENT.base);
+  within(SEGMENTS, `${name}.limit`, 'i32', i * SEGMENT_STRIDE + SEGMENT.limit);
+  within(SEGMENTS, `${name}.access`, 'i32', i * SEGMENT_STRIDE + SEGMENT.access);
+  within(SEGMENTS, `${name}.selector`, 'i16', i * SEGMENT_STRIDE + SEGMENT.selector);
+}
+
+// --- system registers -------------------------------------------------------------------------------------------------------------
+
+export const GDTR_BASE = register('GDTR.base', 'i64', 'control');
+export const GDTR_LIMIT = register('GDTR.limit', 'i32', 'control');
+export const IDTR_BASE = register('IDTR.base', 'i64', 'control');
+export const IDTR_LIMIT = register('IDTR.limit', 'i32', 'control');
+export const CR0 = register('CR0', 'i64', 'control');
+export const CR2 = register('CR2', 'i64', 'control');
+export const CR3 = register('CR3', 'i64', 'control');
+export const CR4 = register('CR4', 'i64', 'control');
+export const XCR0 = register('XCR0', 'i64', 'control');
+/** Follows CR0 and CR4: which of the instruction groups `FPU_GROUP` raise #NM or #UD now. */
+export const FPU_BLOCKED = register('FPU_BLOCKED', 'i32', 'control');
+export const FPU_GROUP = { x87: 1, sse: 2, mmx: 4 } as const;
+/** The current privilege level, 0–3 (3 in virtual-8086 mode). */
+export const CPL = register('CPL', 'i32', 'mode');
+/** 16, 32 or 64: the default size of the code segment. */
+export const CODE_SIZE = register('CODE_SIZE', 'i32', 'mode');
+/** 16 or 32 bits of stack pointer outside 64-bit mode, as a mask; all ones in 64-bit mode. */
+export const STACK_MASK = register('STACK_MASK', 'i64', 'mode');
+export const DEBUG = file('DEBUG', 'control', 8 * 8);
+for (let i = 0; i < 8; i++) within(DEBUG, `DR${i}`, 'i64', i * 8);
+
+export const EFER = register('IA32_EFER', 'i64', 'control');
+export const STAR = register('IA32_STAR', 'i64', 'control');
+export const LSTAR = register('IA32_LSTAR', 'i64', 'control');
+export const CSTAR = register('IA32_CSTAR', 'i64', 'control');
+export const FMASK = register('IA32_FMASK', 'i64', 'control');
+export const KERNEL_GS_BASE = register('IA32_KERNEL_GS_BASE', 'i64', 'control');
+export const SYSENTER_CS = register('IA32_SYSENTER_CS', 'i64', 'control');
+export const SYSENTER_ESP = register('IA32_SYSENTER_ESP', 'i64', 'control');
+export const SYSENTER_EIP = register('IA32_SYSENTER_EIP', 'i64', 'control');
+export const PAT = register('IA32_PAT', 'i64', 'control');
+export const MISC_ENABLE = register('IA32_MISC_ENABLE', 'i64', 'control');
+export const TSC_AUX = register('IA32_TSC_AUX', 'i64', 'control');
+/** What the guest's writes to the time-stamp counter added to it. */
+export const TSC_ADJUST = register('IA32_TSC_ADJUST', 'i64', 'control');
+
+// --- x87, MMX, SSE ----------------------------------------------------------------------------------------------------------------
+
+/**
+ * Eight *physical* x87 registers of 16 bytes: significand (8 bytes, also the MMX register), sign and exponent (2 bytes). ST(i) is
+ * register (TOP + i) mod 8; MMi is register i.
+ */
+export const X87 = file('X87', 'user', 8 * 16);
+for (let i = 0; i < 8; i++) {
+  within(X87, `R${i}.significand`, 'i64', i * 16);
+  within(X87, `R${i}.exponent`, 'i16', i * 16 + 8);
+}
+export const FCW = register('FCW', 'i16', 'user');
+/** The status word without TOP (bits 13:11 are zero here). */
+export const FSW = register('FSW', 'i16', 'user');
+/** The top of the stack, 0–7. */
+export const FTOP = register('FTOP', 'i32', 'user');
+/** A bit per physical register: 1 is in use, 0 is empty (the abridged tag of FXSAVE, SDM vol. 1 §10.5.1.1). */
+export const FTW = register('FTW', 'i8', 'user');
+export const FOP = register('FOP', 'i16', 'user');
+export const FIP = register('FIP', 'i64', 'user');
+export const FDP = register('FDP', 'i64', 'user');
+export const FCS = register('FCS', 'i16', 'user');
+export const FDS = register('FDS', 'i16', 'user');
+/** XMM0…XMM15, 16 bytes each. */
+export const XMM = file('XMM', 'user', 16 * 16);
+for (let i = 0; i < 16; i++) within(XMM, `XMM${i}`, 'i128', i * 16);
+export const MXCSR = register('MXCSR', 'i32', 'user');
+
+// --- the engine's own -------------------------------------------------------------------------------------------------------------
+
+/** Where the reader of `TLB` starts, as an address in linear memory; changes with privilege (see `engine/wasm/tlb.ts`). */
+export const TLB_BANK = register('TLB_BANK', 'i32', 'engine');
+/** 1: an exception waits in FAULT_VECTOR to be delivered. */
+export const FAULT = register('FAULT', 'i32', 'engine');
+export const FAULT_VECTOR = register('FAULT_VECTOR', 'i32', 'engine');
+export const FAULT_HAS_CODE = register('FAULT_HAS_CODE', 'i32', 'engine');
+export const FAULT_CODE = register('FAULT_CODE', 'i32', 'engine');
+/** The exception being delivered, 0 none, else its class + 1 (SDM vol. 3 table 6-5), for double faults. */
+export const DELIVERING = register('DELIVERING', 'i32', 'engine');
+/** Instructions retired up to the start of the current block. */
+export const RETIRED = register('RETIRED', 'i64', 'engine');
+/** The engine leaves its loop at the first block boundary where RETIRED has reached this. */
+export const RETIRED_LIMIT = register('RETIRED_LIMIT', 'i64', 'engine');
+/** The interrupt source has something: instructions that set IF make the engine leave its loop. */
+export const INTERRUPT_PENDING = register('INTERRUPT_PENDING', 'i32', 'engine');
+/** Why the engine's loop was left; see `EXIT`. */
+export const EXIT_REASON = register('EXIT_REASON', 'i32', 'engine');
+/** Changes whenever the meaning of an instruction pointer may change: address space, privilege, code size, CS base. */
+export const JUMP_EPOCH = register('JUMP_EPOCH', 'i64', 'engine');
+/** The record being executed where something outside needs to know: address in linear memory. */
+export const RECORD = register('RECORD', 'i32', 'engine');
+
+/** Reasons of `exit`. */
+export const EXIT = { none: 0, halt: 1, budget: 2, shutdown: 3, interruptWindow: 4, modeChange: 5 } as const;
+
+/** Bytes of a virtual CPU's block. */
+export const STATE_SIZE = Math.ceil(next / 64) * 64;
+/** Every register by its manual name. */
+export const REGISTERS: ReadonlyMap<string, State> = new Map(all.map((s) => [s.name, s]));

@@ -1,0 +1,232 @@
+/** What x86 semantics are written with: the IR builder plus operands, addresses, flags, stack and faults of the processor. */
+import { IrBuilder, procedure } from '../ir/builder.ts';
+import { type IntegerType, integerType, type Procedure, type StateType, type Type, type Value, WIDTH } from '../ir/types.ts';
+import type { Parameters } from './definition.ts';
+import { VECTOR } from './exceptions.ts';
+import { Flags } from './flags.ts';
+import { checkFpu, checkSegment } from './procedures/checks.ts';
+import {
+  CPL,
+  CS_AT,
+  FPU_BLOCKED,
+  FPU_GROUP,
+  GPR,
+  IP_BASE,
+  RSP,
+  SEGMENT,
+  SEGMENTS,
+  SS_AT,
+  STACK_MASK,
+} from './state.ts';
+
+/** Parameters of procedures: they serve every mode. */
+const NEUTRAL: Parameters = { operandSize: 64, addressSize: 64, long: false, memory: false, segmented: true, rep: 'none' };
+
+export class X86Builder extends IrBuilder {
+  readonly parameters: Parameters;
+  readonly flags: Flags;
+  readonly #absolute: boolean;
+  #address: Value | undefined;
+
+  /** `absolute`: the address of the memory operand is the immediate (operand code O). */
+  constructor(parameters: Parameters = NEUTRAL, absolute = false) {
+    super();
+    this.parameters = parameters;
+    this.#absolute = absolute;
+    this.flags = new Flags(this);
+    // Computed at the front, so that every later use sees it; what is not used vanishes.
+    if (parameters.memory || absolute) this.#address = this.#effectiveAddress();
+  }
+
+  get operandType(): IntegerType {
+    return integerType(this.parameters.operandSize);
+  }
+
+  /** The immediate as a value of `type`; the decoder has extended it to 64 bits. */
+  immediate(type: IntegerType): Value {
+    return this.trunc(this.field('immediate', 'i64'), type);
+  }
+
+  // --- registers ----------------------------------------------------------------------------------------------------------------
+
+  /** General register `n` (0 RAX … 15 R15), its low `type`. */
+  register(n: number, type: IntegerType): Value {
+    return this.getAt(GPR, this.const('i32', n * 8), type);
+  }
+  /** Writes of 32 bits clear the upper half. */
+  setRegister(n: number, value: Value): void {
+    this.setAt(GPR, this.const('i32', n * 8), value.type === 'i32' ? this.zext(value, 'i64') : value);
+  }
+
+  // --- addresses ----------------------------------------------------------------------------------------------------------------
+
+  #effectiveAddress(): Value {
+    if (this.#absolute) return this.field('immediate', 'i64');
+    const base = this.getAt(GPR, this.field('rm', 'i32'), 'i64');
+    const index = this.shl(this.getAt(GPR, this.field('index', 'i32'), 'i64'), this.zext(this.field('scale', 'i32'), 'i64'));
+    const sum = this.add(this.add(base, index), this.sext(this.field('displacement', 'i32'), 'i64'));
+    return this.maskAddress(sum);
+  }
+
+  /** Wraps an offset at the address size. */
+  maskAddress(offset: Value): Value {
+    const { addressSize } = this.parameters;
+    return addressSize === 64 ? offset : this.and(offset, (1n << BigInt(addressSize)) - 1n);
+  }
+
+  /** The offset of the memory operand in its segment, `i64`. */
+  effectiveAddress(): Value {
+    if (this.#address === undefined) throw new Error('no memory operand');
+    return this.#address;
+  }
+
+  /** The segment of the memory operand: byte offset in SEGMENTS. */
+  segment(): Value {
+    return this.field('segment', 'i32');
+  }
+
+  /**
+   * The linear address of `bytes` bytes at `offset` (`i64`, already wrapped) of a segment. Outside 64-bit mode the segment's limit and
+   * type are checked; in 64-bit mode segments other than FS and GS have base 0 (SDM vol. 3 §3.2.4).
+   */
+  linear(segment: Value, offset: Value, bytes: number, access: 'read' | 'write'): Value {
+    const { long, segmented } = this.parameters;
+    if (long) return segmented ? this.add(this.getAt(SEGMENTS, segment, 'i64'), offset) : offset;
+    const end = this.getAt(SEGMENTS, this.add(segment, access === 'read' ? SEGMENT.readEnd : SEGMENT.writeEnd), 'i64');
+    this.if(this.ltU(end, this.add(offset, bytes)), () => {
+      this.call(checkSegment, segment, offset, this.const('i32', bytes), this.const('i32', access === 'write' ? 1 : 0));
+    });
+    return this.and(this.add(this.getAt(SEGMENTS, segment, 'i64'), offset), 0xffffffffn);
+  }
+
+  /** As `linear`, for a segment that is known here: ES, CS, SS, DS have no base in 64-bit mode. */
+  linearIn(segmentAt: number, offset: Value, bytes: number, access: 'read' | 'write'): Value {
+    if (this.parameters.long) return offset;
+    return this.linear(this.const('i32', segmentAt), offset, bytes, access);
+  }
+
+  /** The linear address of `bytes` bytes, `plus` bytes into the memory operand. */
+  operandAddress(bytes: number, access: 'read' | 'write', plus = 0): Value {
+    const offset = plus === 0 ? this.effectiveAddress() : this.maskAddress(this.add(this.effectiveAddress(), plus));
+    return this.linear(this.segment(), offset, bytes, access);
+  }
+
+  loadOperand(type: StateType, forWrite?: 'forWrite'): Value {
+    const address = this.operandAddress(WIDTH[type] / 8, forWrite ? 'write' : 'read');
+    return forWrite ? this.loadForWrite(type, address) : this.load(type, address);
+  }
+
+  storeOperand(value: Value): void {
+    this.store(this.operandAddress(WIDTH[value.type] / 8, 'write'), value);
+  }
+
+  // --- stack --------------------------------------------------------------------------------------------------------------------
+
+  /** RSP wrapped at the size of the stack. */
+  stackPointer(): Value {
+    const rsp = this.get(RSP);
+    return this.parameters.long ? rsp : this.and(rsp, this.get(STACK_MASK));
+  }
+  /** Sets as many bits of RSP as the stack has. */
+  setStackPointer(value: Value): void {
+    if (this.parameters.long) {
+      this.set(RSP, value);
+      return;
+    }
+    const mask = this.get(STACK_MASK);
+    this.set(RSP, this.or(this.and(this.get(RSP), this.not(mask)), this.and(value, mask)));
+  }
+  /** The linear address of `bytes` bytes at `offset` of the stack segment. */
+  stackAddress(offset: Value, bytes: number, access: 'read' | 'write'): Value {
+    const wrapped = this.parameters.long ? offset : this.and(offset, this.get(STACK_MASK));
+    return this.linearIn(SS_AT, wrapped, bytes, access);
+  }
+  push(value: Value): void {
+    const bytes = WIDTH[value.type] / 8;
+    const pointer = this.sub(this.stackPointer(), bytes);
+    this.store(this.stackAddress(pointer, bytes, 'write'), value);
+    this.setStackPointer(pointer);
+  }
+  /** The value at the top of the stack, `plus` bytes up; RSP is left alone. */
+  peek(type: IntegerType, plus = 0): Value {
+    const pointer = this.stackPointer();
+    return this.load(type, this.stackAddress(this.add(pointer, plus), WIDTH[type] / 8, 'read'));
+  }
+  /** Drops `bytes` bytes from the stack. */
+  drop(bytes: number | Value): void {
+    this.setStackPointer(this.add(this.stackPointer(), bytes));
+  }
+
+  // --- control ------------------------------------------------------------------------------------------------------------------
+
+  /** The instruction pointer of this instruction. */
+  currentIp(): Value {
+    return this.add(this.get(IP_BASE), this.zext(this.field('offset', 'i32'), 'i64'));
+  }
+  nextIp(): Value {
+    return this.add(this.currentIp(), this.zext(this.field('length', 'i32'), 'i64'));
+  }
+
+  /** Goes to the next instruction plus the immediate; `link` 0 the branch taken, 1 the next instruction. */
+  jumpRelative(): void {
+    const { long, operandSize } = this.parameters;
+    const sum = this.add(this.nextIp(), this.field('immediate', 'i64'));
+    if (long) {
+      this.jump(sum, 0);
+      return;
+    }
+    const target = this.and(sum, operandSize === 16 ? 0xffffn : 0xffffffffn);
+    this.checkCodeLimit(target);
+    this.jump(target, 0);
+  }
+  jumpNext(): void {
+    this.jump(this.nextIp(), 1);
+  }
+  /** A near jump to an offset of the operand size. */
+  jumpNear(target: Value): void {
+    const wide = this.zext(target, 'i64');
+    if (this.parameters.long) this.checkCanonical(wide);
+    else this.checkCodeLimit(wide);
+    this.jump(wide);
+  }
+
+  /** #GP(0) where `target` lies beyond the code segment. */
+  checkCodeLimit(target: Value): void {
+    const limit = this.getAt(SEGMENTS, this.const('i32', CS_AT + SEGMENT.limit), 'i32');
+    this.if(this.ltU(this.zext(limit, 'i64'), target), () => this.raise(VECTOR.GP, 0));
+  }
+  /** #GP(0) for an address whose upper 17 bits differ (48-bit linear addresses). */
+  checkCanonical(address: Value): void {
+    this.if(this.xor(this.isCanonical(address), this.const('i1', 1)), () => this.raise(VECTOR.GP, 0));
+  }
+  isCanonical(address: Value): Value {
+    return this.eq(this.shrS(this.shl(address, 16), 16), address);
+  }
+
+  // --- faults -------------------------------------------------------------------------------------------------------------------
+
+  raiseIf(condition: Value, vector: number, errorCode?: Value | number): void {
+    this.if(condition, () => this.raise(vector, errorCode));
+  }
+  undefined(): void {
+    this.raise(VECTOR.UD);
+  }
+  /** #GP(0) unless the current privilege level is 0. */
+  requireCpl0(): void {
+    this.raiseIf(this.ne(this.get(CPL), 0), VECTOR.GP, 0);
+  }
+  /** #NM or #UD where CR0 and CR4 do not allow the group (SDM vol. 3 §2.5, table 9-1). */
+  requireFpu(group: keyof typeof FPU_GROUP): void {
+    this.if(this.ne(this.and(this.get(FPU_BLOCKED), FPU_GROUP[group]), 0), () => {
+      this.call(checkFpu, this.const('i32', FPU_GROUP[group]));
+    });
+  }
+}
+
+/** A procedure written with the x86 builder. */
+export function x86Procedure(
+  definition: { name: string; parameters: readonly Type[]; results: readonly Type[]; mayFault?: boolean },
+  build: (x: X86Builder, ...parameters: Value[]) => void,
+): Procedure {
+  return procedure(() => new X86Builder(), definition, build);
+}
