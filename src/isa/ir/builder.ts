@@ -215,6 +215,12 @@ export class IrBuilder {
   storePhysical(address: Value, value: Value): void {
     this.#push({ kind: 'storePhysical', address, value });
   }
+  loadRaw(type: StateType, address: Value): Value {
+    return this.#push({ kind: 'loadRaw', type, address });
+  }
+  storeRaw(address: Value, value: Value): void {
+    this.#push({ kind: 'storeRaw', address, value });
+  }
 
   // --- control ------------------------------------------------------------------------------------------------------------------
 

@@ -95,6 +95,11 @@ export interface LoadPhysicalNode extends Node {
   readonly kind: 'loadPhysical';
   readonly address: Value;
 }
+/** The engine's own tables in linear memory, by address (`i32`); never part of an instruction's meaning. */
+export interface LoadRawNode extends Node {
+  readonly kind: 'loadRaw';
+  readonly address: Value;
+}
 export interface ResultNode extends Node {
   readonly kind: 'result';
   readonly call: CallNode;
@@ -129,6 +134,11 @@ export interface StoreNode {
 }
 export interface StorePhysicalNode {
   readonly kind: 'storePhysical';
+  readonly address: Value;
+  readonly value: Value;
+}
+export interface StoreRawNode {
+  readonly kind: 'storeRaw';
   readonly address: Value;
   readonly value: Value;
 }
@@ -185,6 +195,7 @@ export type Value =
   | ReadVariableNode
   | LoadNode
   | LoadPhysicalNode
+  | LoadRawNode
   | ResultNode
   | ParameterNode;
 export type Effect =
@@ -193,6 +204,7 @@ export type Effect =
   | WriteVariableNode
   | StoreNode
   | StorePhysicalNode
+  | StoreRawNode
   | CallNode
   | IfNode
   | LoopNode

@@ -1,0 +1,24 @@
+/**
+ * The engine's linear memory: one `WebAssembly.Memory` holds the virtual CPU, its tables and, from `RAM_BASE`, guest RAM.
+ *
+ * | address | what |
+ * |---|---|
+ * | 0 | nothing: a null pointer stays one |
+ * | `CPU_BASE` | state of the virtual CPU (`isa/x86/state.ts`) |
+ * | `TLB_BASE` | software TLB, three banks |
+ * | `JUMP_CACHE_BASE` | instruction pointer to record |
+ * | `PAGE_FLAGS_BASE` | a byte for each page of RAM |
+ * | `RECORDS_BASE` | decoded instructions |
+ * | `RAM_BASE` | guest-physical address 0 |
+ */
+export const CPU_BASE = 0x1000;
+export const TLB_BASE = 0x10000;
+export const JUMP_CACHE_BASE = 0x40000;
+export const PAGE_FLAGS_BASE = 0x100000;
+export const RECORDS_BASE = 0x200000;
+export const RECORDS_END = 0x3000000;
+export const RAM_BASE = 0x3000000;
+
+export const PAGE_SIZE = 4096;
+/** Largest RAM: below the PCI hole, and within a 32-bit memory. */
+export const MAX_RAM = 3 * 2 ** 30;
