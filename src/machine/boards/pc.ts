@@ -1,0 +1,281 @@
+/** The board `pc`: an x86 PC with PCI, APICs and legacy devices. */
+
+import { loadBootSource } from '../../boot/load.ts';
+import type { BootSource } from '../../boot/source.ts';
+import { A20Gate } from '../../devices/a20.ts';
+import { ACPI_PM_SIZE, AcpiPowerManagement } from '../../devices/acpi-pm.ts';
+import type { BlockBackend, ByteSink, Clock, Device, GuestMemory, IrqLine } from '../../devices/contract.ts';
+import { DebugExit } from '../../devices/debug-exit.ts';
+import { KeyboardController } from '../../devices/i8042.ts';
+import { IoApic } from '../../devices/io-apic.ts';
+import { LocalApic } from '../../devices/local-apic.ts';
+import { PciBus } from '../../devices/pci/bus.ts';
+import { hostBridge } from '../../devices/pci/host-bridge.ts';
+import { DualPic } from '../../devices/pic.ts';
+import { Pit } from '../../devices/pit.ts';
+import { PostPort } from '../../devices/post-ports.ts';
+import { ResetControl } from '../../devices/reset-control.ts';
+import { RealTimeClock } from '../../devices/rtc.ts';
+import { SystemControlPortA } from '../../devices/system-control-port-a.ts';
+import { SystemControlPortB } from '../../devices/system-control-port-b.ts';
+import { Uart16550 } from '../../devices/uart16550.ts';
+import { BlockDevice } from '../../devices/virtio/block.ts';
+import { ConsoleDevice } from '../../devices/virtio/console.ts';
+import { EntropyDevice } from '../../devices/virtio/entropy.ts';
+import { virtioPci } from '../../devices/virtio/transport-pci.ts';
+import type { Engine, Vcpu } from '../../engine/engine.ts';
+import type { AccessCount } from '../bus.ts';
+import { AddressBus } from '../bus.ts';
+import type { HostServices } from '../host-services.ts';
+import { LockstepIo } from '../lockstep-io.ts';
+import type { Board, Supervisor } from '../machine.ts';
+import { Machine } from '../machine.ts';
+import { PlatformMsrs } from '../msrs.ts';
+import { fillFrom, splitMix64, wordsFrom } from '../random.ts';
+import { placeAcpiTables } from './pc-acpi.ts';
+import {
+  ACPI_PM_BASE,
+  ECAM,
+  IO_APIC_BASE,
+  IO_APIC_ID,
+  IRQ,
+  LOCAL_APIC_BASE,
+  PCI_IRQS,
+  PCI_WINDOW,
+  pcMemoryMap,
+  TSC_FREQUENCY,
+} from './pc-layout.ts';
+
+export interface PcOptions {
+  /** Executes the guest; its memory is the machine's RAM, at most `MAXIMUM_MEMORY`. */
+  readonly engine: Engine;
+  readonly host: HostServices;
+  /** Virtual: time is retired instructions and all randomness is seeded, so runs repeat bit for bit. */
+  readonly clock: 'real' | 'virtual';
+  readonly boot: BootSource;
+  /** What the guest prints on its first serial port. */
+  readonly serial?: ByteSink;
+  /** What the guest prints on its virtio console; without one the machine has no virtio console. */
+  readonly console?: ByteSink;
+  /** virtio disks in order: vda, vdb, … The caller closes them. */
+  readonly disks?: readonly BlockBackend[];
+  /** The I/O port of the debug-exit device; without it there is none. */
+  readonly debugExitPort?: number | undefined;
+  /** A reset ends the run. */
+  readonly noReboot?: boolean | undefined;
+  /** Host milliseconds after which the run ends. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** A powered-off PC; `run()` starts it. */
+export function createPcMachine(options: PcOptions): Machine {
+  const { host, clock, noReboot, timeoutMs } = options;
+  return new Machine({ time: host.time, clock, noReboot, timeoutMs }, (supervisor) => new PcBoard(options, supervisor));
+}
+
+/** Inputs of the PIC that are levels: those of PCI and the SCI. */
+const LEVEL_INPUTS = [IRQ.sci, ...PCI_IRQS].reduce((mask, irq) => mask | (1 << irq), 0);
+/** The I/O APIC has the PIT at input 2: input 0 is where chipsets put the PIC itself (MP spec §5.2). */
+const TIMER_IO_APIC_INPUT = 2;
+const VIRTUAL_SEED = 0x0074_7261_7065_7a65n;
+
+class PcBoard implements Board {
+  readonly vcpu: Vcpu;
+  readonly #memory: GuestMemory;
+  readonly #boot: BootSource;
+  readonly #mmio = new AddressBus('memory');
+  readonly #ports = new AddressBus('ports');
+  readonly #devices: { reset(): void }[] = [];
+  readonly #lockstep: LockstepIo | undefined;
+  readonly #fill: (bytes: Uint8Array) => void;
+  readonly #apic: LocalApic;
+  readonly #pic: DualPic;
+  readonly #ioApic: IoApic;
+  readonly #pm: AcpiPowerManagement;
+  readonly #serial: Uart16550;
+  readonly #pci: PciBus;
+  readonly #console: ConsoleDevice | undefined;
+  readonly #disks: readonly BlockDevice[];
+
+  constructor(options: PcOptions, supervisor: Supervisor) {
+    const { engine, host, clock } = options;
+    this.#memory = engine.memory;
+    this.#boot = options.boot;
+    this.#lockstep = clock === 'virtual' ? new LockstepIo(host.time, () => supervisor.attention()) : undefined;
+    this.#fill = clock === 'virtual' ? fillFrom(splitMix64(VIRTUAL_SEED)) : host.randomFill;
+
+    this.#apic = this.#add(this.#createApic(supervisor));
+    this.#ioApic = this.#add(new IoApic(IO_APIC_ID, this.#apic));
+    this.#pic = this.#add(new DualPic(this.#apic.lint0));
+    this.#mmio.map({ base: LOCAL_APIC_BASE, size: 0x1000 }, this.#apic);
+    this.#mmio.map({ base: IO_APIC_BASE, size: 0x1000 }, this.#ioApic);
+    this.#mapPic();
+    this.#addTimers(supervisor);
+    this.#pm = this.#addPower(supervisor);
+    this.#serial = this.#addSerial(options, supervisor);
+
+    this.#pci = this.#addPci(supervisor);
+    this.#console = options.console && new ConsoleDevice(options.console);
+    this.#disks = (options.disks ?? []).map(
+      (disk, i) => new BlockDevice(this.#lockstep?.wrap(disk) ?? disk, `disk${i}`),
+    );
+    this.#plugVirtio();
+    this.vcpu = this.#createVcpu(engine, supervisor);
+  }
+
+  powerOn(): void {
+    for (const device of this.#devices) device.reset();
+    this.#pic.edgeLevelControl.write(0, 2, LEVEL_INPUTS);
+    this.#apic.programVirtualWire();
+    this.#pci.assignResources(PCI_WINDOW);
+    const seed = new Uint8Array(32);
+    this.#fill(seed);
+    const rsdp = placeAcpiTables(this.#memory);
+    const memoryMap = pcMemoryMap(this.#memory.size);
+    for (const [name, value] of loadBootSource(this.#boot, { memory: this.#memory, memoryMap, rsdp, seed }))
+      this.vcpu.setRegister(name, value);
+  }
+
+  serialInput(bytes: Uint8Array): void {
+    this.#serial.receive(bytes);
+  }
+
+  consoleInput(bytes: Uint8Array): void {
+    this.#console?.input(bytes);
+  }
+
+  resize(columns: number, rows: number): void {
+    this.#console?.resize(columns, rows);
+  }
+
+  pressPowerButton(): void {
+    this.#pm.pressPowerButton();
+  }
+
+  settle(): Promise<void> | undefined {
+    return this.#lockstep?.settle();
+  }
+
+  async quiesce(): Promise<void> {
+    this.#serial.flush();
+    await this.#lockstep?.settle();
+    for (const disk of this.#disks) await disk.idle();
+  }
+
+  accesses(): ReadonlyMap<string, AccessCount> {
+    return new Map([...this.#ports.accesses(), ...this.#mmio.accesses()]);
+  }
+
+  /** A device of the board is reset with it. */
+  #add<T extends { reset(): void }>(device: T): T {
+    this.#devices.push(device);
+    return device;
+  }
+
+  #addPort<T extends Device>(base: number, size: number, device: T): T {
+    this.#ports.map({ base, size }, device);
+    return this.#add(device);
+  }
+
+  /** A wire to an input of the PIC and the same of the I/O APIC, as on every PC. */
+  #isaLine(irq: number): IrqLine {
+    const pic = this.#pic.line(irq);
+    const ioApic = this.#ioApic.line(irq === IRQ.timer ? TIMER_IO_APIC_INPUT : irq);
+    return {
+      set(asserted) {
+        pic.set(asserted);
+        ioApic.set(asserted);
+      },
+    };
+  }
+
+  #createApic(supervisor: Supervisor): LocalApic {
+    return new LocalApic({
+      id: 0,
+      clock: supervisor.clock,
+      tscFrequency: TSC_FREQUENCY,
+      changed: supervisor.attention,
+      acknowledgeExternal: () => this.#pic.acknowledge(),
+      endOfInterrupt: (vector) => this.#ioApic.endOfInterrupt(vector),
+    });
+  }
+
+  #mapPic(): void {
+    this.#ports.map({ base: 0x20, size: 2 }, this.#pic.master);
+    this.#ports.map({ base: 0xa0, size: 2 }, this.#pic.slave);
+    this.#ports.map({ base: 0x4d0, size: 2 }, this.#pic.edgeLevelControl);
+  }
+
+  #addTimers({ clock }: Supervisor): void {
+    const pit = this.#addPort(0x40, 4, new Pit(clock, this.#isaLine(IRQ.timer)));
+    this.#addPort(0x61, 1, new SystemControlPortB(clock, pit));
+    const options = { memorySize: this.#memory.size };
+    this.#addPort(0x70, 2, new RealTimeClock(clock, this.#isaLine(IRQ.rtc), options));
+    this.#addPort(0x80, 1, new PostPort());
+  }
+
+  #addPower(supervisor: Supervisor): AcpiPowerManagement {
+    const resetMachine = (): void => supervisor.request({ kind: 'reset' });
+    const a20 = new A20Gate();
+    const i8042 = this.#add(
+      new KeyboardController({
+        keyboard: this.#isaLine(IRQ.keyboard),
+        auxiliary: this.#isaLine(IRQ.mouse),
+        a20,
+        resetMachine,
+      }),
+    );
+    this.#ports.map({ base: 0x60, size: 1 }, i8042.data);
+    this.#ports.map({ base: 0x64, size: 1 }, i8042.command);
+    this.#addPort(0x92, 1, new SystemControlPortA(a20, resetMachine));
+    const powerOff = (): void => supervisor.request({ kind: 'poweredOff' });
+    const pm = new AcpiPowerManagement(supervisor.clock, this.#isaLine(IRQ.sci), powerOff);
+    return this.#addPort(ACPI_PM_BASE, ACPI_PM_SIZE, pm);
+  }
+
+  #addSerial({ serial, debugExitPort }: PcOptions, supervisor: Supervisor): Uart16550 {
+    if (debugExitPort !== undefined)
+      this.#addPort(debugExitPort, 4, new DebugExit((code) => supervisor.request({ kind: 'debugExit', code })));
+    const line = this.#isaLine(IRQ.serial1);
+    return this.#addPort(0x3f8, 8, new Uart16550(supervisor.clock, line, serial ?? { write: () => {} }));
+  }
+
+  #addPci(supervisor: Supervisor): PciBus {
+    const resetControl = this.#add(new ResetControl(() => supervisor.request({ kind: 'reset' })));
+    const [a, b, c, d] = PCI_IRQS;
+    const pci = new PciBus({
+      mmio: this.#mmio,
+      ports: this.#ports,
+      messages: this.#apic,
+      intx: [this.#isaLine(a), this.#isaLine(b), this.#isaLine(c), this.#isaLine(d)],
+      interruptLine: PCI_IRQS,
+      resetControl,
+    });
+    this.#ports.map({ base: 0xcf8, size: 4 }, pci.configAddress);
+    this.#ports.map({ base: 0xcfc, size: 4 }, pci.configData);
+    this.#mmio.map(ECAM, pci.ecam);
+    return this.#add(pci);
+  }
+
+  #plugVirtio(): void {
+    const entropy = new EntropyDevice(this.#fill);
+    const devices = [...(this.#console ? [this.#console] : []), entropy, ...this.#disks];
+    this.#pci.plug(0, hostBridge());
+    for (const [i, device] of devices.entries()) this.#pci.plug(i + 1, virtioPci(device, this.#memory));
+  }
+
+  #createVcpu(engine: Engine, { clock }: Supervisor): Vcpu {
+    const msrs = this.#add(new PlatformMsrs(() => ticks(clock), this.#apic.msrs));
+    return engine.createVcpu({
+      mmio: this.#mmio,
+      ports: this.#ports,
+      interrupts: this.#apic,
+      msrs,
+      timestamp: () => msrs.timestamp(),
+      entropy: wordsFrom(this.#fill),
+    });
+  }
+}
+
+/** The time-stamp counter: `TSC_FREQUENCY` is a tick a nanosecond. */
+const ticks = (clock: Clock): bigint => clock.now();

@@ -1,0 +1,249 @@
+/**
+ * The run loop: runs a board's processor in slices so that the host's event loop breathes,
+ * rings alarms in time, sleeps while the processor is halted, restarts the guest on reset.
+ */
+import type { Vcpu } from '../engine/engine.ts';
+import type { AccessCount } from './bus.ts';
+import type { MachineClock } from './clock.ts';
+import { RealClock, SLICE_NS, VirtualClock } from './clock.ts';
+import type { HostTime } from './host-services.ts';
+
+/** How a run ended. */
+export type Result =
+  /** The guest switched the machine off. */
+  | { readonly kind: 'poweredOff' }
+  /** The guest asked for a reset and `noReboot` forbids one. */
+  | { readonly kind: 'reset' }
+  /** The guest wrote to the debug-exit port; `code` is (value << 1) | 1. */
+  | { readonly kind: 'debugExit'; readonly code: number }
+  /** A triple fault; the processor's registers are those of the moment. */
+  | { readonly kind: 'shutdown' }
+  | { readonly kind: 'timedOut' }
+  /** `stop` was called. */
+  | { readonly kind: 'stopped' };
+
+/** What a board may ask of the run loop. Callable from devices at any time. */
+export interface Supervisor {
+  readonly clock: MachineClock;
+  /** An interrupt line changed: the processor looks at its next boundary, and wakes when halted. */
+  attention(): void;
+  /** Ends the run (or, for a reset, restarts the guest) before the processor's next slice. */
+  request(result: Result): void;
+}
+
+/** A processor wired to devices. */
+export interface Board {
+  readonly vcpu: Vcpu;
+  /** Power-on of a board whose processor was just reset: devices in their reset state, the boot source loaded anew. */
+  powerOn(): void;
+  /** Bytes typed at the first serial port. */
+  serialInput(bytes: Uint8Array): void;
+  /** Bytes typed at the virtio console. */
+  consoleInput(bytes: Uint8Array): void;
+  resize(columns: number, rows: number): void;
+  pressPowerButton(): void;
+  /** With a virtual clock: host I/O under way, which must end before time goes on. Undefined when there is none. */
+  settle(): Promise<void> | undefined;
+  /** Hands output still collected in devices to its sinks and waits for host I/O under way. */
+  quiesce(): Promise<void>;
+  accesses(): ReadonlyMap<string, AccessCount>;
+}
+
+export interface MachineOptions {
+  readonly time: HostTime;
+  readonly clock: 'real' | 'virtual';
+  /** A reset ends the run instead of restarting the guest. */
+  readonly noReboot?: boolean | undefined;
+  /** Host time after which the run ends as `timedOut`. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface MachineStatistics {
+  /** Instructions retired since the run began, over all restarts. */
+  readonly instructions: number;
+  /** Host nanoseconds from the start of the run to now or its end. */
+  readonly wallNs: number;
+  /** Host nanoseconds spent executing the guest, devices included. */
+  readonly busyNs: number;
+  /** Nanoseconds of guest time. */
+  readonly guestNs: number;
+  readonly restarts: number;
+  /** Delivered exceptions and interrupts by vector, over all restarts. */
+  readonly vectors: ReadonlyMap<number, number>;
+  readonly decodedInstructions: number;
+  /** Accesses by device name. */
+  readonly accesses: ReadonlyMap<string, AccessCount>;
+}
+
+/** Wall-clock time at power-on under the virtual clock: 2025-01-01 00:00:00 UTC. */
+const VIRTUAL_EPOCH_MS = 1_735_689_600_000;
+
+export class Machine {
+  readonly #options: MachineOptions;
+  readonly #board: Board;
+  readonly #clock: MachineClock;
+  #requested: Result | undefined;
+  #retiredBeforeReset = 0;
+  #restarts = 0;
+  #busyNs = 0;
+  #startedNs: bigint | undefined;
+  #endedNs: bigint | undefined;
+  #lastBreathNs = 0n;
+  /** Until the board is built there is no processor to kick; devices may ask all the same. */
+  #kick = (): void => {};
+  #wake = (): void => {};
+
+  constructor(options: MachineOptions, build: (supervisor: Supervisor) => Board) {
+    this.#options = options;
+    let board: Board | undefined;
+    this.#clock =
+      options.clock === 'real'
+        ? new RealClock(options.time)
+        : new VirtualClock(() => this.#retiredBeforeReset + (board?.vcpu.retired() ?? 0), VIRTUAL_EPOCH_MS);
+    board = build({
+      clock: this.#clock,
+      attention: () => this.#attention(),
+      request: (result) => this.#request(result),
+    });
+    this.#board = board;
+    this.#kick = () => this.#board.vcpu.kick();
+  }
+
+  get vcpu(): Vcpu {
+    return this.#board.vcpu;
+  }
+
+  /**
+   * Powers the machine on and runs it to its end. To be called once.
+   * @throws UserError when the boot source cannot be loaded.
+   */
+  async run(): Promise<Result> {
+    const { time, timeoutMs } = this.#options;
+    if (this.#startedNs !== undefined) throw new Error('a machine runs once');
+    this.#startedNs = this.#lastBreathNs = time.nowNs();
+    const cancel =
+      timeoutMs === undefined ? (): void => {} : time.setTimer(timeoutMs, () => this.#request({ kind: 'timedOut' }));
+    try {
+      this.#board.powerOn();
+      return await this.#loop();
+    } finally {
+      cancel();
+      await this.#board.quiesce();
+      this.#endedNs = time.nowNs();
+    }
+  }
+
+  /** Ends the run as `stopped`. */
+  stop(): void {
+    this.#request({ kind: 'stopped' });
+  }
+
+  serialInput(bytes: Uint8Array): void {
+    this.#board.serialInput(bytes);
+    this.#attention();
+  }
+
+  consoleInput(bytes: Uint8Array): void {
+    this.#board.consoleInput(bytes);
+    this.#attention();
+  }
+
+  /** The terminal's new size, for the virtio console. */
+  resize(columns: number, rows: number): void {
+    this.#board.resize(columns, rows);
+    this.#attention();
+  }
+
+  /** Asks the guest through ACPI to shut down. */
+  pressPowerButton(): void {
+    this.#board.pressPowerButton();
+    this.#attention();
+  }
+
+  statistics(): MachineStatistics {
+    const started = this.#startedNs;
+    const until = this.#endedNs ?? this.#options.time.nowNs();
+    const { vectors, decodedInstructions } = this.#board.vcpu.statistics();
+    return {
+      instructions: this.#retiredBeforeReset + this.#board.vcpu.retired(),
+      wallNs: started === undefined ? 0 : Number(until - started),
+      busyNs: this.#busyNs,
+      guestNs: Number(this.#clock.now()),
+      restarts: this.#restarts,
+      vectors,
+      decodedInstructions,
+      accesses: this.#board.accesses(),
+    };
+  }
+
+  async #loop(): Promise<Result> {
+    for (;;) {
+      const settled = this.#options.clock === 'virtual' ? this.#board.settle() : undefined;
+      if (settled !== undefined) await settled;
+      this.#clock.ringDue();
+      const ended = this.#serveRequest();
+      if (ended !== undefined) return ended;
+      const exit = this.#runSlice();
+      switch (exit.kind) {
+        case 'halted':
+          await this.#sleep();
+          break;
+        case 'budgetSpent':
+          break;
+        case 'shutdown':
+          this.#requested ??= { kind: 'shutdown' };
+          break;
+        default:
+          exit satisfies never;
+      }
+      if (this.#options.time.nowNs() - this.#lastBreathNs > SLICE_NS) await this.#breathe();
+    }
+  }
+
+  #runSlice(): ReturnType<Vcpu['run']> {
+    const { time } = this.#options;
+    const { vcpu } = this.#board;
+    const before = vcpu.retired();
+    const start = time.nowNs();
+    const exit = vcpu.run(this.#clock.budget());
+    const spent = Number(time.nowNs() - start);
+    this.#busyNs += spent;
+    this.#clock.ran(vcpu.retired() - before, spent);
+    return exit;
+  }
+
+  async #sleep(): Promise<void> {
+    if (this.#requested !== undefined || this.#board.settle() !== undefined) return;
+    const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+    await this.#clock.idle(woken);
+  }
+
+  /** Lets the host's other work run: disks, terminals, timers. */
+  async #breathe(): Promise<void> {
+    await this.#options.time.breathe();
+    this.#lastBreathNs = this.#options.time.nowNs();
+  }
+
+  /** Ends the run with what was asked for, or restarts the guest. */
+  #serveRequest(): Result | undefined {
+    const requested = this.#requested;
+    if (requested?.kind !== 'reset' || this.#options.noReboot === true) return requested;
+    this.#requested = undefined;
+    this.#restarts += 1;
+    // Both at once: virtual time must not go back, and devices look at it while they reset.
+    this.#retiredBeforeReset += this.#board.vcpu.retired();
+    this.#board.vcpu.reset();
+    this.#board.powerOn();
+    return undefined;
+  }
+
+  #request(result: Result): void {
+    this.#requested ??= result;
+    this.#attention();
+  }
+
+  #attention(): void {
+    this.#kick();
+    this.#wake();
+  }
+}
