@@ -14,7 +14,7 @@ export class DebugExit implements Device {
   }
 
   write(_offset: number, _width: Width, value: number): void {
-    this.#exit(((value << 1) | 1) & 0xff);
+    this.#exit(((value << 1) | 1) >>> 0);
   }
 
   reset(): void {}

@@ -1,25 +1,372 @@
 import { ByteDevice } from './byte-device.ts';
-import type { ByteSink, Clock, IrqLine } from './contract.ts';
+import { ByteQueue } from './byte-queue.ts';
+import type { Alarm, ByteSink, Clock, IrqLine } from './contract.ts';
 
-/** A 16550A serial port: eight I/O ports (COM1: 0x3F8, IRQ 4; COM2: 0x2F8, IRQ 3). */
+const RBR_THR_DLL = 0;
+const IER_DLM = 1;
+const IIR_FCR = 2;
+const LCR = 3;
+const MCR = 4;
+const LSR = 5;
+const MSR = 6;
+const SCR = 7;
+
+const IER_RECEIVED_DATA = 0x01;
+const IER_TRANSMITTER_EMPTY = 0x02;
+const IER_LINE_STATUS = 0x04;
+const IER_MODEM_STATUS = 0x08;
+
+const IIR_MODEM_STATUS = 0x00;
+const IIR_NONE = 0x01;
+const IIR_TRANSMITTER_EMPTY = 0x02;
+const IIR_RECEIVED_DATA = 0x04;
+const IIR_LINE_STATUS = 0x06;
+const IIR_CHARACTER_TIMEOUT = 0x0c;
+const IIR_FIFOS_ENABLED = 0xc0;
+
+const FCR_ENABLE = 0x01;
+const FCR_CLEAR_RECEIVER = 0x02;
+const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
+
+const LCR_LONG_STOP = 0x04;
+const LCR_PARITY = 0x08;
+const LCR_DIVISOR_LATCH = 0x80;
+
+const MCR_LOOPBACK = 0x10;
+
+const LSR_DATA_READY = 0x01;
+const LSR_OVERRUN = 0x02;
+const LSR_TRANSMITTER_IDLE = 0x60;
+
+const MSR_RING = 0x40;
+const MSR_TRAILING_RING = 0x04;
+/** The other end is always there: carrier, data set ready, clear to send. */
+const MSR_CONNECTED = 0xb0;
+
+const FIFO_SIZE = 16;
+const OSCILLATOR_HZ = 1_843_200n;
+const DIVISOR_9600 = 12;
+const OUTPUT_BATCH = 4096;
+const OUTPUT_DELAY_NS = 1_000_000n;
+/** So many looks at LSR with no other access between them are a guest that waits for input without interrupts. */
+const POLLS_OF_A_LISTENER = 8;
+
+/**
+ * A 16550A serial port: eight I/O ports (COM1: 0x3F8, IRQ 4; COM2: 0x2F8, IRQ 3).
+ *
+ * A transmitted byte leaves at once, so the transmitter is always empty. Received bytes come at the programmed line rate,
+ * and never sooner than the guest has room for them and listens: drivers clear the FIFO when they open the port, and
+ * what a person typed before that should not be lost.
+ */
 export class Uart16550 extends ByteDevice {
   readonly name = 'uart16550';
+  readonly #clock: Clock;
+  readonly #irq: IrqLine;
+  readonly #sink: ByteSink;
 
-  constructor(_clock: Clock, _irq: IrqLine, _output: ByteSink) {
+  #interruptEnable = 0;
+  #fifoControl = 0;
+  #lineControl = 0;
+  #modemControl = 0;
+  #modemDelta = 0;
+  #modemLines = MSR_CONNECTED;
+  #scratch = 0;
+  #divisor = DIVISOR_9600;
+  #overrun = false;
+  #transmitterEmptied = false;
+  #timedOut = false;
+  #polls = 0;
+
+  readonly #fifo = new ByteQueue();
+  readonly #arriving = new ByteQueue();
+  #lineFreeAt = 0n;
+  #arrival: Alarm | undefined;
+  #timeout: Alarm | undefined;
+
+  readonly #output = new Uint8Array(OUTPUT_BATCH);
+  #outputLength = 0;
+  #outputAlarm: Alarm | undefined;
+
+  constructor(clock: Clock, irq: IrqLine, output: ByteSink) {
     super();
+    this.#clock = clock;
+    this.#irq = irq;
+    this.#sink = output;
   }
 
   /** Bytes from the host; they wait in a queue without limit and reach the guest at its line rate. */
-  receive(_bytes: Uint8Array): void {}
-
-  /** Hands transmitted bytes that are still collected to the sink now; call before the machine ends. */
-  flush(): void {}
-
-  reset(): void {}
-
-  protected readByte(): number {
-    return 0xff;
+  receive(bytes: Uint8Array): void {
+    this.#arriving.push(bytes);
+    this.#deliver();
+    this.#update();
   }
 
-  protected writeByte(): void {}
+  /** Hands transmitted bytes that are still collected to the sink now; call before the machine ends. */
+  flush(): void {
+    this.#outputAlarm?.cancel();
+    this.#outputAlarm = undefined;
+    if (this.#outputLength === 0) return;
+    const bytes = this.#output.slice(0, this.#outputLength);
+    this.#outputLength = 0;
+    this.#sink.write(bytes);
+  }
+
+  /** Bytes that have not reached the FIFO stay on the wire. */
+  reset(): void {
+    this.#interruptEnable = 0;
+    this.#fifoControl = 0;
+    this.#lineControl = 0;
+    this.#modemControl = 0;
+    this.#modemDelta = 0;
+    this.#modemLines = MSR_CONNECTED;
+    this.#scratch = 0;
+    this.#divisor = DIVISOR_9600;
+    this.#overrun = false;
+    this.#transmitterEmptied = false;
+    this.#polls = 0;
+    this.#clearReceiver();
+    this.flush();
+    this.#update();
+  }
+
+  protected readByte(offset: number): number {
+    if (offset !== LSR) this.#polls = 0;
+    switch (offset) {
+      case RBR_THR_DLL:
+        return this.#divisorLatched() ? this.#divisor & 0xff : this.#readReceiver();
+      case IER_DLM:
+        return this.#divisorLatched() ? this.#divisor >> 8 : this.#interruptEnable;
+      case IIR_FCR:
+        return this.#readIdentification();
+      case LCR:
+        return this.#lineControl;
+      case MCR:
+        return this.#modemControl;
+      case LSR:
+        return this.#readLineStatus();
+      case MSR:
+        return this.#readModemStatus();
+      case SCR:
+        return this.#scratch;
+      default:
+        return 0xff;
+    }
+  }
+
+  protected writeByte(offset: number, value: number): void {
+    this.#polls = 0;
+    switch (offset) {
+      case RBR_THR_DLL:
+        if (this.#divisorLatched()) this.#divisor = (this.#divisor & 0xff00) | value;
+        else this.#transmit(value);
+        break;
+      case IER_DLM:
+        if (this.#divisorLatched()) this.#divisor = (this.#divisor & 0xff) | (value << 8);
+        else this.#writeInterruptEnable(value);
+        break;
+      case IIR_FCR:
+        this.#writeFifoControl(value);
+        break;
+      case LCR:
+        this.#lineControl = value;
+        break;
+      case MCR:
+        this.#writeModemControl(value);
+        break;
+      case SCR:
+        this.#scratch = value;
+        break;
+    }
+  }
+
+  #divisorLatched(): boolean {
+    return (this.#lineControl & LCR_DIVISOR_LATCH) !== 0;
+  }
+
+  #loopback(): boolean {
+    return (this.#modemControl & MCR_LOOPBACK) !== 0;
+  }
+
+  #fifosEnabled(): boolean {
+    return (this.#fifoControl & FCR_ENABLE) !== 0;
+  }
+
+  #capacity(): number {
+    return this.#fifosEnabled() ? FIFO_SIZE : 1;
+  }
+
+  /** Bytes in the FIFO that raise the received-data interrupt. */
+  #trigger(): number {
+    return this.#fifosEnabled() ? TRIGGER_LEVELS[(this.#fifoControl >> 6) as 0 | 1 | 2 | 3] : 1;
+  }
+
+  #characterTime(): bigint {
+    const dataBits = 5 + (this.#lineControl & 3);
+    const parity = this.#lineControl & LCR_PARITY ? 1 : 0;
+    const stopBits = this.#lineControl & LCR_LONG_STOP ? 2 : 1;
+    const bits = BigInt(1 + dataBits + parity + stopBits);
+    return (bits * 16n * BigInt(this.#divisor || 1) * 1_000_000_000n) / OSCILLATOR_HZ;
+  }
+
+  #readReceiver(): number {
+    if (this.#fifo.length === 0) return 0;
+    const byte = this.#fifo.shift();
+    this.#timedOut = false;
+    this.#deliver();
+    this.#restartTimeout();
+    this.#update();
+    return byte;
+  }
+
+  #readIdentification(): number {
+    const source = this.#identification();
+    // Only reading it as the source acknowledges this one (PC16550D §8.6.4).
+    if (source === IIR_TRANSMITTER_EMPTY) {
+      this.#transmitterEmptied = false;
+      this.#update();
+    }
+    return source | (this.#fifosEnabled() ? IIR_FIFOS_ENABLED : 0);
+  }
+
+  #readLineStatus(): number {
+    this.#polls++;
+    if (this.#polls === POLLS_OF_A_LISTENER) this.#deliver();
+    const status =
+      LSR_TRANSMITTER_IDLE | (this.#fifo.length > 0 ? LSR_DATA_READY : 0) | (this.#overrun ? LSR_OVERRUN : 0);
+    if (this.#overrun) {
+      this.#overrun = false;
+      this.#update();
+    }
+    return status;
+  }
+
+  #readModemStatus(): number {
+    const status = this.#modemLines | this.#modemDelta;
+    this.#modemDelta = 0;
+    this.#update();
+    return status;
+  }
+
+  #writeInterruptEnable(value: number): void {
+    const enabled = value & ~this.#interruptEnable;
+    this.#interruptEnable = value & 0x0f;
+    // Drivers count on an interrupt as soon as they enable it over an empty transmitter (PC16550D §8.6.4).
+    if (enabled & IER_TRANSMITTER_EMPTY) this.#transmitterEmptied = true;
+    this.#deliver();
+    this.#update();
+  }
+
+  #writeFifoControl(value: number): void {
+    const toggled = ((value ^ this.#fifoControl) & FCR_ENABLE) !== 0;
+    // The other bits are only programmed while the enable bit is written as 1.
+    this.#fifoControl = value & FCR_ENABLE ? value & 0xc9 : 0;
+    if (toggled || (value & FCR_ENABLE && value & FCR_CLEAR_RECEIVER)) this.#clearReceiver();
+    this.#deliver();
+    this.#update();
+  }
+
+  #writeModemControl(value: number): void {
+    this.#modemControl = value & 0x1f;
+    this.#setModemLines(this.#loopback() ? loopedModemLines(value) : MSR_CONNECTED);
+    this.#deliver();
+    this.#update();
+  }
+
+  #setModemLines(lines: number): void {
+    const changed = lines ^ this.#modemLines;
+    // CTS, DSR and DCD report any change; RI only its trailing edge.
+    this.#modemDelta |= (changed & MSR_CONNECTED) >> 4;
+    if (changed & MSR_RING && !(lines & MSR_RING)) this.#modemDelta |= MSR_TRAILING_RING;
+    this.#modemLines = lines;
+  }
+
+  #transmit(byte: number): void {
+    if (this.#loopback()) this.#accept(byte);
+    else this.#emit(byte);
+    this.#transmitterEmptied = true;
+    this.#update();
+  }
+
+  #emit(byte: number): void {
+    this.#output[this.#outputLength++] = byte;
+    if (this.#outputLength === OUTPUT_BATCH) this.flush();
+    else this.#outputAlarm ??= this.#clock.after(OUTPUT_DELAY_NS, () => this.flush());
+  }
+
+  #accept(byte: number): void {
+    if (this.#fifo.length >= this.#capacity()) {
+      this.#overrun = true;
+      // Without FIFOs the new character replaces the old; with them it is the one that is lost.
+      if (this.#fifosEnabled()) return;
+      this.#fifo.clear();
+    }
+    this.#fifo.push(Uint8Array.of(byte));
+    this.#restartTimeout();
+  }
+
+  #clearReceiver(): void {
+    this.#fifo.clear();
+    this.#timedOut = false;
+    this.#restartTimeout();
+  }
+
+  #listening(): boolean {
+    return (this.#interruptEnable & IER_RECEIVED_DATA) !== 0 || this.#polls >= POLLS_OF_A_LISTENER;
+  }
+
+  /** Moves what has arrived into the FIFO: a burst as large as its room, then nothing for as long as the burst took. */
+  #deliver(): void {
+    if (this.#arriving.length === 0 || this.#loopback() || !this.#listening()) return;
+    const room = this.#capacity() - this.#fifo.length;
+    if (room <= 0) return;
+    const now = this.#clock.now();
+    if (now < this.#lineFreeAt) {
+      this.#arrival ??= this.#clock.after(this.#lineFreeAt - now, () => this.#arrived());
+      return;
+    }
+    const burst = this.#arriving.take(room);
+    this.#fifo.push(burst);
+    this.#lineFreeAt = now + BigInt(burst.length) * this.#characterTime();
+    this.#restartTimeout();
+  }
+
+  #arrived(): void {
+    this.#arrival = undefined;
+    this.#deliver();
+    this.#update();
+  }
+
+  /** PC16550D §8.4.1: four character times without a byte coming or read while some wait below the trigger level. */
+  #restartTimeout(): void {
+    this.#timeout?.cancel();
+    this.#timeout = undefined;
+    if (!this.#fifosEnabled() || this.#fifo.length === 0 || this.#fifo.length >= this.#trigger()) return;
+    this.#timeout = this.#clock.after(4n * this.#characterTime(), () => {
+      this.#timeout = undefined;
+      this.#timedOut = true;
+      this.#update();
+    });
+  }
+
+  /** The interrupt of the highest priority. */
+  #identification(): number {
+    const enable = this.#interruptEnable;
+    if (enable & IER_LINE_STATUS && this.#overrun) return IIR_LINE_STATUS;
+    if (enable & IER_RECEIVED_DATA) {
+      if (this.#fifo.length >= this.#trigger()) return IIR_RECEIVED_DATA;
+      if (this.#timedOut) return IIR_CHARACTER_TIMEOUT;
+    }
+    if (enable & IER_TRANSMITTER_EMPTY && this.#transmitterEmptied) return IIR_TRANSMITTER_EMPTY;
+    if (enable & IER_MODEM_STATUS && this.#modemDelta !== 0) return IIR_MODEM_STATUS;
+    return IIR_NONE;
+  }
+
+  #update(): void {
+    this.#irq.set(this.#identification() !== IIR_NONE);
+  }
+}
+
+/** Loopback joins DTR to DSR, RTS to CTS, OUT1 to RI, OUT2 to DCD. */
+function loopedModemLines(control: number): number {
+  return ((control & 0x01) << 5) | ((control & 0x02) << 3) | ((control & 0x04) << 4) | ((control & 0x08) << 4);
 }
