@@ -86,6 +86,8 @@ export interface BlockBackend {
   readonly readOnly: boolean;
   read(offset: number, into: Uint8Array): Promise<void>;
   write(offset: number, from: Uint8Array): Promise<void>;
+  /** Makes bytes zero cheaper than by writing them; may give up their space. Absent: cannot. */
+  writeZeroes?(offset: number, length: number): Promise<void>;
   /** Resolves when everything written before is durable. */
   flush(): Promise<void>;
   close(): Promise<void>;
