@@ -35,6 +35,12 @@ export interface MsrSpace {
   write(index: number, value: bigint): boolean;
 }
 
+/** What a trace may be told of by the processor itself; costs nothing when absent. */
+export interface CpuTrace {
+  /** An exception is delivered: its vector, its error code if it has one, and RIP as pushed. */
+  exception(vector: number, errorCode: number | undefined, address: bigint): void;
+}
+
 /** What a vCPU is given. */
 export interface EngineHost {
   readonly mmio: Bus;
@@ -45,6 +51,7 @@ export interface EngineHost {
   timestamp(): bigint;
   /** Random bits for RDRAND and RDSEED. */
   entropy(): bigint;
+  readonly trace?: CpuTrace | undefined;
 }
 
 /** Architectural registers at a boundary between instructions, for boot loaders, dumps, debuggers. */

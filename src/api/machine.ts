@@ -1,0 +1,229 @@
+/** The library's public face: a machine to run, type to, read from and wait for. */
+import type { BootModule, BootSource } from '../boot/source.ts';
+import type { BlockBackend } from '../devices/contract.ts';
+import type { Engine } from '../engine/engine.ts';
+import { createPcMachine } from '../machine/boards/pc.ts';
+import type { Result, Machine as VirtualMachine } from '../machine/machine.ts';
+import { UserError } from '../user-error.ts';
+import type { TextMatch } from './console-text.ts';
+import { ConsoleText } from './console-text.ts';
+import { codeDump, registerDump } from './crash-report.ts';
+import { createEngine } from './engines.ts';
+import type { Host } from './host.ts';
+import type { CheckedOptions, MachineOptions } from './options.ts';
+import { checkOptions } from './options.ts';
+import { formatSize } from './size.ts';
+import type { Statistics } from './statistics.ts';
+import { toStatistics } from './statistics.ts';
+import { traceEngine } from './trace.ts';
+
+/** Where a guest printed: its first serial port (`ttyS0`) or its virtio console (`hvc0`). */
+export type Port = 'serial' | 'console';
+
+export type OutputListener = (bytes: Uint8Array, port: Port) => void;
+
+const MS_PER_S = 1000;
+const DEFAULT_WAIT_SECONDS = 60;
+
+/** A machine. `createMachine` makes one; it runs once. */
+export class Machine {
+  readonly #host: Host;
+  readonly #engine: Engine;
+  readonly #virtual: VirtualMachine;
+  readonly #inputPort: Port;
+  readonly #closeDisks: () => Promise<void>;
+  readonly #listeners = new Set<OutputListener>();
+  readonly #text = new ConsoleText();
+  #startedNs: bigint | undefined;
+  #firstOutputNs: bigint | undefined;
+
+  /** For `createMachine`. */
+  constructor(host: Host, options: CheckedOptions, parts: MachineParts) {
+    const { boot, disks } = parts;
+    this.#host = host;
+    this.#engine =
+      options.trace.length === 0
+        ? parts.engine
+        : traceEngine(parts.engine, new Set(options.trace), options.onTrace ?? (() => {}));
+    this.#inputPort = inputPort(boot.commandLine);
+    this.#closeDisks = parts.closeDisks;
+    this.#virtual = createPcMachine({
+      engine: this.#engine,
+      host,
+      clock: options.clock,
+      boot,
+      serial: { write: (bytes) => this.#printed(bytes, 'serial') },
+      console: { write: (bytes) => this.#printed(bytes, 'console') },
+      disks,
+      debugExitPort: options.debugExit,
+      noReboot: options.noReboot,
+      timeoutMs: options.timeout === undefined ? undefined : options.timeout * MS_PER_S,
+    });
+  }
+
+  /**
+   * Powers the machine on and runs it until it ends. A machine runs once.
+   * @throws UserError when kernel, initrd or memory do not fit together.
+   */
+  async run(): Promise<Result> {
+    this.#startedNs = this.#host.time.nowNs();
+    let why = 'the machine ended';
+    try {
+      const result = await this.#virtual.run();
+      why = `the machine ended (${result.kind})`;
+      return result;
+    } finally {
+      this.#text.end(why);
+      await this.#closeDisks();
+    }
+  }
+
+  /** Ends the run with the result `stopped`, as pulling the plug does. */
+  stop(): void {
+    this.#virtual.stop();
+  }
+
+  /** Presses the power button: a guest with ACPI shuts itself down. */
+  pressPowerButton(): void {
+    this.#virtual.pressPowerButton();
+  }
+
+  /** Types bytes, or text as UTF-8, at the guest's console; what it does not read yet waits. */
+  write(input: Uint8Array | string): void {
+    const bytes = typeof input === 'string' ? new TextEncoder().encode(input) : input;
+    if (this.#inputPort === 'serial') this.#virtual.serialInput(bytes);
+    else this.#virtual.consoleInput(bytes);
+  }
+
+  /** Tells the guest the size of its virtio console. */
+  resize(columns: number, rows: number): void {
+    this.#virtual.resize(columns, rows);
+  }
+
+  /** Calls `listener` with all that the guest prints. Returns a function that ends this. */
+  onOutput(listener: OutputListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Resolves when the guest has printed `pattern` since the previous match. Waits in turn when called several times.
+   * Rejects when the machine ends before, or after `timeout` seconds (default 60).
+   */
+  async waitForText(pattern: string | RegExp, options: { readonly timeout?: number } = {}): Promise<TextMatch> {
+    const seconds = options.timeout ?? DEFAULT_WAIT_SECONDS;
+    const { match, cancel } = this.#text.next(pattern);
+    const stopTimer = this.#host.time.setTimer(seconds * MS_PER_S, () => cancel(`${seconds} s went by`));
+    try {
+      return await match;
+    } finally {
+      stopTimer();
+    }
+  }
+
+  /** What the run did so far, or did when it has ended. */
+  statistics(): Statistics {
+    const first = this.#firstOutputNs;
+    const firstNs = first === undefined ? undefined : Number(first - this.#startedNs!);
+    return toStatistics(this.#engine.name, this.#virtual.statistics(), firstNs);
+  }
+
+  /** Registers and the last instructions, for people; meaningful when the run ended as `shutdown`. */
+  crashReport(): string {
+    const { vcpu } = this.#virtual;
+    return `${registerDump(vcpu)}\n${codeDump(vcpu, this.#engine.memory)}`;
+  }
+
+  #printed(view: Uint8Array, port: Port): void {
+    const bytes = view.slice();
+    this.#firstOutputNs ??= this.#host.time.nowNs();
+    this.#text.add(bytes);
+    for (const listener of this.#listeners) listener(bytes, port);
+  }
+}
+
+/** What a machine is put together from. */
+interface MachineParts {
+  readonly engine: Engine;
+  readonly boot: BootSource;
+  readonly disks: readonly BlockBackend[];
+  readonly closeDisks: () => Promise<void>;
+}
+
+/**
+ * Makes a machine, powered off.
+ * @throws UserError when an option is wrong or a file cannot be used.
+ */
+export async function createMachine(host: Host, options: MachineOptions = {}): Promise<Machine> {
+  const checked = checkOptions(options);
+  const boot = await bootSource(host, checked);
+  const { disks, closeDisks } = await openDisks(host, checked);
+  try {
+    const engine = await engineWithMemory(checked);
+    return new Machine(host, checked, { engine, boot, disks, closeDisks });
+  } catch (error) {
+    await closeDisks();
+    // The one range on the board that a person chooses.
+    if (error instanceof RangeError && checked.debugExit !== undefined)
+      throw new UserError(`debugExit: the port is taken (${error.message}): choose another, such as 0xf4`);
+    throw error;
+  }
+}
+
+async function engineWithMemory({ engine, memory }: CheckedOptions): Promise<Engine> {
+  try {
+    return await createEngine(engine, memory);
+  } catch (error) {
+    if (error instanceof RangeError)
+      throw new UserError(`the host has no room for ${formatSize(memory)} of guest memory: choose less`);
+    throw error;
+  }
+}
+
+const OWN_KERNEL_APPEND = 'console=ttyS0';
+
+async function bootSource(host: Host, { kernel, initrd, append }: CheckedOptions): Promise<BootSource> {
+  if (kernel !== undefined) {
+    const initrds = await Promise.all((initrd ?? []).map((one) => load(host, one, 'initrd')));
+    return { kernel: await load(host, kernel, 'kernel'), initrds, commandLine: append ?? OWN_KERNEL_APPEND };
+  }
+  const embedded = await host.embeddedGuest();
+  const initrds =
+    initrd === undefined
+      ? [{ name: 'initrd', bytes: embedded.initrd }]
+      : await Promise.all(initrd.map((one) => load(host, one, 'initrd')));
+  const commandLine = append === undefined ? embedded.append : `${embedded.append} ${append}`;
+  return { kernel: { name: 'kernel', bytes: embedded.kernel }, initrds, commandLine };
+}
+
+async function load(host: Host, image: string | Uint8Array, name: string): Promise<BootModule> {
+  if (typeof image !== 'string') return { name, bytes: image };
+  return { name: image, bytes: await host.readFile(image) };
+}
+
+async function openDisks(
+  host: Host,
+  { disks, onWarning }: CheckedOptions,
+): Promise<Pick<MachineParts, 'disks' | 'closeDisks'>> {
+  const opened: BlockBackend[] = [];
+  const own: BlockBackend[] = [];
+  const closeDisks = async (): Promise<void> => {
+    for (const disk of own.splice(0)) await disk.close();
+  };
+  try {
+    for (const disk of disks) {
+      if ('path' in disk) own.push(await host.openDisk(disk.path, disk.mode, onWarning ?? (() => {})));
+      opened.push('path' in disk ? own.at(-1)! : disk);
+    }
+  } catch (error) {
+    await closeDisks();
+    throw error;
+  }
+  return { disks: opened, closeDisks };
+}
+
+/** Linux makes its last `console=` the one that /dev/console reads from. */
+function inputPort(commandLine: string): Port {
+  const consoles = [...commandLine.matchAll(/(?:^|\s)console=(\S+)/g)];
+  return consoles.at(-1)?.[1]?.startsWith('hvc') === true ? 'console' : 'serial';
+}

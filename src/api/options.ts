@@ -1,0 +1,139 @@
+/** The options of a machine, checked: everything here comes from a person. */
+import { z } from 'zod';
+import type { BlockBackend } from '../devices/contract.ts';
+import { UserError } from '../user-error.ts';
+import type { DiskMode } from './host.ts';
+import { formatSize, parseSize } from './size.ts';
+
+const MIB = 2 ** 20;
+const LEAST_MEMORY = 4 * MIB;
+const MOST_MEMORY = 3 * 2 ** 30;
+const PAGE = 4096;
+
+export const ENGINES = ['auto', 'wasm', 'reference'] as const;
+export const CLOCKS = ['real', 'virtual'] as const;
+/** What `trace` can show; see docs/cli.md. */
+export const TRACE_KINDS = ['exceptions', 'interrupts', 'io', 'mmio', 'instructions'] as const;
+export type TraceKind = (typeof TRACE_KINDS)[number];
+
+const image = z.union([z.string().min(1, 'give a file name'), z.instanceof(Uint8Array)], {
+  error: 'give a file name or a Uint8Array',
+});
+
+const memory = z
+  .union([z.number(), z.string()], { error: "give bytes or a size such as '512M'" })
+  .transform((size, context) => {
+    if (typeof size === 'number') return size;
+    const bytes = parseSize(size);
+    if (bytes === undefined) context.addIssue(`'${size}' is not a size: write a number and K, M or G, such as 512M`);
+    return bytes ?? z.NEVER;
+  })
+  .refine((bytes) => bytes >= LEAST_MEMORY && bytes <= MOST_MEMORY && bytes % PAGE === 0, {
+    error: ({ input }) =>
+      `${formatSize(Number(input))} is out of range: choose ${formatSize(LEAST_MEMORY)} to ${formatSize(MOST_MEMORY)}, in whole pages of 4K`,
+  });
+
+const diskFile = z.strictObject({
+  path: z.string().min(1, 'give a file name'),
+  mode: z.enum(['rw', 'ro', 'cow'], { error: "choose 'rw', 'ro' or 'cow'" }).default('rw'),
+});
+
+const isBackend = (value: unknown): value is BlockBackend =>
+  typeof value === 'object' && value !== null && 'read' in value && 'flush' in value && 'size' in value;
+
+const disk = z.union(
+  [
+    z
+      .string()
+      .min(1)
+      .transform((path) => ({ path, mode: 'rw' as const })),
+    diskFile,
+    z.custom<BlockBackend>(isBackend),
+  ],
+  { error: "give a file name, { path, mode: 'rw' | 'ro' | 'cow' } or a BlockBackend" },
+);
+
+const listener = z.custom<(line: string) => void>((value) => typeof value === 'function', 'give a function');
+
+const seconds = z
+  .number({ error: 'give seconds' })
+  .positive('give seconds above 0')
+  .max(2_000_000, 'at most 2000000 seconds');
+
+const schema = z.strictObject({
+  kernel: image.optional(),
+  initrd: z
+    .union([image.transform((one) => [one]), z.array(image)], { error: 'give a file name or a Uint8Array' })
+    .optional(),
+  append: z.string({ error: 'give the kernel command line as one string' }).optional(),
+  memory: memory.prefault('512M'),
+  disks: z.array(disk).max(16, 'at most 16 disks').default([]),
+  engine: z.enum(ENGINES, { error: `choose ${ENGINES.join(', ')}` }).default('auto'),
+  clock: z.enum(CLOCKS, { error: `choose ${CLOCKS.join(' or ')}` }).default('real'),
+  debugExit: z.int('give an I/O port').min(0, 'give an I/O port').max(0xffff, 'I/O ports end at 0xffff').optional(),
+  noReboot: z.boolean('give true or false').default(false),
+  timeout: seconds.optional(),
+  trace: z.array(z.enum(TRACE_KINDS, { error: `choose among ${TRACE_KINDS.join(', ')}` })).default([]),
+  onTrace: listener.optional(),
+  onWarning: listener.optional(),
+});
+
+/** What a machine is made of. Everything has a default: with no options at all it is the embedded Linux in 512 MiB. */
+export interface MachineOptions {
+  /** A kernel (bzImage, PVH or Multiboot ELF): its file name or its bytes. Without one, the embedded Linux boots. */
+  readonly kernel?: string | Uint8Array | undefined;
+  /** One or several initial RAM disks: file names or bytes. */
+  readonly initrd?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+  /** The kernel command line; for the embedded Linux, words added to its own. Default for other kernels: `console=ttyS0`. */
+  readonly append?: string | undefined;
+  /** RAM: bytes, or a size such as `'512M'` (the default); 4M to 3G. */
+  readonly memory?: number | string | undefined;
+  /** Disks in order (`/dev/vda`, `/dev/vdb`, …): raw image files, or back ends of your own. */
+  readonly disks?: readonly (string | DiskFile | BlockBackend)[] | undefined;
+  /** `auto` takes the fastest there is. `reference` is slow and meant for tests. */
+  readonly engine?: (typeof ENGINES)[number] | undefined;
+  /** `virtual` derives time from executed instructions: runs repeat bit for bit. Default `real`. */
+  readonly clock?: (typeof CLOCKS)[number] | undefined;
+  /** An I/O port that ends the run with exit code (value << 1) | 1, as QEMU's `isa-debug-exit`. */
+  readonly debugExit?: number | undefined;
+  /** A reset by the guest ends the run. Default: the guest restarts. */
+  readonly noReboot?: boolean | undefined;
+  /** Seconds after which the run ends as `timedOut`. */
+  readonly timeout?: number | undefined;
+  /** What `onTrace` is told of. */
+  readonly trace?: readonly TraceKind[] | undefined;
+  readonly onTrace?: ((line: string) => void) | undefined;
+  /** Told of what goes wrong in the host while the guest runs on, such as a full disk under an overlay. */
+  readonly onWarning?: ((line: string) => void) | undefined;
+}
+
+export interface DiskFile {
+  readonly path: string;
+  /** `rw` writes the file in place (the default), `ro` never writes, `cow` keeps changes for this run only. */
+  readonly mode?: DiskMode | undefined;
+}
+
+/** Options as checked and completed. */
+export type CheckedOptions = z.output<typeof schema>;
+
+/** An option that cannot be: which one, and what would be right. */
+export class OptionError extends UserError {
+  /** The option's name in `MachineOptions`. */
+  readonly option: string;
+  readonly problem: string;
+
+  constructor(option: string, problem: string) {
+    super(`${option}: ${problem}`);
+    this.option = option;
+    this.problem = problem;
+  }
+}
+
+/** @throws OptionError for the first wrong option. */
+export function checkOptions(options: MachineOptions): CheckedOptions {
+  const checked = schema.safeParse(options);
+  if (checked.success) return checked.data;
+  const issue = checked.error.issues[0]!;
+  if (issue.code === 'unrecognized_keys') throw new OptionError(issue.keys[0]!, 'there is no such option');
+  throw new OptionError(String(issue.path[0]), issue.message);
+}

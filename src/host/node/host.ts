@@ -1,0 +1,20 @@
+/** Node as the place where machines run. */
+import { readFile } from 'node:fs/promises';
+import type { Host } from '../../api/host.ts';
+import { embeddedGuest } from './embedded-guest.ts';
+import { fileProblem } from './file-problem.ts';
+import { openDisk } from './files.ts';
+import { nodeHost as services } from './time.ts';
+
+export const nodeHost: Host = {
+  ...services,
+  openDisk,
+  embeddedGuest,
+  async readFile(path) {
+    try {
+      return await readFile(path);
+    } catch (error) {
+      throw fileProblem(path, error);
+    }
+  },
+};

@@ -1,0 +1,26 @@
+/**
+ * The npm package on Node: `import { Machine } from 'trapeze'`.
+ * The library itself (`src/api/`) does not know its platform; this joins the two.
+ */
+import type { Machine as ApiMachine } from '../../api/machine.ts';
+import { createMachine } from '../../api/machine.ts';
+import type { MachineOptions } from '../../api/options.ts';
+import { nodeHost } from './host.ts';
+
+export type { TextMatch } from '../../api/console-text.ts';
+export type { OutputListener, Port } from '../../api/machine.ts';
+export type { DiskFile, MachineOptions, TraceKind } from '../../api/options.ts';
+export type { Statistics } from '../../api/statistics.ts';
+export type { BlockBackend } from '../../devices/contract.ts';
+export type { Result } from '../../machine/machine.ts';
+export { UserError } from '../../user-error.ts';
+
+export type Machine = ApiMachine;
+
+export const Machine = {
+  /**
+   * Makes a machine, powered off; `run()` starts it.
+   * @throws UserError when an option is wrong or a file cannot be used.
+   */
+  create: (options?: MachineOptions): Promise<Machine> => createMachine(nodeHost, options),
+} as const;

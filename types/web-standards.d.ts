@@ -1,0 +1,8 @@
+/** Web standards that every host of the core has; declared here because the core compiles without DOM and Node types. */
+declare class TextEncoder {
+  encode(text: string): Uint8Array<ArrayBuffer>;
+}
+declare class TextDecoder {
+  constructor(encoding?: 'utf-8');
+  decode(bytes?: Uint8Array, options?: { stream?: boolean }): string;
+}
