@@ -1,6 +1,7 @@
 /** Where things are on the board `pc`: one place for the wiring and for the ACPI tables that describe it. */
 import { MEMORY_KIND, type MemoryMapEntry } from '../../boot/source.ts';
 
+export const MINIMUM_MEMORY = 2 * 1024 ** 2;
 /** RAM ends below the hole where PCI windows, APICs and firmware live. */
 export const MAXIMUM_MEMORY = 3 * 1024 ** 3;
 
@@ -15,13 +16,16 @@ export const ACPI_PM_BASE = 0x600;
 export const RESET_CONTROL_PORT = 0xcf9;
 
 export const IRQ = { timer: 0, keyboard: 1, serial2: 3, serial1: 4, rtc: 8, sci: 9, mouse: 12 } as const;
+/** The I/O APIC has the PIT at input 2: input 0 is where chipsets put the PIC itself (MP spec §5.2). */
+export const TIMER_IO_APIC_INPUT = 2;
 /** Interrupts of PCI wires 0–3; inputs of the PIC and of the I/O APIC alike. Levels. */
 export const PCI_IRQS = [5, 7, 10, 11] as const;
 
 /** Hz of the time-stamp counter and of the local APIC's timer input: a nanosecond a tick. */
 export const TSC_FREQUENCY = 1_000_000_000;
 
-const BASE_MEMORY_END = 0x9_fc00;
+/** Where the extended BIOS data area begins. */
+export const BASE_MEMORY_END = 0x9_fc00;
 const FIRMWARE_AREA = 0xe_0000;
 const EXTENDED_MEMORY = 0x10_0000;
 

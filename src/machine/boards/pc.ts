@@ -1,10 +1,11 @@
 /** The board `pc`: an x86 PC with PCI, APICs and legacy devices. */
 
 import { loadBootSource } from '../../boot/load.ts';
+import { mebibytes } from '../../boot/placement.ts';
 import type { BootSource } from '../../boot/source.ts';
 import { A20Gate } from '../../devices/a20.ts';
 import { ACPI_PM_SIZE, AcpiPowerManagement } from '../../devices/acpi-pm.ts';
-import type { BlockBackend, ByteSink, Clock, Device, GuestMemory, IrqLine } from '../../devices/contract.ts';
+import type { BlockBackend, ByteSink, Device, GuestMemory, IrqLine } from '../../devices/contract.ts';
 import { DebugExit } from '../../devices/debug-exit.ts';
 import { KeyboardController } from '../../devices/i8042.ts';
 import { IoApic } from '../../devices/io-apic.ts';
@@ -24,6 +25,7 @@ import { ConsoleDevice } from '../../devices/virtio/console.ts';
 import { EntropyDevice } from '../../devices/virtio/entropy.ts';
 import { virtioPci } from '../../devices/virtio/transport-pci.ts';
 import type { Engine, Vcpu } from '../../engine/engine.ts';
+import { UserError } from '../../user-error.ts';
 import type { AccessCount } from '../bus.ts';
 import { AddressBus } from '../bus.ts';
 import type { HostServices } from '../host-services.ts';
@@ -32,7 +34,7 @@ import type { Board, Supervisor } from '../machine.ts';
 import { Machine } from '../machine.ts';
 import { PlatformMsrs } from '../msrs.ts';
 import { fillFrom, splitMix64, wordsFrom } from '../random.ts';
-import { placeAcpiTables } from './pc-acpi.ts';
+import { placeAcpiTables, placeBiosDataArea } from './pc-acpi.ts';
 import {
   ACPI_PM_BASE,
   ECAM,
@@ -40,9 +42,12 @@ import {
   IO_APIC_ID,
   IRQ,
   LOCAL_APIC_BASE,
+  MAXIMUM_MEMORY,
+  MINIMUM_MEMORY,
   PCI_IRQS,
   PCI_WINDOW,
   pcMemoryMap,
+  TIMER_IO_APIC_INPUT,
   TSC_FREQUENCY,
 } from './pc-layout.ts';
 
@@ -67,16 +72,19 @@ export interface PcOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** A powered-off PC; `run()` starts it. */
+/** A powered-off PC; `run()` starts it. @throws UserError when it has too little or too much memory. */
 export function createPcMachine(options: PcOptions): Machine {
   const { host, clock, noReboot, timeoutMs } = options;
+  const { size } = options.engine.memory;
+  if (size < MINIMUM_MEMORY || size > MAXIMUM_MEMORY)
+    throw new UserError(
+      `a pc has ${mebibytes(MINIMUM_MEMORY)} to ${mebibytes(MAXIMUM_MEMORY)} of memory, not ${mebibytes(size)}; choose a size between`,
+    );
   return new Machine({ time: host.time, clock, noReboot, timeoutMs }, (supervisor) => new PcBoard(options, supervisor));
 }
 
 /** Inputs of the PIC that are levels: those of PCI and the SCI. */
 const LEVEL_INPUTS = [IRQ.sci, ...PCI_IRQS].reduce((mask, irq) => mask | (1 << irq), 0);
-/** The I/O APIC has the PIT at input 2: input 0 is where chipsets put the PIC itself (MP spec §5.2). */
-const TIMER_IO_APIC_INPUT = 2;
 const VIRTUAL_SEED = 0x0074_7261_7065_7a65n;
 
 class PcBoard implements Board {
@@ -130,6 +138,7 @@ class PcBoard implements Board {
     this.#pci.assignResources(PCI_WINDOW);
     const seed = new Uint8Array(32);
     this.#fill(seed);
+    placeBiosDataArea(this.#memory);
     const rsdp = placeAcpiTables(this.#memory);
     const memoryMap = pcMemoryMap(this.#memory.size);
     for (const [name, value] of loadBootSource(this.#boot, { memory: this.#memory, memoryMap, rsdp, seed }))
@@ -265,17 +274,15 @@ class PcBoard implements Board {
   }
 
   #createVcpu(engine: Engine, { clock }: Supervisor): Vcpu {
-    const msrs = this.#add(new PlatformMsrs(() => ticks(clock), this.#apic.msrs));
+    // `TSC_FREQUENCY` is a tick a nanosecond.
+    const msrs = this.#add(new PlatformMsrs(this.#apic.msrs));
     return engine.createVcpu({
       mmio: this.#mmio,
       ports: this.#ports,
       interrupts: this.#apic,
       msrs,
-      timestamp: () => msrs.timestamp(),
+      timestamp: () => clock.now(),
       entropy: wordsFrom(this.#fill),
     });
   }
 }
-
-/** The time-stamp counter: `TSC_FREQUENCY` is a tick a nanosecond. */
-const ticks = (clock: Clock): bigint => clock.now();
