@@ -256,7 +256,14 @@ export class IrBuilder {
     this.if(condition, () => this.break());
   }
   call(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
-    const call: CallNode = this.#push({ kind: 'call', target, args });
+    return this.#call(target, args, false);
+  }
+  /** As `call`; an exception inside is noted but does not end this body. */
+  callGuarded(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
+    return this.#call(target, args, true);
+  }
+  #call(target: Procedure | External, args: readonly Value[], guarded: boolean): readonly Value[] {
+    const call: CallNode = this.#push({ kind: 'call', target, args, guarded });
     return target.results.map((type, index) => this.#push({ kind: 'result', type, call, index } as const));
   }
   return(...values: readonly Value[]): void {

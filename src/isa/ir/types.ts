@@ -146,6 +146,8 @@ export interface CallNode {
   readonly kind: 'call';
   readonly target: Procedure | External;
   readonly args: readonly Value[];
+  /** An exception inside does not end the caller, which looks at the state itself; the results are then zero. */
+  readonly guarded: boolean;
 }
 export interface IfNode {
   readonly kind: 'if';

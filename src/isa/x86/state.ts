@@ -159,12 +159,16 @@ export const MXCSR = register('MXCSR', 'i32', 'user');
 
 /** Where the reader of `TLB` starts, as an address in linear memory; changes with privilege (see `engine/wasm/tlb.ts`). */
 export const TLB_BANK = register('TLB_BANK', 'i32', 'engine');
+/** As TLB_BANK, for accesses that the processor makes for itself. */
+export const TLB_BANK_SUPERVISOR = register('TLB_BANK_SUPERVISOR', 'i32', 'engine');
+/** Where the first bank starts. */
+export const TLB_BANKS = register('TLB_BANKS', 'i32', 'engine');
 /** 1: an exception waits in FAULT_VECTOR to be delivered. */
 export const FAULT = register('FAULT', 'i32', 'engine');
 export const FAULT_VECTOR = register('FAULT_VECTOR', 'i32', 'engine');
 export const FAULT_HAS_CODE = register('FAULT_HAS_CODE', 'i32', 'engine');
 export const FAULT_CODE = register('FAULT_CODE', 'i32', 'engine');
-/** The exception being delivered, 0 none, else its class + 1 (SDM vol. 3 table 6-5), for double faults. */
+/** What is being delivered: 0 nothing or a benign exception, 1 a contributory one, 2 #PF, 3 #DF (SDM vol. 3 table 6-5). */
 export const DELIVERING = register('DELIVERING', 'i32', 'engine');
 /** Instructions retired up to the start of the current block. */
 export const RETIRED = register('RETIRED', 'i64', 'engine');
@@ -174,7 +178,9 @@ export const RETIRED_LIMIT = register('RETIRED_LIMIT', 'i64', 'engine');
 export const INTERRUPT_PENDING = register('INTERRUPT_PENDING', 'i32', 'engine');
 /** Why the engine's loop was left; see `EXIT`. */
 export const EXIT_REASON = register('EXIT_REASON', 'i32', 'engine');
-/** Changes whenever the meaning of an instruction pointer may change: address space, privilege, code size, CS base. */
+/** Counts the address spaces seen: up by one whenever translations are dropped. */
+export const GENERATION = register('GENERATION', 'i32', 'engine');
+/** What the meaning of a linear instruction pointer depends on, at bit 48 and up: generation, privilege, code size. */
 export const JUMP_EPOCH = register('JUMP_EPOCH', 'i64', 'engine');
 /** The record being executed where something outside needs to know: address in linear memory. */
 export const RECORD = register('RECORD', 'i32', 'engine');

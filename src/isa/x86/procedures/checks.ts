@@ -1,7 +1,8 @@
 /** Checks that rarely fail, out of the way of the instructions that make them. */
 import { IrBuilder, procedure } from '../../ir/builder.ts';
+import { CR0_BITS, CR4_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';
-import { CR0, CR4, FPU_GROUP, SEGMENT, SEGMENTS, SS_AT } from '../state.ts';
+import { CR0, CR4, FPU_BLOCKED, FPU_GROUP, SEGMENT, SEGMENTS, SS_AT } from '../state.ts';
 
 const make = (): IrBuilder => new IrBuilder();
 
@@ -35,21 +36,28 @@ export const checkSegment = procedure(
   },
 );
 
-const CR0_EM = 1n << 2n;
-const CR0_TS = 1n << 3n;
-const CR4_OSFXSR = 1n << 9n;
 
 /** Raises what a blocked group of `FPU_GROUP` has to: #UD before #NM. */
 export const checkFpu = procedure(
   make,
   { name: 'checkFpu', parameters: ['i32'], results: [], mayFault: true },
   (x, group) => {
-    const emulate = x.ne(x.and(x.get(CR0), CR0_EM), 0);
+    const emulate = x.ne(x.and(x.get(CR0), CR0_BITS.EM), 0);
     const isX87 = x.eq(group, FPU_GROUP.x87);
-    const noFxsr = x.and(x.eq(group, FPU_GROUP.sse), x.eq(x.and(x.get(CR4), CR4_OSFXSR), 0));
+    const noFxsr = x.and(x.eq(group, FPU_GROUP.sse), x.eq(x.and(x.get(CR4), CR4_BITS.OSFXSR), 0));
     const invalid = x.or(noFxsr, x.and(emulate, x.eq(isX87, x.const('i1', 0))));
     x.if(invalid, () => x.raise(VECTOR.UD));
-    x.if(x.or(x.ne(x.and(x.get(CR0), CR0_TS), 0), emulate), () => x.raise(VECTOR.NM));
+    x.if(x.or(x.ne(x.and(x.get(CR0), CR0_BITS.TS), 0), emulate), () => x.raise(VECTOR.NM));
     x.return();
   },
 );
+
+/** FPU_BLOCKED follows CR0.EM, CR0.TS and CR4.OSFXSR. */
+export const updateFpuBlocked = procedure(make, { name: 'updateFpuBlocked', parameters: [], results: [] }, (x) => {
+  const isOn = (state: typeof CR0, bit: bigint) => x.ne(x.and(x.get(state), bit), 0);
+  const blocked = x.or(isOn(CR0, CR0_BITS.TS), isOn(CR0, CR0_BITS.EM));
+  const sse = x.or(blocked, x.eq(isOn(CR4, CR4_BITS.OSFXSR), x.const('i1', 0)));
+  const common = x.select(blocked, x.const('i32', FPU_GROUP.x87 | FPU_GROUP.mmx), 0);
+  x.set(FPU_BLOCKED, x.or(common, x.select(sse, x.const('i32', FPU_GROUP.sse), 0)));
+  x.return();
+});

@@ -1,0 +1,28 @@
+/** What the processor core asks of its surroundings. */
+import { external } from '../ir/builder.ts';
+
+/** Port, width in bytes → value. */
+export const portRead = external('portRead', ['i32', 'i32'], ['i32'], { class: 'io' });
+/** Port, width in bytes, value. */
+export const portWrite = external('portWrite', ['i32', 'i32', 'i32'], [], { class: 'io' });
+/** Physical address, width in bytes (1, 2, 4) → value. */
+export const deviceRead = external('deviceRead', ['i64', 'i32'], ['i32'], { class: 'io' });
+/** Physical address, width in bytes (1, 2, 4), value. */
+export const deviceWrite = external('deviceWrite', ['i64', 'i32', 'i32'], [], { class: 'io' });
+/** The time-stamp counter. */
+export const timestamp = external('timestamp', [], ['i64'], { class: 'io' });
+/** 64 random bits. */
+export const entropy = external('entropy', [], ['i64'], { class: 'io' });
+/** Leaf, subleaf → EAX, EBX, ECX, EDX. */
+export const cpuid = external('cpuid', ['i32', 'i32'], ['i32', 'i32', 'i32', 'i32'], { class: 'control' });
+/** Index of a register outside the core → its value, 1 if it exists. */
+export const msrRead = external('msrRead', ['i32'], ['i64', 'i32'], { class: 'control' });
+/** Index, value → 1 if it was taken. */
+export const msrWrite = external('msrWrite', ['i32', 'i64'], ['i32'], { class: 'control' });
+/** CR8, the task-priority class. */
+export const taskPriorityRead = external('taskPriorityRead', [], ['i64'], { class: 'control' });
+export const taskPriorityWrite = external('taskPriorityWrite', ['i64'], [], { class: 'control' });
+/** Drops translations: of every address (1), or of the page that holds a linear address (0, address). */
+export const dropTranslations = external('dropTranslations', ['i32', 'i64'], [], { class: 'engine' });
+/** Interrupts may have been enabled while one waits, or the machine must look around at the next boundary. */
+export const requestAttention = external('requestAttention', [], [], { class: 'engine' });

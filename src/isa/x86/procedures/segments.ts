@@ -1,0 +1,246 @@
+/** Segment registers and descriptors (SDM vol. 3 §3.4, §5). Access rights are in the format of a VMCS: descriptor bits 55:40. */
+import type { Procedure, Value } from '../../ir/types.ts';
+import { CR0_BITS, CR4_BITS, EFER_BITS } from '../control-bits.ts';
+import { VECTOR } from '../exceptions.ts';
+import { RFLAGS } from '../flags.ts';
+import {
+  CODE_SIZE,
+  CPL,
+  CR0,
+  CR4,
+  CS_AT,
+  DS_AT,
+  EFER,
+  ES_AT,
+  FLAGS_OTHER,
+  FLAGS_SYSTEM,
+  GDTR_BASE,
+  GDTR_LIMIT,
+  FS_AT,
+  GENERATION,
+  GS_AT,
+  JUMP_EPOCH,
+  LDTR_AT,
+  SEGMENT,
+  SEGMENTS,
+  SS_AT,
+  STACK_MASK,
+  TLB_BANK,
+  TLB_BANK_SUPERVISOR,
+  TLB_BANKS,
+} from '../state.ts';
+import { type X86Builder, x86Procedure } from '../x86-builder.ts';
+
+/** Bits of access rights. */
+export const RIGHTS = {
+  accessed: 1,
+  /** Data: writable. Code: readable. */
+  readWrite: 2,
+  /** Data: expands down. Code: conforming. */
+  conforming: 4,
+  code: 8,
+  /** Not a system segment. */
+  S: 1 << 4,
+  P: 1 << 7,
+  L: 1 << 13,
+  DB: 1 << 14,
+  G: 1 << 15,
+  unusable: 1 << 16,
+} as const;
+
+/** Bytes of one bank of the software TLB. */
+export const TLB_BANK_SIZE = 512 * 32;
+
+export type SegmentPart = keyof typeof SEGMENT;
+
+/** A part of the segment register at byte offset `at`. */
+export function segmentPart(x: X86Builder, at: Value | number, part: SegmentPart): Value {
+  const type = { base: 'i64', limit: 'i32', access: 'i32', selector: 'i16', readEnd: 'i64', writeEnd: 'i64' } as const;
+  return x.getAt(SEGMENTS, x.add(x.value('i32', at), SEGMENT[part]), type[part]);
+}
+
+export const isSet = (x: X86Builder, v: Value, bits: number | bigint): Value => x.ne(x.and(v, bits), 0);
+export const isClear = (x: X86Builder, v: Value, bits: number | bigint): Value => x.eq(x.and(v, bits), 0);
+export const dplOf = (x: X86Builder, access: Value): Value => x.and(x.shrU(access, 5), 3);
+export const isProtected = (x: X86Builder): Value => isSet(x, x.get(CR0), CR0_BITS.PE);
+export const isVirtual8086 = (x: X86Builder): Value => isSet(x, x.get(FLAGS_SYSTEM), RFLAGS.VM);
+/** Protected mode and not virtual-8086: selectors name descriptors. */
+export const usesDescriptors = (x: X86Builder): Value => x.and(isProtected(x), isClear(x, x.get(FLAGS_SYSTEM), RFLAGS.VM));
+export const isLongMode = (x: X86Builder): Value => isSet(x, x.get(EFER), EFER_BITS.LMA);
+export const is64Bit = (x: X86Builder): Value => x.eq(x.get(CODE_SIZE), 64);
+
+/** Recomputes what follows from CS, SS, CPL, CR0, CR4, EFER and AC: code size, stack size, TLB banks, jump epoch. */
+export const modeChanged: Procedure = x86Procedure(
+  { name: 'modeChanged', parameters: [], results: [] },
+  (x) => {
+    const cs = segmentPart(x, CS_AT, 'access');
+    const long = x.and(isLongMode(x), isSet(x, cs, RIGHTS.L));
+    const size = x.select(long, x.const('i32', 64), x.select(isSet(x, cs, RIGHTS.DB), x.const('i32', 32), 16));
+    x.set(CODE_SIZE, size);
+    const narrow = x.select(isSet(x, segmentPart(x, SS_AT, 'access'), RIGHTS.DB), x.const('i64', 0xffffffffn), 0xffffn);
+    x.set(STACK_MASK, x.select(long, x.const('i64', -1n), narrow));
+    const user = x.eq(x.get(CPL), 3);
+    const smap = isSet(x, x.get(CR4), CR4_BITS.SMAP);
+    const bank = (guarded: Value): Value => x.select(guarded, x.const('i32', TLB_BANK_SIZE), 0);
+    const supervisor = bank(x.and(smap, isClear(x, x.get(FLAGS_OTHER), RFLAGS.AC)));
+    x.set(TLB_BANK, x.add(x.get(TLB_BANKS), x.select(user, x.const('i32', 2 * TLB_BANK_SIZE), supervisor)));
+    x.set(TLB_BANK_SUPERVISOR, x.add(x.get(TLB_BANKS), bank(smap)));
+    // 15 bits: two epochs never differ by the 16 ones that tell canonical addresses apart.
+    const generation = x.shl(x.and(x.get(GENERATION), 0xfff), 3);
+    const kind = x.or(x.shl(x.zext(user, 'i32'), 2), x.shrU(size, 5));
+    x.set(JUMP_EPOCH, x.shl(x.zext(x.or(generation, kind), 'i64'), 48));
+    x.return();
+  },
+);
+
+/** Writes base, limit, access rights and what follows from them. Arguments: segment, selector, base, limit, access rights. */
+export const setSegment: Procedure = x86Procedure(
+  { name: 'setSegment', parameters: ['i32', 'i16', 'i64', 'i32', 'i32'], results: [] },
+  (x, at, selector, base, limit, access) => {
+    const write = (part: SegmentPart, value: Value): void => x.setAt(SEGMENTS, x.add(at, SEGMENT[part]), value);
+    write('base', base);
+    write('limit', limit);
+    write('access', access);
+    write('selector', selector);
+    const end = x.add(x.zext(limit, 'i64'), 1);
+    const isCode = isSet(x, access, RIGHTS.code);
+    const readWrite = isSet(x, access, RIGHTS.readWrite);
+    const special = x.or(isSet(x, access, RIGHTS.unusable), x.and(x.eq(isCode, x.const('i1', 0)), isSet(x, access, RIGHTS.conforming)));
+    const none = x.const('i64', 0);
+    const readable = x.or(x.eq(isCode, x.const('i1', 0)), readWrite);
+    const writable = x.and(x.eq(isCode, x.const('i1', 0)), readWrite);
+    write('readEnd', x.select(special, none, x.select(readable, end, none)));
+    write('writeEnd', x.select(special, none, x.select(writable, end, none)));
+    x.return();
+  },
+);
+
+/** Real and virtual-8086 mode: base is 16 times the selector (SDM vol. 3 §20.1.1). Arguments: segment, selector. */
+export const setRealSegment: Procedure = x86Procedure(
+  { name: 'setRealSegment', parameters: ['i32', 'i16'], results: [] },
+  (x, at, selector) => {
+    const base = x.shl(x.zext(selector, 'i64'), 4);
+    const virtual = isVirtual8086(x);
+    const limit = x.select(virtual, x.const('i32', 0xffff), segmentPart(x, at, 'limit'));
+    // Writable data, also for CS: real mode may write through it.
+    const access = x.select(virtual, x.const('i32', 0xf3), x.or(x.and(segmentPart(x, at, 'access'), RIGHTS.DB), 0x93));
+    x.call(setSegment, at, selector, base, limit, access);
+    x.return();
+  },
+);
+
+export interface Descriptor {
+  readonly base: Value;
+  readonly limit: Value;
+  readonly access: Value;
+}
+
+/** Base, limit in bytes and access rights of an 8-byte descriptor (SDM vol. 3 §3.4.5). */
+export function unpackDescriptor(x: X86Builder, d: Value): Descriptor {
+  const base = x.or(x.and(x.shrU(d, 16), 0xffffff), x.and(x.shrU(d, 32), 0xff000000n));
+  const access = x.and(x.trunc(x.shrU(d, 40), 'i32'), 0xf0ff);
+  const raw = x.or(x.trunc(x.and(d, 0xffff), 'i32'), x.and(x.trunc(x.shrU(d, 32), 'i32'), 0xf0000));
+  const limit = x.select(isSet(x, access, RIGHTS.G), x.or(x.shl(raw, 12), 0xfff), raw);
+  return { base, limit, access };
+}
+
+/** The error code that names a selector; `ext` is its bit 0 (SDM vol. 3 §6.13). */
+export const selectorCode = (x: X86Builder, selector: Value, ext: Value | number = 0): Value =>
+  x.or(x.and(x.zext(selector, 'i32'), 0xfffc), ext);
+
+/** Selector, EXT bit → descriptor, its linear address; #GP(selector) beyond the table. */
+export const readDescriptor: Procedure = x86Procedure(
+  { name: 'readDescriptor', parameters: ['i16', 'i32'], results: ['i64', 'i64'], mayFault: true },
+  (x, selector, ext) => {
+    const local = isSet(x, selector, 4);
+    const ldtLimit = x.select(
+      isSet(x, segmentPart(x, LDTR_AT, 'access'), RIGHTS.unusable),
+      x.const('i32', 0),
+      segmentPart(x, LDTR_AT, 'limit'),
+    );
+    const limit = x.select(local, ldtLimit, x.get(GDTR_LIMIT));
+    const base = x.select(local, segmentPart(x, LDTR_AT, 'base'), x.get(GDTR_BASE));
+    const index = x.and(x.zext(selector, 'i32'), 0xfff8);
+    x.raiseIf(x.ltU(limit, x.or(index, 7)), VECTOR.GP, selectorCode(x, selector, ext));
+    const address = x.add(base, x.zext(index, 'i64'));
+    x.return(x.load('i64', address, 'supervisor'), address);
+  },
+);
+
+/** Sets the accessed bit of the descriptor `d` at `address`. */
+export function markAccessed(x: X86Builder, d: Value, address: Value): void {
+  x.if(isClear(x, d, 1n << 40n), () => x.store(address, x.or(d, 1n << 40n), 'supervisor'));
+}
+
+/** Loads a data segment register from a null selector (SDM vol. 2, MOV). */
+function loadNull(x: X86Builder, at: Value, selector: Value): void {
+  const isStack = x.eq(at, SS_AT);
+  // In 64-bit mode SS may be null at CPL 0–2 where RPL is CPL.
+  const rpl = x.and(x.zext(selector, 'i32'), 3);
+  const stackFails = x.or(x.eq(is64Bit(x), x.const('i1', 0)), x.or(x.eq(x.get(CPL), 3), x.ne(rpl, x.get(CPL))));
+  x.raiseIf(x.and(isStack, stackFails), VECTOR.GP, 0);
+  // Bases survive in 64-bit mode on current processors only for FS and GS writes by MSR; a null load clears them.
+  const access = x.or(x.const('i32', RIGHTS.unusable), x.select(isStack, x.shl(x.get(CPL), 5), 0));
+  x.call(setSegment, at, selector, x.const('i64', 0), x.const('i32', 0), access);
+}
+
+/** Checks that a descriptor may be loaded into SS: writable data of the current level. */
+function checkStackDescriptor(x: X86Builder, selector: Value, access: Value): void {
+  const rpl = x.and(x.zext(selector, 'i32'), 3);
+  const isWritableData = x.eq(x.and(access, RIGHTS.S | RIGHTS.code | RIGHTS.readWrite), RIGHTS.S | RIGHTS.readWrite);
+  const levels = x.and(x.eq(rpl, x.get(CPL)), x.eq(dplOf(x, access), x.get(CPL)));
+  x.raiseIf(x.xor(x.and(isWritableData, levels), x.const('i1', 1)), VECTOR.GP, selectorCode(x, selector));
+  x.raiseIf(isClear(x, access, RIGHTS.P), VECTOR.SS, selectorCode(x, selector));
+}
+
+/** Checks that a descriptor may be loaded into DS, ES, FS or GS: data, or readable code. */
+function checkDataDescriptor(x: X86Builder, selector: Value, access: Value): void {
+  const rpl = x.and(x.zext(selector, 'i32'), 3);
+  const unreadable = x.eq(x.and(access, RIGHTS.code | RIGHTS.readWrite), RIGHTS.code);
+  const conforming = x.eq(x.and(access, RIGHTS.code | RIGHTS.conforming), RIGHTS.code | RIGHTS.conforming);
+  const dpl = dplOf(x, access);
+  const levels = x.and(x.eq(conforming, x.const('i1', 0)), x.or(x.ltU(dpl, rpl), x.ltU(dpl, x.get(CPL))));
+  const fails = x.or(isClear(x, access, RIGHTS.S), x.or(unreadable, levels));
+  x.raiseIf(fails, VECTOR.GP, selectorCode(x, selector));
+  x.raiseIf(isClear(x, access, RIGHTS.P), VECTOR.NP, selectorCode(x, selector));
+}
+
+/** MOV, POP, LDS… to ES, SS, DS, FS, GS in any mode. Arguments: segment, selector. */
+export const loadSegment: Procedure = x86Procedure(
+  { name: 'loadSegment', parameters: ['i32', 'i16'], results: [], mayFault: true },
+  (x, at, selector) => {
+    x.if(x.xor(usesDescriptors(x), x.const('i1', 1)), () => {
+      x.call(setRealSegment, at, selector);
+      x.return();
+    });
+    x.if(isClear(x, selector, 0xfffc), () => {
+      loadNull(x, at, selector);
+      x.if(x.eq(at, SS_AT), () => x.call(modeChanged));
+      x.return();
+    });
+    const [d, address] = x.call(readDescriptor, selector, x.const('i32', 0));
+    const { base, limit, access } = unpackDescriptor(x, d);
+    x.if(
+      x.eq(at, SS_AT),
+      () => checkStackDescriptor(x, selector, access),
+      () => checkDataDescriptor(x, selector, access),
+    );
+    markAccessed(x, d, address);
+    x.call(setSegment, at, selector, base, limit, x.or(access, RIGHTS.accessed));
+    x.if(x.eq(at, SS_AT), () => x.call(modeChanged));
+    x.return();
+  },
+);
+
+/** After a return to an outer level: data segments that the new level may not use become null (SDM vol. 3 §5.8.6). */
+export function dropInnerSegments(x: X86Builder, level: Value): void {
+  for (const at of [ES_AT, DS_AT, FS_AT, GS_AT]) {
+    const access = segmentPart(x, at, 'access');
+    const conforming = x.eq(x.and(access, RIGHTS.code | RIGHTS.conforming), RIGHTS.code | RIGHTS.conforming);
+    const inner = x.and(x.ltU(dplOf(x, access), level), x.eq(conforming, x.const('i1', 0)));
+    const usable = isClear(x, access, RIGHTS.unusable);
+    x.if(x.and(inner, usable), () => {
+      x.call(setSegment, x.const('i32', at), x.const('i16', 0), x.const('i64', 0), x.const('i32', 0), x.const('i32', RIGHTS.unusable));
+    });
+  }
+}
