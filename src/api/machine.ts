@@ -30,7 +30,8 @@ export class Machine {
   readonly #host: Host;
   readonly #engine: Engine;
   readonly #virtual: VirtualMachine;
-  readonly #inputPort: Port;
+  /** Where typed input goes: the port of the kernel's last `console=`. */
+  readonly inputPort: Port;
   readonly #closeDisks: () => Promise<void>;
   readonly #listeners = new Set<OutputListener>();
   readonly #text = new ConsoleText();
@@ -45,7 +46,7 @@ export class Machine {
       options.trace.length === 0
         ? parts.engine
         : traceEngine(parts.engine, new Set(options.trace), options.onTrace ?? (() => {}));
-    this.#inputPort = inputPort(boot.commandLine);
+    this.inputPort = inputPort(boot.commandLine);
     this.#closeDisks = parts.closeDisks;
     this.#virtual = createPcMachine({
       engine: this.#engine,
@@ -91,7 +92,7 @@ export class Machine {
   /** Types bytes, or text as UTF-8, at the guest's console; what it does not read yet waits. */
   write(input: Uint8Array | string): void {
     const bytes = typeof input === 'string' ? new TextEncoder().encode(input) : input;
-    if (this.#inputPort === 'serial') this.#virtual.serialInput(bytes);
+    if (this.inputPort === 'serial') this.#virtual.serialInput(bytes);
     else this.#virtual.consoleInput(bytes);
   }
 

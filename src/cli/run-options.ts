@@ -1,0 +1,74 @@
+/** The options of `trapeze run`: from the words of a command line to those of the library. */
+import type { MachineOptions, TraceKind } from '../host/node/index.ts';
+import { UserError } from '../host/node/index.ts';
+
+/** As commander leaves them. */
+export interface RunFlags {
+  readonly kernel?: string;
+  readonly initrd?: readonly string[];
+  readonly append?: string;
+  readonly memory?: string;
+  readonly disk?: readonly string[];
+  readonly engine?: string;
+  readonly clock?: string;
+  readonly serial: string;
+  readonly debugExit?: string;
+  readonly reboot: boolean;
+  readonly timeout?: string;
+  readonly stats?: string;
+  readonly trace?: string;
+}
+
+/** Where the bytes of the first serial port go. */
+export type SerialTarget =
+  | { readonly kind: 'stdio' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'file'; readonly path: string };
+
+/** The flag of each option of the library, for messages. */
+const FLAG: Readonly<Record<string, string>> = {
+  debugExit: '--debug-exit',
+  noReboot: '--no-reboot',
+  disks: '--disk',
+};
+
+export function flagOf(option: string): string {
+  return FLAG[option] ?? `--${option}`;
+}
+
+/** The library's options, not yet checked. */
+export function machineOptions(flags: RunFlags): MachineOptions {
+  return {
+    kernel: flags.kernel,
+    initrd: flags.initrd,
+    append: flags.append,
+    memory: flags.memory,
+    disks: flags.disk?.map(parseDisk),
+    engine: flags.engine as MachineOptions['engine'],
+    clock: flags.clock as MachineOptions['clock'],
+    debugExit: parseNumber(flags.debugExit),
+    noReboot: !flags.reboot,
+    timeout: parseNumber(flags.timeout),
+    trace: flags.trace?.split(',') as TraceKind[] | undefined,
+  };
+}
+
+/** NaN, which no option takes, when it is no number. */
+function parseNumber(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  return text.trim() === '' ? Number.NaN : Number(text);
+}
+
+/** `FILE`, `FILE,ro` or `FILE,cow`. */
+function parseDisk(text: string): { path: string; mode: 'rw' | 'ro' | 'cow' } {
+  const match = /^(.+),(rw|ro|cow)$/.exec(text);
+  return match === null ? { path: text, mode: 'rw' } : { path: match[1]!, mode: match[2] as 'rw' | 'ro' | 'cow' };
+}
+
+/** @throws UserError when it is none of the three. */
+export function parseSerial(text: string): SerialTarget {
+  if (text === 'stdio' || text === 'none') return { kind: text };
+  const path = /^file:(.+)$/.exec(text)?.[1];
+  if (path === undefined) throw new UserError(`--serial: '${text}' is no place: choose stdio, none or file:NAME`);
+  return { kind: 'file', path };
+}

@@ -1,0 +1,99 @@
+/**
+ * The person's terminal as the guest's: raw while a machine runs, and as it was before on every way out.
+ * Also serves when input or output is a file or a pipe.
+ */
+import process from 'node:process';
+import type { KeyAction } from './escape-keys.ts';
+import { EscapeKeys } from './escape-keys.ts';
+
+export interface TerminalListener {
+  readonly action: (action: KeyAction) => void;
+  readonly resized: (columns: number, rows: number) => void;
+  /** Nobody reads what is printed any more (EPIPE), or it cannot be written. */
+  readonly outputClosed: () => void;
+}
+
+const NEWLINE = 0x0a;
+/** Undoes what guests leave behind: colours, a hidden cursor, no wrapping at the margin. */
+const RESTORE_SCREEN = '\x1b[0m\x1b[?25h\x1b[?7h';
+
+export class Terminal {
+  readonly #listener: TerminalListener;
+  readonly #keys = new EscapeKeys();
+  #open = false;
+  #outputClosed = false;
+  #atLineStart = true;
+
+  constructor(listener: TerminalListener) {
+    this.#listener = listener;
+  }
+
+  /** Whether a person types here: only then Ctrl-A is special. */
+  get interactive(): boolean {
+    return process.stdin.isTTY === true;
+  }
+
+  open(): void {
+    const { stdin, stdout } = process;
+    this.#open = true;
+    process.once('exit', this.#restore);
+    process.on('SIGCONT', this.#enterRawMode);
+    this.#enterRawMode();
+    stdout.on('error', this.#outputFailed);
+    stdout.on('resize', this.announceSize);
+    stdin.on('data', this.#typed);
+    // A hung-up terminal or a directory as input is an end of input like any other.
+    stdin.on('error', () => {});
+  }
+
+  close(): void {
+    const { stdin, stdout } = process;
+    process.off('exit', this.#restore);
+    process.off('SIGCONT', this.#enterRawMode);
+    stdout.off('resize', this.announceSize);
+    stdin.off('data', this.#typed);
+    this.#restore();
+    // A pipe that stays open would keep the process alive.
+    stdin.destroy();
+  }
+
+  print(bytes: Uint8Array): void {
+    if (this.#outputClosed || bytes.length === 0) return;
+    this.#atLineStart = bytes.at(-1) === NEWLINE;
+    process.stdout.write(bytes);
+  }
+
+  /** Shows lines of Trapeze's own on stderr, never in the middle of a guest's line. */
+  say(text: string): void {
+    const lineEnd = this.#open && this.interactive ? '\r\n' : '\n';
+    const start = this.#atLineStart || process.stdout.isTTY !== true ? '' : lineEnd;
+    this.#atLineStart = true;
+    process.stderr.write(start + text.replaceAll('\n', lineEnd) + lineEnd);
+  }
+
+  readonly announceSize = (): void => {
+    const { columns, rows } = process.stdout;
+    if (process.stdout.isTTY === true && columns > 0 && rows > 0) this.#listener.resized(columns, rows);
+  };
+
+  readonly #typed = (bytes: Uint8Array): void => {
+    const actions: KeyAction[] = this.interactive ? this.#keys.feed(bytes) : [{ kind: 'send', bytes }];
+    for (const action of actions) this.#listener.action(action);
+  };
+
+  readonly #enterRawMode = (): void => {
+    if (this.#open && this.interactive) process.stdin.setRawMode(true);
+  };
+
+  readonly #restore = (): void => {
+    if (!this.#open) return;
+    this.#open = false;
+    if (this.interactive) process.stdin.setRawMode(false);
+    if (process.stdout.isTTY === true && !this.#outputClosed) process.stdout.write(RESTORE_SCREEN);
+  };
+
+  readonly #outputFailed = (): void => {
+    this.#outputClosed = true;
+    this.#listener.outputClosed();
+  };
+}
