@@ -57,7 +57,8 @@ function addressText({ decoded, address }: Listing): string {
   const { fields, parameters } = decoded;
   const { addressSize } = parameters;
   const displacement = BigInt(fields.displacement);
-  if (fields.rm === IP_BASE_AT) return numberText(BigInt.asUintN(addressSize, address + BigInt(fields.length) + displacement));
+  if (fields.rm === IP_BASE_AT)
+    return numberText(BigInt.asUintN(addressSize, address + BigInt(fields.length) + displacement));
   const parts: string[] = [];
   if (fields.rm !== ZERO_AT) parts.push(generalName(fields.rm, addressSize));
   if (fields.index !== ZERO_AT) {
@@ -134,7 +135,8 @@ const WRITERS: Readonly<Record<string, OperandWriter>> = {
   I: (listing, _width, code) => immediateText(listing, parseOperand(code).size, listing.decoded.fields.immediate),
   J: (listing, _width, code) => targetText(listing, parseOperand(code).size === 'b'),
   A: farText,
-  O: ({ decoded: { fields } }, width) => `${sizeText(width)}${segmentText(fields.segment, DS_AT)}[${numberText(fields.immediate)}]`,
+  O: ({ decoded: { fields } }, width) =>
+    `${sizeText(width)}${segmentText(fields.segment, DS_AT)}[${numberText(fields.immediate)}]`,
   S: ({ decoded }) => SEGMENT_NAMES[decoded.fields.reg / SEGMENT_STRIDE].toLowerCase(),
   C: ({ decoded }) => `cr${decoded.fields.reg}`,
   D: ({ decoded }) => `dr${decoded.fields.reg}`,

@@ -1,0 +1,31 @@
+/** Where iced's text or its choice of instruction is not what this processor has; each with its reason. */
+import type { Oracle } from './iced-oracle.ts';
+
+interface Deviation {
+  readonly reason: string;
+  readonly code?: RegExp;
+  /** In iced's text; the whole instruction where absent. */
+  readonly text?: RegExp;
+  readonly ours: string;
+}
+
+const DEVIATIONS: readonly Deviation[] = [
+  {
+    reason:
+      'prefixes that mean something to MPX, CET, TSX or the Pentium 4 alone: none of them is there, and others ignore them',
+    text: /^(bnd|notrack|hint-taken|hint-not-taken|xacquire|xrelease) /,
+    ours: '',
+  },
+  { reason: 'a REP that RET ignores', code: /^Ret/, text: /^rep /, ours: '' },
+  { reason: 'UD0 and UD1 are there to fault; so does what is no instruction', code: /^Ud[01]/, ours: '(bad)' },
+];
+
+/** Iced's text as this project has it. */
+export function acceptedText({ text, code }: Oracle): string {
+  let result = text;
+  for (const deviation of DEVIATIONS) {
+    if (deviation.code?.test(code) === false) continue;
+    result = deviation.text === undefined ? deviation.ours : result.replace(deviation.text, deviation.ours);
+  }
+  return result;
+}
