@@ -1,0 +1,152 @@
+import type { Alarm, Clock } from './contract.ts';
+
+/** Hz that the timer counts before division: what CPUID leaf 0x15 must tell as the core crystal clock, if anything. */
+export const APIC_TIMER_FREQUENCY = 1_000_000_000;
+
+export type ApicTimerMode = 'one-shot' | 'periodic' | 'TSC-deadline';
+
+const NS_PER_SECOND = 1_000_000_000n;
+/** A periodic timer rings no faster than this: a guest must not fill the host with alarms. */
+const SHORTEST_PERIOD_NS = 20_000n;
+/** Far deadlines are looked at again after this long, so that no host timer overflows. */
+const LONGEST_WAIT_NS = 1n << 40n;
+
+/** The time-stamp counter at the clock's present time. */
+export function timestamp(clock: Clock, frequency: number): bigint {
+  return (clock.now() * BigInt(frequency)) / NS_PER_SECOND;
+}
+
+/** The local APIC's timer (SDM vol. 3 §12.5.4), worked out from time; the counter is one nanosecond a step before division. */
+export class ApicTimer {
+  readonly #clock: Clock;
+  readonly #tscFrequency: number;
+  readonly #expire: () => void;
+  #mode: ApicTimerMode = 'one-shot';
+  #initial = 0;
+  #divider = 2n;
+  /** When the counter held the initial count. */
+  #start = 0n;
+  #deadline = 0n;
+  #alarm: Alarm | undefined;
+
+  constructor(clock: Clock, tscFrequency: number, expire: () => void) {
+    this.#clock = clock;
+    this.#tscFrequency = tscFrequency;
+    this.#expire = expire;
+  }
+
+  reset(): void {
+    this.#disarm();
+    this.#mode = 'one-shot';
+    this.#initial = 0;
+    this.#divider = 2n;
+    this.#deadline = 0n;
+  }
+
+  setMode(mode: ApicTimerMode): void {
+    if (mode === this.#mode) return;
+    const deadlineInvolved = mode === 'TSC-deadline' || this.#mode === 'TSC-deadline';
+    this.#mode = mode;
+    if (deadlineInvolved) {
+      this.#initial = 0;
+      this.#deadline = 0n;
+    }
+    this.#arm();
+  }
+
+  /** `shift`: the counter steps every 2^shift nanoseconds. The count so far stays. */
+  setDivider(shift: number): void {
+    const counted = BigInt(this.#initial - this.currentCount());
+    this.#divider = 1n << BigInt(shift);
+    this.#start = this.#clock.now() - counted * this.#divider;
+    this.#arm();
+  }
+
+  get initialCount(): number {
+    return this.#initial;
+  }
+
+  setInitialCount(count: number): void {
+    if (this.#mode === 'TSC-deadline') return;
+    this.#initial = count;
+    this.#start = this.#clock.now();
+    this.#arm();
+  }
+
+  currentCount(): number {
+    if (this.#initial === 0) return 0;
+    const initial = BigInt(this.#initial);
+    const elapsed = (this.#clock.now() - this.#start) / this.#divider;
+    if (this.#mode === 'periodic') return Number(initial - (elapsed % initial));
+    return elapsed >= initial ? 0 : Number(initial - elapsed);
+  }
+
+  /** IA32_TSC_DEADLINE: 0 when not armed. */
+  get deadline(): bigint {
+    return this.#deadline;
+  }
+
+  setDeadline(timestampValue: bigint): void {
+    if (this.#mode !== 'TSC-deadline') return;
+    this.#deadline = timestampValue;
+    this.#arm();
+  }
+
+  #disarm(): void {
+    this.#alarm?.cancel();
+    this.#alarm = undefined;
+  }
+
+  #arm(): void {
+    this.#disarm();
+    switch (this.#mode) {
+      case 'one-shot':
+        this.#armOneShot();
+        break;
+      case 'periodic':
+        this.#armPeriodic();
+        break;
+      case 'TSC-deadline':
+        this.#armDeadline();
+        break;
+      default:
+        this.#mode satisfies never;
+    }
+  }
+
+  #wait(ns: bigint, ring: () => void): void {
+    this.#alarm = this.#clock.after(ns, () => {
+      this.#alarm = undefined;
+      ring();
+    });
+  }
+
+  #armOneShot(): void {
+    const left = this.#start + BigInt(this.#initial) * this.#divider - this.#clock.now();
+    if (this.#initial !== 0 && left > 0n) this.#wait(left, this.#expire);
+  }
+
+  #armPeriodic(): void {
+    if (this.#initial === 0) return;
+    const period = BigInt(this.#initial) * this.#divider;
+    const from = this.#clock.now() + (period < SHORTEST_PERIOD_NS ? SHORTEST_PERIOD_NS : 0n);
+    const next = this.#start + ((from - this.#start) / period + 1n) * period;
+    this.#wait(next - this.#clock.now(), () => {
+      this.#armPeriodic();
+      this.#expire();
+    });
+  }
+
+  #armDeadline(): void {
+    if (this.#deadline === 0n) return;
+    const left = this.#deadline - timestamp(this.#clock, this.#tscFrequency);
+    if (left <= 0n) {
+      this.#deadline = 0n;
+      this.#expire();
+      return;
+    }
+    const frequency = BigInt(this.#tscFrequency);
+    const ns = (left * NS_PER_SECOND + frequency - 1n) / frequency;
+    this.#wait(ns < LONGEST_WAIT_NS ? ns : LONGEST_WAIT_NS, () => this.#armDeadline());
+  }
+}
