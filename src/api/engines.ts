@@ -1,6 +1,6 @@
 /** The engines by name. They are loaded when asked for: each is a large module. */
 import type { Engine } from '../engine/engine.ts';
-import type { ENGINES } from './options.ts';
+import type { ENGINES } from './choices.ts';
 
 export async function createEngine(name: (typeof ENGINES)[number], memoryBytes: number): Promise<Engine> {
   switch (name) {

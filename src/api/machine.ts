@@ -4,15 +4,13 @@ import type { BlockBackend } from '../devices/contract.ts';
 import type { Engine } from '../engine/engine.ts';
 import { createPcMachine } from '../machine/boards/pc.ts';
 import type { Result, Machine as VirtualMachine } from '../machine/machine.ts';
-import { UserError } from '../user-error.ts';
 import type { TextMatch } from './console-text.ts';
 import { ConsoleText } from './console-text.ts';
 import { codeDump, registerDump } from './crash-report.ts';
 import { createEngine } from './engines.ts';
 import type { Host } from './host.ts';
 import type { CheckedOptions, MachineOptions } from './options.ts';
-import { checkOptions } from './options.ts';
-import { formatSize } from './size.ts';
+import { checkOptions, OptionError } from './options.ts';
 import type { Statistics } from './statistics.ts';
 import { toStatistics } from './statistics.ts';
 import { traceEngine } from './trace.ts';
@@ -160,23 +158,13 @@ export async function createMachine(host: Host, options: MachineOptions = {}): P
   const boot = await bootSource(host, checked);
   const { disks, closeDisks } = await openDisks(host, checked);
   try {
-    const engine = await engineWithMemory(checked);
+    const engine = await createEngine(checked.engine, checked.memory);
     return new Machine(host, checked, { engine, boot, disks, closeDisks });
   } catch (error) {
     await closeDisks();
     // The one range on the board that a person chooses.
     if (error instanceof RangeError && checked.debugExit !== undefined)
-      throw new UserError(`debugExit: the port is taken (${error.message}): choose another, such as 0xf4`);
-    throw error;
-  }
-}
-
-async function engineWithMemory({ engine, memory }: CheckedOptions): Promise<Engine> {
-  try {
-    return await createEngine(engine, memory);
-  } catch (error) {
-    if (error instanceof RangeError)
-      throw new UserError(`the host has no room for ${formatSize(memory)} of guest memory: choose less`);
+      throw new OptionError('debugExit', `the port is taken (${error.message}): choose another, such as 0xf4`);
     throw error;
   }
 }

@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import type { BlockBackend } from '../devices/contract.ts';
 import { UserError } from '../user-error.ts';
+import type { TraceKind } from './choices.ts';
+import { CLOCKS, ENGINES, TRACE_KINDS } from './choices.ts';
 import type { DiskMode } from './host.ts';
 import { formatSize, parseSize } from './size.ts';
 
@@ -9,12 +11,6 @@ const MIB = 2 ** 20;
 const LEAST_MEMORY = 4 * MIB;
 const MOST_MEMORY = 3 * 2 ** 30;
 const PAGE = 4096;
-
-export const ENGINES = ['auto', 'wasm', 'reference'] as const;
-export const CLOCKS = ['real', 'virtual'] as const;
-/** What `trace` can show; see docs/cli.md. */
-export const TRACE_KINDS = ['exceptions', 'interrupts', 'io', 'mmio', 'instructions'] as const;
-export type TraceKind = (typeof TRACE_KINDS)[number];
 
 const image = z.union([z.string().min(1, 'give a file name'), z.instanceof(Uint8Array)], {
   error: 'give a file name or a Uint8Array',

@@ -23,7 +23,7 @@ export interface Statistics {
   readonly exceptions: Readonly<Record<string, number>>;
   /** Delivered interrupts by vector, in decimal. */
   readonly interrupts: Readonly<Record<string, number>>;
-  /** Register accesses by device. */
+  /** Register accesses by device, of those that were accessed. */
   readonly devices: Readonly<Record<string, { readonly reads: number; readonly writes: number }>>;
 }
 
@@ -40,6 +40,7 @@ export function toStatistics(
   const vectors = [...measured.vectors].filter(([, count]) => count > 0).sort(([a], [b]) => a - b);
   const exceptions = vectors.filter(([vector]) => vector < FIRST_INTERRUPT);
   const interrupts = vectors.filter(([vector]) => vector >= FIRST_INTERRUPT);
+  const accessed = [...measured.accesses].filter(([, { reads, writes }]) => reads + writes > 0);
   return {
     engine,
     instructions: measured.instructions,
@@ -52,6 +53,6 @@ export function toStatistics(
     restarts: measured.restarts,
     exceptions: Object.fromEntries(exceptions.map(([vector, count]) => [VECTOR_NAMES[vector] ?? `${vector}`, count])),
     interrupts: Object.fromEntries(interrupts),
-    devices: Object.fromEntries([...measured.accesses].map(([name, { reads, writes }]) => [name, { reads, writes }])),
+    devices: Object.fromEntries(accessed.map(([name, { reads, writes }]) => [name, { reads, writes }])),
   };
 }

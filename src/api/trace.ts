@@ -6,9 +6,9 @@ import type { Bus, GuestMemory } from '../devices/contract.ts';
 import type { CpuTrace, Engine, InterruptSource, Vcpu } from '../engine/engine.ts';
 import { disassemble } from '../isa/x86/disassemble.ts';
 import { VECTOR_NAMES } from '../isa/x86/exceptions.ts';
+import type { TraceKind } from './choices.ts';
 import { formatInstruction } from './crash-report.ts';
 import { codeSize, readCode } from './guest-view.ts';
-import type { TraceKind } from './options.ts';
 
 type Emit = (line: string) => void;
 

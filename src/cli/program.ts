@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { Argument, Command, Option } from 'commander';
-import { CLOCKS, ENGINES, TRACE_KINDS } from '../api/options.ts';
+import { CLOCKS, ENGINES, TRACE_KINDS } from '../api/choices.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import type { RunFlags } from './run-options.ts';
 

@@ -25,7 +25,7 @@ export async function run(flags: RunFlags): Promise<number> {
   const serialFile = serial.kind === 'file' ? openForWriting(serial.path) : undefined;
   try {
     const session = await Session.create(flags, serial, serialFile);
-    const code = await session.run();
+    const code = await session.run(flags);
     if (statsFile !== undefined) writeFileSync(statsFile, session.statisticsFile());
     return code;
   } finally {
@@ -73,7 +73,7 @@ class Session {
     this.#terminal.say(line);
   }
 
-  async run(): Promise<number> {
+  async run({ timeout }: RunFlags): Promise<number> {
     const signals = Object.entries(SIGNALS).map(([name, number]) => {
       const handler = (): void => this.#stop(128 + number);
       process.on(name, handler);
@@ -85,7 +85,7 @@ class Session {
     try {
       const result = await this.#machine.run();
       this.#clearProgress();
-      if (result.kind === 'timedOut') this.say('trapeze: timed out (--timeout)');
+      if (result.kind === 'timedOut') this.say(`trapeze: timed out: the guest still ran after ${timeout} s`);
       if (result.kind === 'shutdown') this.say(`trapeze: triple fault\n${this.#machine.crashReport()}`);
       return exitCode(result, this.#stopCode);
     } finally {

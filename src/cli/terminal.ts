@@ -65,10 +65,10 @@ export class Terminal {
 
   /** Shows lines of Trapeze's own on stderr, never in the middle of a guest's line. */
   say(text: string): void {
-    const lineEnd = this.#open && this.interactive ? '\r\n' : '\n';
-    const start = this.#atLineStart || process.stdout.isTTY !== true ? '' : lineEnd;
+    // Raw mode leaves the translation of line ends on (libuv sets ONLCR).
+    const start = this.#atLineStart || process.stdout.isTTY !== true ? '' : '\n';
     this.#atLineStart = true;
-    process.stderr.write(start + text.replaceAll('\n', lineEnd) + lineEnd);
+    process.stderr.write(`${start}${text}\n`);
   }
 
   readonly announceSize = (): void => {
