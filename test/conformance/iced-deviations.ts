@@ -17,7 +17,19 @@ const DEVIATIONS: readonly Deviation[] = [
     ours: '',
   },
   { reason: 'a REP that RET ignores', code: /^Ret/, text: /^rep /, ours: '' },
-  { reason: 'UD0 and UD1 are there to fault; so does what is no instruction', code: /^Ud[01]/, ours: '(bad)' },
+  {
+    reason: 'exchanging the accumulator with itself at 90 does nothing at any size',
+    code: /^Nop[wdq]$/,
+    text: /^xchg .*/,
+    ours: 'nop',
+  },
+  { reason: 'reserved NOPs do not read their register operand', code: /^Reservednop/, text: /,[^,\]]*$/, ours: '' },
+  {
+    reason: 'the hints of 0F 0D that are not PREFETCHW are one',
+    code: /^Prefetch(_m8|reserved|wt1)/,
+    text: /^prefetch\w*/,
+    ours: 'prefetch',
+  },
 ];
 
 /** Iced's text as this project has it. */

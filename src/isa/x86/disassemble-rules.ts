@@ -21,12 +21,91 @@ export interface TextRule {
 }
 
 const NO_RULE: TextRule = {};
-
 const SIZED: TextRule = { sizePrefix: true };
-const LOOP: TextRule = { sizePrefix: true, addressPrefix: true };
+/** m16:16, m16:32, m16:64. */
+const FAR_POINTER: BySize<number> = { 16: 32, 32: 48, 64: 80 };
+const FAR: TextRule = { sizePrefix: true, memory: FAR_POINTER };
+const DESCRIPTOR_TABLE: TextRule = { memory: 48 };
+const CACHE_LINE: TextRule = { memory: 8 };
+
+const CACHE_HINTS = [
+  'CLFLUSH',
+  'PREFETCH',
+  'PREFETCHW',
+  'PREFETCHNTA',
+  'PREFETCHT0',
+  'PREFETCHT1',
+  'PREFETCHT2',
+] as const;
+
+/** Ports are at most 32 bits wide. */
+const suffixes = (name: string): BySize<string> => ({
+  16: `${name}w`,
+  32: `${name}d`,
+  64: name === 'ins' || name === 'outs' ? `${name}d` : `${name}q`,
+});
+
+/** The byte form and the wider form of a string instruction. */
+function stringRules(
+  name: string,
+  opcode: number,
+  operands: (size: string) => readonly string[],
+): Record<string, TextRule> {
+  const lower = name.toLowerCase();
+  const compares = name === 'CMPS' || name === 'SCAS' ? ({ comparesStrings: true } as const) : {};
+  const hex = (byte: number): string => byte.toString(16).toUpperCase();
+  return {
+    [`${name} ${hex(opcode)}`]: { name: `${lower}b`, operands: operands('b'), ...compares },
+    [`${name} ${hex(opcode + 1)}`]: { byOperandSize: suffixes(lower), operands: operands('v'), ...compares },
+  };
+}
 
 /** By name of the definition, and by name and opcode where its rows differ. */
-const RULES: Readonly<Record<string, TextRule>> = {};
+const RULES: Readonly<Record<string, TextRule>> = {
+  ...stringRules('INS', 0x6c, (size) => [size === 'b' ? 'Yb' : 'Yz', 'DX']),
+  ...stringRules('OUTS', 0x6e, (size) => ['DX', size === 'b' ? 'Xb' : 'Xz']),
+  ...stringRules('MOVS', 0xa4, (size) => [`Y${size}`, `X${size}`]),
+  ...stringRules('CMPS', 0xa6, (size) => [`X${size}`, `Y${size}`]),
+  ...stringRules('STOS', 0xaa, (size) => [`Y${size}`]),
+  ...stringRules('LODS', 0xac, (size) => [`X${size}`]),
+  ...stringRules('SCAS', 0xae, (size) => [`Y${size}`]),
+  XLATB: { name: 'xlat', operands: ['Bb'] },
+  CBW: { byOperandSize: { 32: 'cwde', 64: 'cdqe' } },
+  CWD: { byOperandSize: { 32: 'cdq', 64: 'cqo' } },
+  PUSHA: { byOperandSize: { 32: 'pushad' } },
+  POPA: { byOperandSize: { 32: 'popad' } },
+  PUSHF: { byOperandSize: { 32: 'pushfd', 64: 'pushfq' } },
+  POPF: { byOperandSize: { 32: 'popfd', 64: 'popfq' } },
+  IRET: { byOperandSize: { 32: 'iretd', 64: 'iretq' } },
+  PUSH: SIZED,
+  POP: SIZED,
+  ENTER: SIZED,
+  LEAVE: SIZED,
+  RET: SIZED,
+  RETF: { name: 'ret far', sizePrefix: true },
+  JMP: SIZED,
+  CALL: SIZED,
+  'JMP EA': { name: 'jmp far', ...FAR },
+  'JMP FF /5': { name: 'jmp far', ...FAR },
+  'CALL 9A': { name: 'call far', ...FAR },
+  'CALL FF /3': { name: 'call far', ...FAR },
+  ...Object.fromEntries(CONDITIONS.map((condition) => [`J${condition}`, SIZED])),
+  LOOP: { sizePrefix: true, addressPrefix: true, operands: ['J'] },
+  LOOPE: { sizePrefix: true, addressPrefix: true, operands: ['J'] },
+  LOOPNE: { sizePrefix: true, addressPrefix: true, operands: ['J'] },
+  JRCXZ: { byAddressSize: { 16: 'jcxz', 32: 'jecxz' }, sizePrefix: true, operands: ['J'] },
+  BOUND: { memory: { 16: 32, 32: 64 } },
+  LES: FAR,
+  LDS: FAR,
+  LSS: FAR,
+  LFS: FAR,
+  LGS: FAR,
+  ...Object.fromEntries(CACHE_HINTS.map((name) => [name, CACHE_LINE])),
+  LGDT: DESCRIPTOR_TABLE,
+  LIDT: DESCRIPTOR_TABLE,
+  SGDT: DESCRIPTOR_TABLE,
+  SIDT: DESCRIPTOR_TABLE,
+};
 
 export function textRule(e: Encoding): TextRule {
   return RULES[`${e.definition.name} ${e.row.split('|')[0].trim()}`] ?? RULES[e.definition.name] ?? NO_RULE;

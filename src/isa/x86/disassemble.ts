@@ -38,11 +38,13 @@ function operandTexts(listing: Listing, rule: TextRule): readonly string[] {
   const memory = rule.memory;
   const width = typeof memory === 'object' ? memory[parameters.operandSize] : memory;
   let immediates = 0;
-  return (rule.operands ?? encoding.operands).map((code) =>
-    parseOperand(code).addressing === 'I' && immediates++ > 0
-      ? secondImmediateText(listing, code)
-      : operandText(listing, code, width),
-  );
+  return (rule.operands ?? encoding.operands)
+    .filter((code) => code !== 'XMM0')
+    .map((code) =>
+      parseOperand(code).addressing === 'I' && immediates++ > 0
+        ? secondImmediateText(listing, code)
+        : operandText(listing, code, width),
+    );
 }
 
 /** The operand shows how large it is. */
