@@ -29,47 +29,54 @@ const SUBJECTS: Readonly<Record<string, () => Subject>> = {
 const RAM = 0x40_0000;
 const SIZE = 8;
 
-/** Descriptors that are often plausible: most point into RAM, most flags are legal, most links are inside the table. */
-const DESCRIPTOR = fc.record({
-  at: fc.oneof(
-    { weight: 8, arbitrary: fc.integer({ min: 0, max: RAM - 1 }) },
-    { weight: 3, arbitrary: fc.constantFrom(0x1000, 0x1080, 0x1084, 0x10_1000, RAM - 16) },
-    { weight: 1, arbitrary: fc.constantFrom(RAM, 2 ** 32, 2 ** 52, 2 ** 63) },
-  ),
-  length: fc.oneof(fc.constantFrom(1, 16, 17, 32, 512, 4096), fc.integer({ min: 0, max: 0x2000 }), fc.nat(0xffff_ffff)),
-  flags: fc.oneof({ weight: 6, arbitrary: fc.nat(3) }, { weight: 1, arbitrary: fc.nat(0xffff) }, fc.constant(4)),
-  next: fc.oneof({ weight: 8, arbitrary: fc.nat(SIZE - 1) }, { weight: 1, arbitrary: fc.nat(0xffff) }),
-});
+/** One field of the rings set to something: `index` counts descriptors, or entries of the available ring. */
+const MUTATION = fc.oneof(
+  fc.record({
+    field: fc.constant('at' as const),
+    index: fc.nat(SIZE - 1),
+    value: fc.constantFrom(0, 0x1000, 0x1080, 0x1084, 0x10_1000, RAM - 16, RAM, 2 ** 32, 2 ** 52, 2 ** 63),
+  }),
+  fc.record({
+    field: fc.constant('length' as const),
+    index: fc.nat(SIZE - 1),
+    value: fc.oneof(fc.constantFrom(0, 1, 15, 16, 511, 0x2000), fc.nat(RAM), fc.nat(0xffff_ffff)),
+  }),
+  fc.record({ field: fc.constant('flags' as const), index: fc.nat(SIZE - 1), value: fc.nat(7) }),
+  fc.record({ field: fc.constant('next' as const), index: fc.nat(SIZE - 1), value: fc.nat(SIZE) }),
+  fc.record({ field: fc.constant('head' as const), index: fc.nat(SIZE - 1), value: fc.nat(SIZE) }),
+);
 
 const QUEUE = fc.record({
-  descriptors: fc.array(DESCRIPTOR, { minLength: SIZE, maxLength: SIZE }),
-  heads: fc.array(fc.oneof({ weight: 9, arbitrary: fc.nat(SIZE - 1) }, fc.nat(0xffff)), {
-    minLength: SIZE,
-    maxLength: SIZE,
-  }),
+  mutations: fc.array(MUTATION, { maxLength: 4 }),
   waiting: fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 1, max: SIZE }) }, fc.nat(0xffff)),
-  /** A block request's header wherever the first descriptor points. */
   requestType: fc.constantFrom(0, 1, 4, 8, 11, 13, 99),
+  sector: fc.oneof(fc.nat(64), fc.maxSafeNat()),
 });
-
 type Rubbish = typeof QUEUE extends fc.Arbitrary<infer T> ? T : never;
 
-function corrupt(guest: VirtioGuest, index: number, queue: Rubbish): void {
+/** Two good requests (header, data, status in descriptors 0–2 and 4–6), then whatever the mutations make of them. */
+function corrupt(guest: VirtioGuest, index: number, { mutations, waiting, requestType, sector }: Rubbish): void {
   const { view } = guest.ram;
   const { descriptors, available } = guest.queues[index]!;
-  for (const [i, { at, length, flags, next }] of queue.descriptors.entries()) {
-    const entry = descriptors + 16 * i;
-    if (at + 16 <= RAM) {
-      view.setUint32(at, queue.requestType, true);
-      view.setBigUint64(at + 8, BigInt(next), true);
-    }
-    view.setBigUint64(entry, BigInt(at), true);
-    view.setUint32(entry + 8, length, true);
-    view.setUint16(entry + 12, flags, true);
-    view.setUint16(entry + 14, next, true);
+  for (let i = 0; i < SIZE; i++) {
+    const at = 0x20_0000 + 0x1000 * i;
+    view.setUint32(at, requestType, true);
+    view.setBigUint64(at + 8, BigInt(sector), true);
+    view.setBigUint64(descriptors + 16 * i, BigInt(at), true);
+    view.setUint32(descriptors + 16 * i + 8, [16, 512, 1, 16][i % 4]!, true);
+    view.setUint16(descriptors + 16 * i + 12, [1, requestType === 1 ? 1 : 3, 2, 2][i % 4]!, true);
+    view.setUint16(descriptors + 16 * i + 14, (i + 1) % SIZE, true);
+    view.setUint16(available + 4 + 2 * i, [0, 4, 3, 7][i % 4]!, true);
   }
-  for (const [i, head] of queue.heads.entries()) view.setUint16(available + 4 + 2 * i, head, true);
-  view.setUint16(available + 2, queue.waiting, true);
+  for (const { field, index: i, value } of mutations) {
+    if (field === 'at') view.setBigUint64(descriptors + 16 * i, BigInt(value), true);
+    else if (field === 'length') view.setUint32(descriptors + 16 * i + 8, value, true);
+    else if (field === 'flags') view.setUint16(descriptors + 16 * i + 12, value, true);
+    else if (field === 'next') view.setUint16(descriptors + 16 * i + 14, value, true);
+    else if (field === 'head') view.setUint16(available + 4 + 2 * i, value, true);
+    else field satisfies never;
+  }
+  view.setUint16(available + 2, waiting, true);
 }
 
 for (const [name, make] of Object.entries(SUBJECTS)) {
