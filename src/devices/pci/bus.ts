@@ -4,7 +4,7 @@ import type { PciFunction } from './function.ts';
 import { COMMAND, COMMAND_MEMORY, INTERRUPT_LINE, INTERRUPT_PIN } from './registers.ts';
 
 /** One value for each of the board's four interrupt wires. */
-export type Wires<T> = readonly [T, T, T, T];
+type Wires<T> = readonly [T, T, T, T];
 
 /** What a PCI bus stands on. */
 export interface PciBusHost {
@@ -56,7 +56,7 @@ export class PciBus {
   readonly configAddress: Device;
   /** CONFIG_DATA, four ports from 0xCFC. */
   readonly configData: Device;
-  /** The memory-mapped configuration window of bus 0, for an MCFG table. */
+  /** The memory-mapped configuration window of bus 0 (1 MiB), for an MCFG table. */
   readonly ecam: Device;
   readonly #host: PciBusHost;
   readonly #wires: readonly SharedWire[];

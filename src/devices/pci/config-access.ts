@@ -71,9 +71,6 @@ export class ConfigData implements Device {
 
 const ECAM_FUNCTION_SIZE = 0x1000;
 
-/** Bytes that the memory-mapped window of one bus takes. */
-export const ECAM_BUS_SIZE = 256 * ECAM_FUNCTION_SIZE;
-
 /** Enhanced configuration access (PCI Express 5.0 §7.2.2) to bus 0. There are no extended capabilities: they read as zero. */
 export class Ecam implements Device {
   readonly name = 'pci-ecam';

@@ -3,7 +3,7 @@ import { allOnes } from '../little-endian.ts';
 import type { QueueSetup, VirtioCore } from './core.ts';
 
 /** The vector number that means none (§4.1.4.3). */
-export const NO_VECTOR = 0xffff;
+const NO_VECTOR = 0xffff;
 
 /** struct virtio_pci_common_cfg (§4.1.4.3). */
 const DEVICE_FEATURE_SELECT = 0x00;

@@ -3,17 +3,15 @@ import { allOnes, load } from '../little-endian.ts';
 import type { VirtioDevice, VirtioDriver, VirtQueue } from './device.ts';
 import { SplitQueue } from './queue.ts';
 
-/** Device status bits (§2.1). */
-export const STATUS_ACKNOWLEDGE = 1;
-export const STATUS_DRIVER = 2;
-export const STATUS_DRIVER_OK = 4;
-export const STATUS_FEATURES_OK = 8;
-export const STATUS_DEVICE_NEEDS_RESET = 64;
+/** Device status bits that mean something to the device (§2.1). */
+const STATUS_DRIVER_OK = 4;
+const STATUS_FEATURES_OK = 8;
+const STATUS_DEVICE_NEEDS_RESET = 64;
 
 /** Reserved feature bits (§6). */
-export const VIRTIO_F_INDIRECT_DESC = 1n << 28n;
-export const VIRTIO_F_EVENT_IDX = 1n << 29n;
-export const VIRTIO_F_VERSION_1 = 1n << 32n;
+const VIRTIO_F_INDIRECT_DESC = 1n << 28n;
+const VIRTIO_F_EVENT_IDX = 1n << 29n;
+const VIRTIO_F_VERSION_1 = 1n << 32n;
 
 const TRANSPORT_FEATURES = VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1;
 

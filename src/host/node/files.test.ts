@@ -87,7 +87,7 @@ test('what cannot be a disk is refused with one line that names the fix', async 
 test('the advice for an odd size works', async (t) => {
   if (process.platform !== 'linux') return t.skip('needs GNU truncate');
   const path = await image('advice.img', 1000);
-  execFileSync('truncate', ['-s', '%512', path]);
+  execFileSync('sh', ['-c', 'truncate -s %512 "$1"', 'sh', path]);
   const disk = await openDisk(path, 'ro', silent);
   assert.equal(disk.size, 1024);
   await disk.close();
