@@ -1,9 +1,37 @@
 /** Every instruction of the processor, indexed by opcode for the decoder. */
 import type { Encoding } from './definition.ts';
+import { CRC } from './instructions/crc.ts';
+import { FXSAVE } from './instructions/fxsave.ts';
 import { INTEGER } from './instructions/integer.ts';
+import { MMX } from './instructions/mmx.ts';
+import { SSE_ARITHMETIC } from './instructions/sse-arithmetic.ts';
+import { SSE_BLEND } from './instructions/sse-blend.ts';
+import { SSE_CACHE } from './instructions/sse-cache.ts';
+import { SSE_EXTEND } from './instructions/sse-extend.ts';
+import { SSE_LANE } from './instructions/sse-lane.ts';
+import { SSE_LOGIC } from './instructions/sse-logic.ts';
+import { SSE_MOVE } from './instructions/sse-move.ts';
+import { SSE_SHIFT } from './instructions/sse-shift.ts';
+import { SSE_SHUFFLE } from './instructions/sse-shuffle.ts';
+import { SSE_STRING } from './instructions/sse-string.ts';
 
 /** All rows; the order does not matter. */
-export const ENCODINGS: readonly Encoding[] = [...INTEGER];
+export const ENCODINGS: readonly Encoding[] = [
+  ...INTEGER,
+  ...CRC,
+  ...FXSAVE,
+  ...MMX,
+  ...SSE_ARITHMETIC,
+  ...SSE_BLEND,
+  ...SSE_CACHE,
+  ...SSE_EXTEND,
+  ...SSE_LANE,
+  ...SSE_LOGIC,
+  ...SSE_MOVE,
+  ...SSE_SHIFT,
+  ...SSE_SHUFFLE,
+  ...SSE_STRING,
+];
 
 /** Rows by opcode map (0, 0F, 0F 38, 0F 3A) and opcode byte; the more particular first. */
 export const OPCODES: readonly (readonly (readonly Encoding[])[])[] = index(ENCODINGS);
