@@ -9,7 +9,7 @@ export type DiskMode = 'rw' | 'ro' | 'cow';
 export interface EmbeddedGuest {
   readonly kernel: Uint8Array;
   readonly initrd: Uint8Array;
-  /** The command line that shows its messages and its shell on the terminal. */
+  /** Its command line but for the console. */
   readonly append: string;
 }
 

@@ -171,7 +171,8 @@ export async function createMachine(host: Host, options: MachineOptions = {}): P
 
 const OWN_KERNEL_APPEND = 'console=ttyS0';
 
-async function bootSource(host: Host, { kernel, initrd, append }: CheckedOptions): Promise<BootSource> {
+async function bootSource(host: Host, checked: CheckedOptions): Promise<BootSource> {
+  const { kernel, initrd, append } = checked;
   if (kernel !== undefined) {
     const initrds = await Promise.all((initrd ?? []).map((one) => load(host, one, 'initrd')));
     return { kernel: await load(host, kernel, 'kernel'), initrds, commandLine: append ?? OWN_KERNEL_APPEND };
@@ -181,8 +182,14 @@ async function bootSource(host: Host, { kernel, initrd, append }: CheckedOptions
     initrd === undefined
       ? [{ name: 'initrd', bytes: embedded.initrd }]
       : await Promise.all(initrd.map((one) => load(host, one, 'initrd')));
-  const commandLine = append === undefined ? embedded.append : `${embedded.append} ${append}`;
+  const commandLine = embeddedCommandLine(embedded.append, checked);
   return { kernel: { name: 'kernel', bytes: embedded.kernel }, initrds, commandLine };
+}
+
+function embeddedCommandLine(base: string, { append = '', console }: CheckedOptions): string {
+  const words = base.split(' ');
+  if (!/(^|\s)console=/.test(append)) words.unshift(console === 'virtio' ? 'console=hvc0' : 'console=ttyS0');
+  return [...words, append].filter((word) => word !== '').join(' ');
 }
 
 async function load(host: Host, image: string | Uint8Array, name: string): Promise<BootModule> {

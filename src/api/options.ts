@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { BlockBackend } from '../devices/contract.ts';
 import { UserError } from '../user-error.ts';
 import type { TraceKind } from './choices.ts';
-import { CLOCKS, ENGINES, TRACE_KINDS } from './choices.ts';
+import { CLOCKS, CONSOLES, ENGINES, TRACE_KINDS } from './choices.ts';
 import type { DiskMode } from './host.ts';
 import { formatSize, parseSize } from './size.ts';
 
@@ -62,6 +62,7 @@ const schema = z.strictObject({
     .union([image.transform((one) => [one]), z.array(image)], { error: 'give a file name or a Uint8Array' })
     .optional(),
   append: z.string({ error: 'give the kernel command line as one string' }).optional(),
+  console: z.enum(CONSOLES, { error: `choose ${CONSOLES.join(' or ')}` }).default('virtio'),
   memory: memory.prefault('512M'),
   disks: z.array(disk).max(16, 'at most 16 disks').default([]),
   engine: z.enum(ENGINES, { error: `choose ${ENGINES.join(', ')}` }).default('auto'),
@@ -82,6 +83,8 @@ export interface MachineOptions {
   readonly initrd?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
   /** The kernel command line; for the embedded Linux, words added to its own. Default for other kernels: `console=ttyS0`. */
   readonly append?: string | undefined;
+  /** What the embedded Linux talks on: its virtio console (the default), which knows the terminal's size, or its serial port. */
+  readonly console?: (typeof CONSOLES)[number] | undefined;
   /** RAM: bytes, or a size such as `'512M'` (the default); 4M to 3G. */
   readonly memory?: number | string | undefined;
   /** Disks in order (`/dev/vda`, `/dev/vdb`, …): raw image files, or back ends of your own. */

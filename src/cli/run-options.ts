@@ -37,11 +37,13 @@ export function flagOf(option: string): string {
 }
 
 /** The library's options, not yet checked. */
-export function machineOptions(flags: RunFlags): MachineOptions {
+export function machineOptions(flags: RunFlags, serial: SerialTarget): MachineOptions {
   return {
     kernel: flags.kernel,
     initrd: flags.initrd,
     append: flags.append,
+    // Who sends the serial port elsewhere wants the guest's output there.
+    console: serial.kind === 'stdio' ? 'virtio' : 'serial',
     memory: flags.memory,
     disks: flags.disk?.map(parseDisk),
     engine: flags.engine as MachineOptions['engine'],

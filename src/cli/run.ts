@@ -62,7 +62,7 @@ class Session {
   static async create(flags: RunFlags, serial: SerialTarget, serialFile: number | undefined): Promise<Session> {
     let session: Session | undefined;
     const report = (line: string): void => session?.say(line);
-    const machine = await createMachine(flags, report);
+    const machine = await createMachine(flags, serial, report);
     session = new Session(machine, serial.kind === 'stdio' || machine.inputPort === 'console');
     machine.onOutput(session.#output(serial, serialFile));
     return session;
@@ -151,10 +151,10 @@ class Session {
   }
 }
 
-async function createMachine(flags: RunFlags, report: (line: string) => void): Promise<Machine> {
+async function createMachine(flags: RunFlags, serial: SerialTarget, report: (line: string) => void): Promise<Machine> {
   try {
     return await Machine.create({
-      ...machineOptions(flags),
+      ...machineOptions(flags, serial),
       onTrace: report,
       onWarning: (line) => report(`trapeze: ${line}`),
     });

@@ -10,9 +10,9 @@ export async function embeddedGuest(): Promise<EmbeddedGuest> {
   try {
     const [kernel, initrd] = await Promise.all([
       readFile(new URL('vmlinuz-x86_64', IMAGES)),
-      readFile(new URL('initramfs-x86_64.cpio.gz', IMAGES)),
+      readFile(new URL('initramfs-x86_64.cpio', IMAGES)),
     ]);
-    return { kernel, initrd, append: 'console=ttyS0' };
+    return { kernel, initrd, append: 'quiet' };
   } catch (error) {
     throw new UserError(`the embedded guest is missing (${(error as Error).message}): install the package again`);
   }
