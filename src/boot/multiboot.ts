@@ -70,7 +70,7 @@ export function loadMultiboot(
   // By convention the first word of a command line is the file's name.
   const strings = [`${name} ${source.commandLine}`, ...source.initrds.map((initrd) => initrd.name)];
   const addresses = placeStrings(environment, strings);
-  const modules = placeModules(memory, source.initrds, end, memory.size);
+  const modules = placeModules(memory, source.initrds, end);
   writeInformation(environment, modules, addresses);
   return [...protectedMode(memory, entry), ['RAX', BOOTLOADER_MAGIC], ['RBX', BigInt(LOW_MEMORY.information)]];
 }

@@ -78,7 +78,7 @@ export function placeModules(
   memory: GuestMemory,
   modules: readonly BootModule[],
   floor: number,
-  limit: number,
+  limit = Number.POSITIVE_INFINITY,
 ): readonly PlacedModule[] {
   if (modules.length > MOST_MODULES)
     throw new UserError(`${modules.length} initrds are too many; give at most ${MOST_MODULES}`);

@@ -26,7 +26,7 @@ export function loadPvh(source: BootSource, environment: BootEnvironment): Regis
     );
   const end = placeElf(memory, elf);
   placeCommandLine(memory, LOW_MEMORY.commandLine, source.commandLine, MOST_COMMAND_LINE);
-  const modules = placeModules(memory, source.initrds, end, memory.size);
+  const modules = placeModules(memory, source.initrds, end);
   writeStartInfo(environment, modules);
   return [...protectedMode(memory, entry), ['RBX', BigInt(LOW_MEMORY.information)]];
 }
