@@ -22,7 +22,7 @@ const SHORTEST_PERIOD = 24;
  * All methods take the present tick of the 1.193182 MHz clock, which never goes back.
  */
 export class PitCounter {
-  #mode: CounterMode = 3;
+  #mode: CounterMode = 0;
   #access: ByteAccess = 'both';
   #decimal = false;
   #count = 0;
@@ -39,8 +39,9 @@ export class PitCounter {
     this.#gate = gate;
   }
 
+  /** Undefined on silicon; here the output is low, so that a timer that nobody programs interrupts nobody. */
   reset(gate: boolean): void {
-    this.setControl(3, 'both', false);
+    this.setControl(0, 'both', false);
     this.#count = 0;
     this.#gate = gate;
   }
