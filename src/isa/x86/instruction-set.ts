@@ -8,6 +8,7 @@ import { SSE_ARITHMETIC } from './instructions/sse-arithmetic.ts';
 import { SSE_BLEND } from './instructions/sse-blend.ts';
 import { SSE_CACHE } from './instructions/sse-cache.ts';
 import { SSE_EXTEND } from './instructions/sse-extend.ts';
+import { SSE_FLOAT } from './instructions/sse-float.ts';
 import { SSE_LANE } from './instructions/sse-lane.ts';
 import { SSE_LOGIC } from './instructions/sse-logic.ts';
 import { SSE_MOVE } from './instructions/sse-move.ts';
@@ -25,6 +26,7 @@ export const ENCODINGS: readonly Encoding[] = [
   ...SSE_BLEND,
   ...SSE_CACHE,
   ...SSE_EXTEND,
+  ...SSE_FLOAT,
   ...SSE_LANE,
   ...SSE_LOGIC,
   ...SSE_MOVE,

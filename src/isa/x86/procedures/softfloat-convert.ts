@@ -14,8 +14,6 @@ import {
   floatPropagateNan,
   has,
   hasNone,
-  INTEGER_BIT,
-  returnIndefinite,
   shiftRightJam,
   signOf,
 } from './softfloat-format.ts';
