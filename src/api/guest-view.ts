@@ -81,7 +81,7 @@ function readEntry(memory: GuestMemory, at: number, length: 4 | 8): bigint | und
 }
 
 /** Up to `length` bytes at a linear address; fewer when pages are missing. */
-export function readLinear(cpu: RegisterView, memory: GuestMemory, linear: bigint, length: number): Uint8Array {
+function readLinear(cpu: RegisterView, memory: GuestMemory, linear: bigint, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
