@@ -76,7 +76,7 @@ export interface MachineStatistics {
 }
 
 /** Wall-clock time at power-on under the virtual clock: 2025-01-01 00:00:00 UTC. */
-const VIRTUAL_EPOCH_MS = 1_735_689_600_000;
+export const VIRTUAL_EPOCH_MS = 1_735_689_600_000;
 
 export class Machine {
   readonly #options: MachineOptions;
