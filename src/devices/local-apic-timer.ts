@@ -1,8 +1,5 @@
 import type { Alarm, Clock } from './contract.ts';
 
-/** Hz that the timer counts before division: what CPUID leaf 0x15 must tell as the core crystal clock, if anything. */
-export const APIC_TIMER_FREQUENCY = 1_000_000_000;
-
 export type ApicTimerMode = 'one-shot' | 'periodic' | 'TSC-deadline';
 
 const NS_PER_SECOND = 1_000_000_000n;
@@ -12,11 +9,14 @@ const SHORTEST_PERIOD_NS = 20_000n;
 const LONGEST_WAIT_NS = 1n << 40n;
 
 /** The time-stamp counter at the clock's present time. */
-export function timestamp(clock: Clock, frequency: number): bigint {
+function timestamp(clock: Clock, frequency: number): bigint {
   return (clock.now() * BigInt(frequency)) / NS_PER_SECOND;
 }
 
-/** The local APIC's timer (SDM vol. 3 §12.5.4), worked out from time; the counter is one nanosecond a step before division. */
+/**
+ * The local APIC's timer (SDM vol. 3 §12.5.4), worked out from time.
+ * It counts nanoseconds before division, so CPUID leaf 0x15 may only name a core crystal clock of 1 GHz.
+ */
 export class ApicTimer {
   readonly #clock: Clock;
   readonly #tscFrequency: number;
