@@ -12,7 +12,7 @@ export interface ApicAddress {
 const CLUSTER_MODEL = 0;
 const ALL_CLUSTERS = 0xf;
 
-/** Is this APIC one of those that a destination in logical mode names? (SDM vol. 3 §12.6.2.2, §12.12.10) */
+/** Is this APIC one of those that a destination in logical mode names? (SDM vol. 3 §11.6.2.2, §11.12.10) */
 export function matchesLogical(address: ApicAddress, destination: number): boolean {
   const own = address.logicalDestination;
   if (address.mode === 'x2APIC') return destination >>> 16 === own >>> 16 && (destination & own & 0xffff) !== 0;

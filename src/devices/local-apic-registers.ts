@@ -1,4 +1,4 @@
-/** Numbers of the local APIC's registers: the xAPIC offset divided by 16, the x2APIC MSR minus 0x800 (SDM vol. 3, table 12-6). */
+/** Numbers of the local APIC's registers: the xAPIC offset divided by 16, the x2APIC MSR minus 0x800 (SDM vol. 3, table 11-6). */
 export const APIC_ID = 0x02;
 export const VERSION = 0x03;
 export const TASK_PRIORITY = 0x08;

@@ -14,7 +14,7 @@ function timestamp(clock: Clock, frequency: number): bigint {
 }
 
 /**
- * The local APIC's timer (SDM vol. 3 §12.5.4), worked out from time.
+ * The local APIC's timer (SDM vol. 3 §11.5.4), worked out from time.
  * It counts nanoseconds before division, so CPUID leaf 0x15 may only name a core crystal clock of 1 GHz.
  */
 export class ApicTimer {

@@ -35,7 +35,7 @@ const BROADCAST_X2APIC = 0xffffffff;
 const TIMER_MODES: readonly ApicTimerMode[] = ['one-shot', 'periodic', 'TSC-deadline', 'one-shot'];
 
 /**
- * A processor's local APIC: xAPIC page and x2APIC registers, and what the processor itself sees (SDM vol. 3 ch. 12).
+ * A processor's local APIC: xAPIC page and x2APIC registers, and what the processor itself sees (SDM vol. 3 ch. 11).
  * As a device it is the 4 KiB at 0xFEE00000, where it stays whatever IA32_APIC_BASE says. It is the engine's `InterruptSource`; the PIC comes in through LINT0.
  */
 export class LocalApic implements Device, MessageSink {
@@ -132,7 +132,7 @@ export class LocalApic implements Device, MessageSink {
     this.#update();
   }
 
-  /** A message-signalled interrupt or one of an I/O APIC: a write to 0xFEExxxxx (SDM vol. 3 §12.11). */
+  /** A message-signalled interrupt or one of an I/O APIC: a write to 0xFEExxxxx (SDM vol. 3 §11.11). */
   message(address: PhysicalAddress, data: number): void {
     const logical = (address & 0x4) !== 0;
     const destination = (address >>> 12) & 0xff;
@@ -149,7 +149,7 @@ export class LocalApic implements Device, MessageSink {
   }
 
   write(offset: number, width: Width, value: number): void {
-    // SDM vol. 3 §12.4.1: registers are written by aligned 32-bit stores; anything else is undefined.
+    // SDM vol. 3 §11.4.1: registers are written by aligned 32-bit stores; anything else is undefined.
     if (this.msrs.mode !== 'xAPIC' || width !== 4 || offset & 0xf) return;
     if (!this.#writeRegister(offset >> 4, value >>> 0)) this.#illegalRegister();
   }
@@ -160,7 +160,7 @@ export class LocalApic implements Device, MessageSink {
     this.#modeChanged();
   }
 
-  /** After INIT: everything but the APIC's base and ID as after power-on (SDM vol. 3 §12.4.7.3). */
+  /** After INIT: everything but the APIC's base and ID as after power-on (SDM vol. 3 §11.4.7.3). */
   #clear(): void {
     for (const set of [this.#request, this.#inService, this.#triggerMode]) set.clear();
     this.#lvt.reset();
@@ -386,7 +386,7 @@ export class LocalApic implements Device, MessageSink {
       this.#sendFixed(vector, here);
       return;
     }
-    // INIT level de-assert does nothing on processors since the Pentium 4 (SDM vol. 3 §12.6.1).
+    // INIT level de-assert does nothing on processors since the Pentium 4 (SDM vol. 3 §11.6.1).
     const deassert = mode === register.DELIVERY_INIT && (command & TRIGGER_LEVEL) !== 0 && !(command & LEVEL_ASSERT);
     if (here && !deassert && mode !== register.DELIVERY_EXTERNAL) this.#accept({ mode, vector, level: false });
   }
@@ -401,7 +401,7 @@ export class LocalApic implements Device, MessageSink {
     return ((this.#options.id >>> 4) << 16) | (1 << (this.#options.id & 15));
   }
 
-  /** Is this processor meant? (SDM vol. 3 §12.6.2) */
+  /** Is this processor meant? (SDM vol. 3 §11.6.2) */
   #addressed(destination: number, logical: boolean, broadcast: number): boolean {
     if (destination === broadcast) return true;
     if (!logical) return destination === this.#options.id;

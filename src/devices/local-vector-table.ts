@@ -18,14 +18,14 @@ export interface LocalVectorTableWires {
 
 type Pin = typeof register.LVT_LINT0 | typeof register.LVT_LINT1;
 
-/** The local vector table and the pins LINT0 and LINT1 (SDM vol. 3 §12.5.1). */
+/** The local vector table and the pins LINT0 and LINT1 (SDM vol. 3 §11.5.1). */
 export class LocalVectorTable {
   readonly lint0: IrqLine;
   readonly lint1: IrqLine;
   readonly #wires: LocalVectorTableWires;
   readonly #entries = new Map<number, number>();
   readonly #pins = new Map<Pin, boolean>();
-  /** The pins are plain INTR and NMI (SDM vol. 3 §12.4.3). */
+  /** The pins are plain INTR and NMI (SDM vol. 3 §11.4.3). */
   #bypassed = false;
 
   constructor(wires: LocalVectorTableWires) {

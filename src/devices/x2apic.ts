@@ -26,7 +26,7 @@ export interface X2ApicTarget {
   modeChanged(): void;
 }
 
-/** The local APIC's MSRs (SDM vol. 3 §12.12). As the engine's `MsrSpace`: undefined and false stand for #GP(0). */
+/** The local APIC's MSRs (SDM vol. 3 §11.12). As the engine's `MsrSpace`: undefined and false stand for #GP(0). */
 export class X2Apic {
   readonly #target: X2ApicTarget;
   #base = 0n;
@@ -74,7 +74,7 @@ export class X2Apic {
     const extended = (value & BASE_X2APIC) !== 0n;
     const enabled = (value & BASE_ENABLED) !== 0n;
     const before = this.mode;
-    // SDM vol. 3 figure 12-27: x2APIC is entered from xAPIC only, and left only by disabling.
+    // SDM vol. 3 figure 11-27: x2APIC is entered from xAPIC only, and left only by disabling.
     if (extended && (!enabled || before === 'disabled')) return false;
     if (before === 'x2APIC' && enabled && !extended) return false;
     this.#base = value;
