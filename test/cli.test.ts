@@ -190,3 +190,12 @@ test('bash completes options and their values', () => {
   assert.equal(complete('trapeze', 'run', '--en'), '--engine');
   assert.equal(complete('trapeze', 'run', '--engine', ''), 'auto wasm reference');
 });
+
+test('docs/cli.md tells of every option, and its example prints what it says', async () => {
+  const docs = readFileSync(new URL('../docs/cli.md', import.meta.url), 'utf8');
+  for (const command of createProgram(() => {}).commands)
+    for (const option of command.options) assert(docs.includes(`\`${option.long}`), `${command.name()} ${option.long}`);
+  const [, words, output] = /\$ trapeze (disasm .*)\n((?:.+\n)+?)```/.exec(docs)!;
+  const { stdout } = await trapeze(words!.replaceAll("'", '').split(' '));
+  assert.equal(stdout, output);
+});
