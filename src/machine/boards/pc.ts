@@ -5,7 +5,7 @@ import { mebibytes } from '../../boot/placement.ts';
 import type { BootSource } from '../../boot/source.ts';
 import { A20Gate } from '../../devices/a20.ts';
 import { ACPI_PM_SIZE, AcpiPowerManagement } from '../../devices/acpi-pm.ts';
-import type { BlockBackend, ByteSink, Device, GuestMemory, IrqLine } from '../../devices/contract.ts';
+import type { BlockBackend, ByteSink, Clock, Device, GuestMemory, IrqLine } from '../../devices/contract.ts';
 import { DebugExit } from '../../devices/debug-exit.ts';
 import { KeyboardController } from '../../devices/i8042.ts';
 import { IoApic } from '../../devices/io-apic.ts';
@@ -85,6 +85,7 @@ export function createPcMachine(options: PcOptions): Machine {
 
 /** Inputs of the PIC that are levels: those of PCI and the SCI. */
 const LEVEL_INPUTS = [IRQ.sci, ...PCI_IRQS].reduce((mask, irq) => mask | (1 << irq), 0);
+const OFFER_AGAIN_NS = 10_000_000n;
 const VIRTUAL_SEED = 0x0074_7261_7065_7a65n;
 
 class PcBoard implements Board {
@@ -103,11 +104,15 @@ class PcBoard implements Board {
   readonly #serial: Uart16550;
   readonly #pci: PciBus;
   readonly #console: ConsoleDevice | undefined;
+  readonly #clock: Clock;
+  /** Console input that the device has not taken yet. */
+  readonly #typed: Uint8Array[] = [];
   readonly #disks: readonly BlockDevice[];
 
   constructor(options: PcOptions, supervisor: Supervisor) {
     const { engine, host, clock } = options;
     this.#memory = engine.memory;
+    this.#clock = supervisor.clock;
     this.#boot = options.boot;
     this.#lockstep = clock === 'virtual' ? new LockstepIo(host.time, () => supervisor.attention()) : undefined;
     this.#fill = clock === 'virtual' ? fillFrom(splitMix64(VIRTUAL_SEED)) : host.randomFill;
@@ -150,7 +155,9 @@ class PcBoard implements Board {
   }
 
   consoleInput(bytes: Uint8Array): void {
-    this.#console?.input(bytes);
+    const idle = this.#typed.length === 0;
+    this.#typed.push(bytes);
+    if (idle) this.#offerTyped();
   }
 
   resize(columns: number, rows: number): void {
@@ -173,6 +180,19 @@ class PcBoard implements Board {
 
   accesses(): ReadonlyMap<string, AccessCount> {
     return new Map([...this.#ports.accesses(), ...this.#mmio.accesses()]);
+  }
+
+  /** The console takes so much at once; a long paste is offered piece by piece. */
+  #offerTyped(): void {
+    for (let head = this.#typed[0]; head !== undefined; head = this.#typed[0]) {
+      const taken = this.#console?.input(head) ?? head.length;
+      if (taken < head.length) {
+        this.#typed[0] = head.subarray(taken);
+        this.#clock.after(OFFER_AGAIN_NS, () => this.#offerTyped());
+        return;
+      }
+      this.#typed.shift();
+    }
   }
 
   /** A device of the board is reset with it. */
