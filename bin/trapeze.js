@@ -2,6 +2,7 @@
 // The command. Plain JavaScript that old versions of Node can parse: its first task is to turn them away in one line.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import module from 'node:module';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 
@@ -16,6 +17,8 @@ const sources = inPackage('src/cli/main.ts');
 const inCheckout = existsSync(sources);
 
 if (Number.parseInt(process.versions.node, 10) >= OLDEST_NODE) {
+  // Starting takes a third of the time when the compiled modules are kept.
+  module.enableCompileCache(inCheckout ? fileURLToPath(inPackage('.cache/compile')) : undefined);
   await import((inCheckout ? sources : inPackage('dist/cli/main.js')).href);
 } else {
   // A checkout brings its own Node, unless this is that one.

@@ -7,9 +7,9 @@ import { createMachine } from '../../api/machine.ts';
 import type { MachineOptions } from '../../api/options.ts';
 import { nodeHost } from './host.ts';
 
+export type { TraceKind } from '../../api/choices.ts';
 export type { TextMatch } from '../../api/console-text.ts';
 export type { OutputListener, Port } from '../../api/machine.ts';
-export type { TraceKind } from '../../api/choices.ts';
 export type { DiskFile, MachineOptions } from '../../api/options.ts';
 export type { Statistics } from '../../api/statistics.ts';
 export type { BlockBackend } from '../../devices/contract.ts';
