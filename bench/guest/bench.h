@@ -1,0 +1,54 @@
+/* What every workload of the guest benchmark shares. */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdint.h>
+
+/** A deterministic piece of work. */
+struct workload {
+  const char *name;
+  /** Does the work once and returns a checksum of its results. */
+  uint64_t (*run)(void);
+  /**
+   * Instructions that one run takes as gcc 12.2 compiles it with the flags of build.sh (counted by callgrind); a REP
+   * string instruction counts once, however long.
+   */
+  uint64_t instructions;
+};
+
+/** Steps of the pseudo-random sequence that the workloads draw their data from (xorshift64). */
+static inline uint64_t next_random(uint64_t *state) {
+  uint64_t x = *state;
+  x ^= x << 13;
+  x ^= x >> 7;
+  x ^= x << 17;
+  return *state = x;
+}
+
+/** Folds a value into a checksum. */
+static inline uint64_t mix(uint64_t checksum, uint64_t value) {
+  return (checksum ^ value) * 0x100000001b3;
+}
+
+/** The same for the bits of a floating-point number. */
+static inline uint64_t mix_double(uint64_t checksum, double value) {
+  union {
+    double number;
+    uint64_t bits;
+  } both = {.number = value};
+  return mix(checksum, both.bits);
+}
+
+uint64_t integer_arithmetic(void);
+uint64_t integer_calls(void);
+uint64_t integer_crc32(void);
+uint64_t integer_sort(void);
+uint64_t integer_bytecode(void);
+uint64_t float_mandelbrot(void);
+uint64_t float_nbody(void);
+uint64_t memory_copy(void);
+uint64_t memory_rep(void);
+uint64_t memory_strlen(void);
+uint64_t memory_random(void);
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * The guest benchmark: a program without a C library, so that the same instructions run wherever it is built. It runs
+ * each workload and prints
+ *
+ *   BENCH <name> <nanoseconds> ns <checksum> <instructions> instructions
+ *
+ * As the first process of a machine it powers off at the end. An argument repeats each workload that many times; the
+ * kernel hands it over as `-- N` at the end of its command line.
+ */
+#include "bench.h"
+
+enum { SYS_write = 1, SYS_getpid = 39, SYS_exit = 60, SYS_reboot = 169, SYS_clock_gettime = 228 };
+enum { CLOCK_MONOTONIC = 1, STDOUT = 1 };
+enum { REBOOT_MAGIC1 = 0xfee1dead, REBOOT_MAGIC2 = 672274793, REBOOT_POWER_OFF = 0x4321fedc };
+
+static long system_call(long number, long a, long b, long c) {
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+  return result;
+}
+
+static uint64_t now(void) {
+  int64_t time[2];
+  system_call(SYS_clock_gettime, CLOCK_MONOTONIC, (long)time, 0);
+  return (uint64_t)time[0] * 1000000000 + (uint64_t)time[1];
+}
+
+static char line[160];
+static unsigned used;
+
+static void put(const char *text) {
+  while (*text) line[used++] = *text++;
+}
+
+static void put_number(uint64_t value, unsigned base) {
+  char digits[20];
+  unsigned count = 0;
+  do digits[count++] = "0123456789abcdef"[value % base];
+  while (value /= base);
+  while (count) line[used++] = digits[--count];
+}
+
+static void print_line(void) {
+  line[used++] = '\n';
+  system_call(SYS_write, STDOUT, (long)line, used);
+  used = 0;
+}
+
+static void measure(const struct workload *work, uint64_t repeats) {
+  uint64_t checksum = 0, start = now();
+  for (uint64_t i = 0; i < repeats; i++) checksum = mix(checksum, work->run());
+  uint64_t elapsed = now() - start;
+  put("BENCH ");
+  put(work->name);
+  put(" ");
+  put_number(elapsed, 10);
+  put(" ns ");
+  put_number(checksum, 16);
+  put(" ");
+  put_number(work->instructions * repeats, 10);
+  put(" instructions");
+  print_line();
+}
+
+static uint64_t parse_number(const char *text) {
+  uint64_t value = 0;
+  for (; *text >= '0' && *text <= '9'; text++) value = value * 10 + (uint64_t)(*text - '0');
+  return value ? value : 1;
+}
+
+static const struct workload WORKLOADS[] = {
+    {"integer-arithmetic", integer_arithmetic, 75761234},
+    {"integer-calls", integer_calls, 98688169},
+    {"integer-crc32", integer_crc32, 84744845},
+    {"integer-sort", integer_sort, 107204948},
+    {"integer-bytecode", integer_bytecode, 107801315},
+    {"float-mandelbrot", float_mandelbrot, 100072747},
+    {"float-nbody", float_nbody, 151600479},
+    {"memory-copy", memory_copy, 52037139},
+    {"memory-rep", memory_rep, 1704759},
+    {"memory-strlen", memory_strlen, 61753409},
+    {"memory-random", memory_random, 27262990},
+};
+
+/** Called by _start with the stack as the kernel left it: the argument count, then the arguments. */
+__attribute__((used, noreturn)) static void begin(const long *stack) {
+  const char *const *arguments = (const char *const *)(stack + 1);
+  uint64_t repeats = stack[0] > 1 ? parse_number(arguments[1]) : 1;
+  for (unsigned i = 0; i < sizeof WORKLOADS / sizeof *WORKLOADS; i++) measure(&WORKLOADS[i], repeats);
+  if (system_call(SYS_getpid, 0, 0, 0) == 1)
+    system_call(SYS_reboot, REBOOT_MAGIC1, REBOOT_MAGIC2, REBOOT_POWER_OFF);
+  for (;;) system_call(SYS_exit, 0, 0, 0);
+}
+
+__asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16, %rsp\n  call begin\n");
