@@ -80,16 +80,15 @@ const fromMmx =
   (format: FormatName): Semantics =>
   (x, dst, src) => {
     requireSse(x);
-    // Of CVTPI2PD with a source in memory the manual says that it leaves the x87 state alone.
-    const entersMmx = !(src.memory && format === 'f64');
-    if (entersMmx) requireMmx(x);
+    // A source in memory leaves the x87 state alone. (The SDM says so of CVTPI2PD only; AMD's processors do it for both.)
+    if (!src.memory) requireMmx(x);
     const source = src.get();
     const calls = new LaneCalls(x);
     const results = [0, 32].map((shift) =>
       calls.call(laneFromInteger[format], x.sext(x.trunc(x.shrU(source, shift), 'i32'), 'i64')),
     );
+    if (!src.memory) enterMmx(x);
     calls.commit();
-    if (entersMmx) enterMmx(x);
     writeLanes(x, dst, results);
   };
 
@@ -103,6 +102,8 @@ const toMmx =
     const [low, high] = readLanes(x, src, laneTypeOf(from), 2).map((lane) =>
       calls.call(procedure, lane, x.const('i32', 32)),
     );
+    // The x87 state changes even where an exception is raised.
+    enterMmx(x);
     calls.commit();
     setMmx(x, dst, x.or(x.zext(x.trunc(low, 'i32'), 'i64'), x.shl(high, 32)));
   };

@@ -34,7 +34,10 @@ const ROUND = (
   ] as const
 ).flatMap(([name, row, format]) => instruction({ name, rows: [row], semantics: round(format) }));
 
-/** The products that immediate bits 7:4 choose, summed pairwise, into the lanes that bits 3:0 choose; other lanes are zero. */
+/**
+ * The products that immediate bits 7:4 choose, summed pairwise, into the lanes that bits 3:0 choose; other lanes are zero. The products
+ * report their exceptions together, then the sums of pairs, then the sum of those.
+ */
 const dotProduct =
   (format: FormatName): Semantics =>
   (x, dst, src, immediate) => {
@@ -43,29 +46,46 @@ const dotProduct =
     const right = readLanes(x, src, type);
     const left = readLanes(x, dst, type);
     const control = immediate8(x, immediate);
+    let sums = chosenProducts(x, format, left, right, control);
+    while (sums.length > 1) sums = sumsOfPairs(x, format, sums);
     const zero = x.const(type, 0);
-    const products = left.map((v, i) => {
-      const product = x.variable(zero);
-      x.if(x.bit(control, 4 + i), () => product.set(committed(x, format, 'multiply', v, right[i])));
-      return product.get();
-    });
-    const halves = pairwise(products, (a, c) => committed(x, format, 'add', a, c));
-    const [sum] = halves.length === 1 ? halves : pairwise(halves, (a, c) => committed(x, format, 'add', a, c));
     writeLanes(
       x,
       dst,
-      left.map((_, i) => x.select(x.bit(control, i), sum, zero)),
+      left.map((_, i) => x.select(x.bit(control, i), sums[0], zero)),
     );
   };
-const pairwise = (values: readonly Value[], add: (a: Value, b: Value) => Value): Value[] =>
-  Array.from({ length: values.length / 2 }, (_, i) => add(values[2 * i], values[2 * i + 1]));
 
-/** Each step reports its exceptions on its own (SDM vol. 2, DPPS). */
-function committed(x: X86Builder, format: FormatName, operation: 'multiply' | 'add', a: Value, b: Value): Value {
-  const [result, flags] = x.call(LANE[operation][format], a, b);
-  commitFlags(x, flags);
-  return result;
+function chosenProducts(
+  x: X86Builder,
+  format: FormatName,
+  left: readonly Value[],
+  right: readonly Value[],
+  control: Value,
+): readonly Value[] {
+  const flags = x.variable(x.const('i32', 0));
+  const products = left.map((v, i) => {
+    const product = x.variable(x.const(LANE_TYPE[format], 0));
+    x.if(x.bit(control, 4 + i), () => {
+      const [result, more] = x.call(LANE.multiply[format], v, right[i]);
+      product.set(result);
+      flags.set(x.or(flags.get(), more));
+    });
+    return product.get();
+  });
+  commitFlags(x, flags.get());
+  return products;
 }
+
+function sumsOfPairs(x: X86Builder, format: FormatName, values: readonly Value[]): readonly Value[] {
+  const calls = new LaneCalls(x);
+  const sums = Array.from({ length: values.length / 2 }, (_, i) =>
+    calls.call(LANE.add[format], values[2 * i], values[2 * i + 1]),
+  );
+  calls.commit();
+  return sums;
+}
+
 const DOT_PRODUCT = [
   ...instruction({ name: 'DPPS', rows: ['66 0F 3A 40 /r | Vx,Wx,Ib'], semantics: dotProduct('f32') }),
   ...instruction({ name: 'DPPD', rows: ['66 0F 3A 41 /r | Vx,Wx,Ib'], semantics: dotProduct('f64') }),
