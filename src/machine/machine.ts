@@ -238,7 +238,8 @@ export class Machine {
   }
 
   #request(result: Result): void {
-    this.#requested ??= result;
+    // A guest that resets over and over must not keep a time limit or a person from ending the run.
+    if (this.#requested === undefined || this.#requested.kind === 'reset') this.#requested = result;
     this.#attention();
   }
 
