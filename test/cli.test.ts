@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { completionScript } from '../src/cli/completion.ts';
 import { createProgram } from '../src/cli/program.ts';
 import { debugExit, echoUntil, forever, print, reset, spin, tinyGuest, tripleFault } from './support/tiny-guest.ts';
 import { scratch, shown, start, trapeze } from './support/trapeze.ts';
 
+const noFullDevice = existsSync('/dev/full') ? false : 'SKIPPED: there is no /dev/full here';
 const oneLine = (text: string): boolean => /^trapeze: [^\n]+\n$/.test(text);
 
 test('--version and --help succeed on stdout', async () => {
@@ -128,6 +129,24 @@ test('when nobody reads the output any more the run ends quietly', async (t) => 
   child.stdout!.destroy();
   const { code, stderr } = await outcome;
   assert.deepEqual([code, stderr], [141, '']);
+});
+
+test('a full disk under the output, the serial file or the statistics is one line', {
+  skip: noFullDevice,
+}, async (t) => {
+  const kernel = scratch(t)('kernel', tinyGuest(print('x'), debugExit(2)));
+  const words = ['run', '--kernel', kernel, '--debug-exit', '0xf4'];
+  const stdout = start(words, ['ignore', openSync('/dev/full', 'w'), 'pipe']);
+  const ended = await Promise.all([
+    stdout.outcome,
+    trapeze([...words, '--serial', 'file:/dev/full']),
+    trapeze([...words, '--stats', '/dev/full']),
+  ]);
+  assert.deepEqual(
+    ended.map(({ code }) => code),
+    [1, 5, 2],
+  );
+  for (const { stderr } of ended) assert(oneLine(stderr), stderr);
 });
 
 test('signals end the run with 128 and their number', async (t) => {

@@ -26,7 +26,7 @@ export async function run(flags: RunFlags): Promise<number> {
   try {
     const session = await Session.create(flags, serial, serialFile);
     const code = await session.run(flags);
-    if (statsFile !== undefined) writeFileSync(statsFile, session.statisticsFile());
+    if (statsFile !== undefined) writeTo(statsFile, flags.stats!, session.statisticsFile());
     return code;
   } finally {
     for (const file of [statsFile, serialFile]) if (file !== undefined) closeSync(file);
@@ -36,6 +36,14 @@ export async function run(flags: RunFlags): Promise<number> {
 function openForWriting(path: string): number {
   try {
     return openSync(path, 'w');
+  } catch (error) {
+    throw fileProblem(path, error);
+  }
+}
+
+function writeTo(file: number, path: string, content: string): void {
+  try {
+    writeFileSync(file, content);
   } catch (error) {
     throw fileProblem(path, error);
   }
