@@ -69,12 +69,6 @@ async function download(wanted: DebianFile, directory: string, env: NodeJS.Proce
   return path.join(directory, found);
 }
 
-/** Brings the package lists up to date. A mirror that lacks one list is no failure: the others may suffice. */
-async function update(configuration: string, env: NodeJS.ProcessEnv): Promise<void> {
-  process.stderr.write('guests: updating the package lists\n');
-  await run('flock', [`${configuration}.lock`, 'apt-get', '-q', 'update'], { env }).catch(() => undefined);
-}
-
 /** The part of a failure that tells something: the last line of what the command printed, or its message. */
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
@@ -84,15 +78,23 @@ function explain(error: unknown): string {
   return printed.split('\n').at(-1) || error.message;
 }
 
+/** Brings the package lists up to date and downloads. A mirror that lacks one list is no failure: others may suffice. */
+async function downloadWithNewLists(wanted: DebianFile, directory: string, env: NodeJS.ProcessEnv): Promise<string> {
+  process.stderr.write('guests: updating the package lists\n');
+  const update = run('flock', [`${env.APT_CONFIG}.lock`, 'apt-get', '-q', 'update'], { env });
+  const problem = await update.then(() => undefined, explain);
+  try {
+    return await download(wanted, directory, env);
+  } catch (error) {
+    throw new Error(problem ? `${explain(error)} (updating the package lists: ${problem})` : explain(error));
+  }
+}
+
 async function fetchInto(target: string, wanted: DebianFile): Promise<void> {
-  const configuration = await aptConfiguration(wanted.architecture);
-  const env = { ...process.env, APT_CONFIG: configuration, LC_ALL: 'C' };
+  const env = { ...process.env, APT_CONFIG: await aptConfiguration(wanted.architecture), LC_ALL: 'C' };
   const directory = await mkdtemp(path.join(CACHE, 'fetch-'));
   try {
-    const archive = await download(wanted, directory, env).catch(async () => {
-      await update(configuration, env);
-      return await download(wanted, directory, env);
-    });
+    const archive = await download(wanted, directory, env).catch(() => downloadWithNewLists(wanted, directory, env));
     const content = path.join(directory, 'content');
     const extract = 'dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards "$2" > "$3"';
     await run('sh', ['-c', extract, 'extract', archive, wanted.pattern, content]);
