@@ -69,20 +69,21 @@ async function download(wanted: DebianFile, directory: string, env: NodeJS.Proce
   return path.join(directory, found);
 }
 
+const lastLine = (text: string): string => text.trim().split('\n').at(-1)!;
+
 /** The part of a failure that tells something: the last line of what the command printed, or its message. */
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ('code' in error && error.code === 'ENOENT')
     return `${'path' in error ? error.path : 'apt'} is not on this machine`;
-  const printed = 'stderr' in error ? String(error.stderr).trim() : '';
-  return printed.split('\n').at(-1) || error.message;
+  return ('stderr' in error && lastLine(String(error.stderr))) || error.message;
 }
 
 /** Brings the package lists up to date and downloads. A mirror that lacks one list is no failure: others may suffice. */
 async function downloadWithNewLists(wanted: DebianFile, directory: string, env: NodeJS.ProcessEnv): Promise<string> {
   process.stderr.write('guests: updating the package lists\n');
   const update = run('flock', [`${env.APT_CONFIG}.lock`, 'apt-get', '-q', 'update'], { env });
-  const problem = await update.then(() => undefined, explain);
+  const problem = await update.then(({ stderr }) => lastLine(stderr), explain);
   try {
     return await download(wanted, directory, env);
   } catch (error) {
