@@ -45,6 +45,16 @@ test('the packed package installs in an empty folder and works there', (t) => {
     const [{ text }, result] = await Promise.all([machine.waitForText('hello'), machine.run()]);
     console.log(text, result.kind, result.code, UserError.name);`;
   assert.equal(run(folder, process.execPath, '--input-type=module', '-e', program), 'hello debugExit 1 UserError\n');
+
+  file(
+    'typed.mts',
+    `import { Machine, type Result } from 'trapeze';
+    const result: Result = await (await Machine.create({ disks: [{ path: 'x', mode: 'cow' }] })).run();
+    // @ts-expect-error A disk has no such mode.
+    await Machine.create({ disks: [{ path: 'x', mode: 'wo' }] });
+    export default result;`,
+  );
+  run(folder, 'tsc', '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', 'typed.mts');
 });
 
 test('an old Node gets one line that says what to install', (t) => {
