@@ -1,40 +1,9 @@
-/** The command at a terminal: a pseudo-terminal made by Python, which has what Node lacks. */
+/** The command at a terminal. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import process from 'node:process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { inTerminal, withoutTerminal as skip } from './support/terminal.ts';
 import { debugExit, echoUntil, print, spin, tinyGuest, tripleFault } from './support/tiny-guest.ts';
-import { COMMAND, scratch } from './support/trapeze.ts';
-
-const hasPython = spawnSync('python3', ['-c', 'import pty, termios']).status === 0;
-const skip = hasPython ? false : 'SKIPPED: python3 with pty is not installed, so the terminal was not tested';
-
-interface Outcome {
-  readonly code: number;
-  readonly shown: string;
-  readonly wasRaw: boolean;
-  readonly restored: boolean;
-}
-
-/** Runs the command in a terminal; each step waits for a text and then types one (or sends `signal:NAME`). */
-function inTerminal(steps: readonly (readonly [string, string])[], ...words: readonly string[]): Promise<Outcome> {
-  const python = fileURLToPath(new URL('support/in-terminal.py', import.meta.url));
-  const child = spawn('python3', [python, JSON.stringify(steps), process.execPath, COMMAND, 'run', ...words], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', (bytes: Buffer) => (output += bytes));
-  return new Promise((resolve, reject) => {
-    child.on('close', () => {
-      try {
-        resolve(JSON.parse(output));
-      } catch (error) {
-        reject(error);
-      }
-    });
-  });
-}
+import { scratch } from './support/trapeze.ts';
 
 test('Ctrl-A X leaves a running guest with 0 and gives the terminal back', { skip }, async (t) => {
   const kernel = scratch(t)('kernel', tinyGuest(print('ready\r\n'), spin()));

@@ -1,4 +1,5 @@
 """Runs a command in a pseudo-terminal: argv is a JSON list of [wait-for, then-type] pairs, then the command.
+What to type may also be signal:NAME or resize:ROWSxCOLUMNS.
 
 Prints one JSON line: exit code, everything shown, and whether the terminal came back to its modes.
 """
@@ -35,6 +36,9 @@ while status is None or select.select([main], [], [], 0)[0]:
         seen = shown.index(wait.encode(), seen) + len(wait.encode())
         if then.startswith('signal:'):
             os.kill(child, getattr(signal, then[7:]))
+        elif then.startswith('resize:'):
+            rows, columns = map(int, then[7:].split('x'))
+            fcntl.ioctl(main, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
         else:
             os.write(main, then.encode())
     if status is None:
