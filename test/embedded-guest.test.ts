@@ -39,14 +39,6 @@ test('through a pipe, on either console', async () => {
   }
 });
 
-test('the power button shuts it down', async () => {
-  const machine = await Machine.create({ memory: '64M' });
-  const ended = machine.run();
-  await machine.waitForText(PROMPT);
-  machine.pressPowerButton();
-  assert.deepEqual(await ended, { kind: 'poweredOff' });
-});
-
 test('under the virtual clock two runs print the same bytes and count the same instructions', async () => {
   const run = async (): Promise<readonly [string, number]> => {
     const machine = await Machine.create({
