@@ -75,16 +75,15 @@ function packedSemantics(compute: Compute, form: MmxForm): Semantics {
   };
 }
 
-/** Declares packed operations with their MMX (no prefix) and XMM (66) rows. */
+/** Declares packed operations with their MMX (no prefix) and XMM (66) rows; only the latter are met often. */
 export function packed(rows: readonly PackedRow[]): readonly Encoding[] {
   return rows.flatMap(([name, opcode, compute, options = {}]) => {
     const { mmx = 'each', mmxSource = 'Qq', hot = false } = options;
+    const semantics = packedSemantics(compute, mmx);
     const mmxRows = mmx === 'none' ? [] : [`NP ${opcode} /r | Pq,${mmxSource}`];
-    return instruction({
-      name,
-      rows: [...mmxRows, `66 ${opcode} /r | Vx,Wx`],
-      hot,
-      semantics: packedSemantics(compute, mmx),
-    });
+    return [
+      ...instruction({ name, rows: mmxRows, semantics }),
+      ...instruction({ name, rows: [`66 ${opcode} /r | Vx,Wx`], hot, semantics }),
+    ];
   });
 }

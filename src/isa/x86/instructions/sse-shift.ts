@@ -64,12 +64,8 @@ const SHIFTS = (
     rows: [`NP 0F ${opcode} /r | Pq,Qq`, `66 0F ${opcode} /r | Vx,Wx`],
     semantics: byOperand(shift),
   }),
-  ...instruction({
-    name,
-    rows: [`NP 0F ${immediateOpcode} | Nq,Ib`, `66 0F ${immediateOpcode} | Ux,Ib`],
-    hot: true,
-    semantics: byImmediate(shift),
-  }),
+  ...instruction({ name, rows: [`NP 0F ${immediateOpcode} | Nq,Ib`], semantics: byImmediate(shift) }),
+  ...instruction({ name, rows: [`66 0F ${immediateOpcode} | Ux,Ib`], hot: true, semantics: byImmediate(shift) }),
 ]);
 
 export const IDENTITY_BYTES: readonly number[] = Array.from({ length: 16 }, (_, i) => i);
