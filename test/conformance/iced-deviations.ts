@@ -13,7 +13,7 @@ const DEVIATIONS: readonly Deviation[] = [
   {
     reason:
       'prefixes that mean something to MPX, CET, TSX or the Pentium 4 alone: none of them is there, and others ignore them',
-    text: /^(bnd|notrack|hint-taken|hint-not-taken|xacquire|xrelease) /,
+    text: /\b(bnd|notrack|hint-taken|hint-not-taken|xacquire|xrelease) /g,
     ours: '',
   },
   { reason: 'a REP that RET ignores', code: /^Ret/, text: /^rep /, ours: '' },

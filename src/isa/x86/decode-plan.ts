@@ -3,8 +3,8 @@ import type { Encoding } from './definition.ts';
 import { OPCODES } from './instruction-set.ts';
 import { fixedRegister, parseOperand } from './operands.ts';
 
-/** How a register number becomes `Fields.reg` or `Fields.rm`. `number`: as it is; `extended`: with its REX bit. */
-export type RegisterKind = 'byte' | 'general' | 'xmm' | 'mmx' | 'segment' | 'extended' | 'number';
+/** How a register number becomes `Fields.reg` or `Fields.rm`. `number`: as it is. */
+export type RegisterKind = 'byte' | 'general' | 'xmm' | 'mmx' | 'segment' | 'control' | 'debug' | 'number';
 
 /** The bytes behind ModRM, SIB and displacement. `offset`: operand code O; `far`: operand code A. */
 export type ImmediateKind = 'u8' | 's8' | 'u16' | 'operandSize' | 'z' | 'offset' | 'far';
@@ -25,6 +25,10 @@ export interface DecodePlan {
   readonly lockable: boolean;
   readonly opcodeRegister: RegisterKind | undefined;
   readonly reg: RegisterKind | undefined;
+  /** Not every number in the reg field is a register. */
+  readonly limited: boolean;
+  /** The register of the reg field is the destination. */
+  readonly writesReg: boolean;
   readonly rm: RegisterKind | undefined;
   readonly immediates: readonly ImmediateKind[];
 }
@@ -51,8 +55,9 @@ function registerKind(code: string): RegisterKind {
     case 'S':
       return 'segment';
     case 'C':
+      return 'control';
     case 'D':
-      return 'extended';
+      return 'debug';
     default:
       return 'number';
   }
@@ -101,6 +106,8 @@ function plan(encoding: Encoding): DecodePlan {
     lockable: encoding.definition.lockable === true && /^[EM]/.test(operands[0] ?? ''),
     opcodeRegister: encoding.opcodeRegister ? kindOf(find('Z')) : undefined,
     reg: encoding.hasModrm ? kindOf(find(REG_FIELD)) : undefined,
+    limited: operands.some((o) => /^[SCD][wr]$/.test(o)),
+    writesReg: REG_FIELD.includes(parseOperand(operands[0] ?? 'none').addressing),
     rm: encoding.hasModrm ? (operands.includes('STi') ? 'number' : kindOf(find(RM_FIELD))) : undefined,
     immediates: operands.map(immediateKind).filter((kind) => kind !== undefined),
   };

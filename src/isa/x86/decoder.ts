@@ -179,6 +179,8 @@ function prefixRank(plan: DecodePlan, p: Prefixes): number {
       return p.repeat === 'none' && p.operandSize ? 3 : 0;
     case 'NP':
       return p.repeat === 'none' && !p.operandSize ? 3 : 0;
+    case 'NFx':
+      return p.repeat === 'none' ? 2 : 0;
     default:
       return 1;
   }
@@ -224,7 +226,8 @@ function registerAt(kind: RegisterKind, number: number, extended: number, rex: n
       return number * 16;
     case 'segment':
       return number * SEGMENT_STRIDE;
-    case 'extended':
+    case 'control':
+    case 'debug':
       return number | extended;
     case 'number':
       return number;
@@ -367,10 +370,22 @@ function decodeRest(r: Reader, codeSize: CodeSize): Decoded | DecodeFailure {
   if (plan.opcodeRegister !== undefined) {
     fields.reg = registerAt(plan.opcodeRegister, opcode & 7, (prefixes.rex & 1) << 3, prefixes.rex);
   }
-  if (rows.hasModrm) readModrm(r, fields, plan, modrm, prefixes, parameters);
+  if (rows.hasModrm) {
+    if (plan.limited && !isRegister(plan, ((modrm >> 3) & 7) | ((prefixes.rex & 4) << 1))) return 'invalid';
+    readModrm(r, fields, plan, modrm, prefixes, parameters);
+  }
   readImmediates(r, fields, plan, parameters);
   fields.length = r.at;
   return r.at > MAX_LENGTH ? 'tooLong' : { encoding: plan.encoding, parameters, fields, prefixes };
+}
+
+/** CR0, CR2, CR3, CR4, CR8. */
+const CONTROL_REGISTERS = 0b1_0001_1101;
+
+/** There is such a segment, control or debug register, and CS is not loaded (SDM vol. 2, MOV). REX.R does not reach segments. */
+function isRegister({ reg, writesReg }: DecodePlan, number: number): boolean {
+  if (reg === 'segment') return (number & 7) < 6 && !(writesReg && (number & 7) === 1);
+  return reg === 'control' ? ((CONTROL_REGISTERS >> number) & 1) !== 0 : number < 8;
 }
 
 /** Decodes the instruction at the start of `bytes` (at most 15 of them count). */

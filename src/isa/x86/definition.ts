@@ -2,7 +2,8 @@
  * How an x86 instruction is written down: rows as in the manual's tables, and one meaning for all of them.
  *
  * A row is `'opcode | operands | attributes'`:
- * - opcode: bytes in hexadecimal, first an optional mandatory prefix (`NP`, `66`, `F2`, `F3`; SDM vol. 2 §2.1.2); `/r` a ModRM byte;
+ * - opcode: bytes in hexadecimal, first an optional mandatory prefix (`NP`, `66`, `F2`, `F3`; `NFx`: neither F2 nor F3; SDM vol. 2 §2.1.2, §3.1.1.1);
+ *   `/r` a ModRM byte;
  *   `/0`…`/7` a ModRM byte whose reg field extends the opcode; `+r` behind the last byte: its low three bits name a register;
  * - operands: the codes of SDM vol. 2 appendix A.2 (see `operands.ts`), separated by commas;
  * - attributes, separated by blanks: `i64` invalid in 64-bit mode, `o64` only there, `d64` 64-bit operand size by default there,
@@ -12,8 +13,21 @@ import type { Value } from '../ir/types.ts';
 import type { BoundOperand } from './operands.ts';
 import type { X86Builder } from './x86-builder.ts';
 
-export type Attribute = 'i64' | 'o64' | 'd64' | 'f64' | 'rep' | 'w0' | 'w1' | 'o16' | 'o32' | 'a16' | 'a32' | 'a64' | 'b0';
-export type MandatoryPrefix = 'NP' | '66' | 'F2' | 'F3' | undefined;
+export type Attribute =
+  | 'i64'
+  | 'o64'
+  | 'd64'
+  | 'f64'
+  | 'rep'
+  | 'w0'
+  | 'w1'
+  | 'o16'
+  | 'o32'
+  | 'a16'
+  | 'a32'
+  | 'a64'
+  | 'b0';
+export type MandatoryPrefix = 'NP' | 'NFx' | '66' | 'F2' | 'F3' | undefined;
 
 export interface InstructionDefinition {
   /** The mnemonic in capitals. */
@@ -66,7 +80,24 @@ export interface Parameters {
 }
 
 /** Conditions by number (SDM vol. 2 appendix B.1.4.7). */
-export const CONDITIONS = ['O', 'NO', 'B', 'AE', 'E', 'NE', 'BE', 'A', 'S', 'NS', 'P', 'NP', 'L', 'GE', 'LE', 'G'] as const;
+export const CONDITIONS = [
+  'O',
+  'NO',
+  'B',
+  'AE',
+  'E',
+  'NE',
+  'BE',
+  'A',
+  'S',
+  'NS',
+  'P',
+  'NP',
+  'L',
+  'GE',
+  'LE',
+  'G',
+] as const;
 
 export type Semantics = (x: X86Builder, ...operands: BoundOperand[]) => void;
 export type Compute = (x: X86Builder, a: Value, b: Value) => Value;
@@ -79,7 +110,8 @@ let encodings = 0;
 function parseOpcode(tokens: readonly string[], row: string) {
   const bytes: string[] = [...tokens];
   let prefix: MandatoryPrefix;
-  if (bytes[0] === 'NP' || (bytes.length > 1 && ['66', 'F2', 'F3'].includes(bytes[0]))) prefix = bytes.shift() as MandatoryPrefix;
+  if (bytes[0] === 'NP' || bytes[0] === 'NFx' || (bytes.length > 1 && ['66', 'F2', 'F3'].includes(bytes[0])))
+    prefix = bytes.shift() as MandatoryPrefix;
   let map: 0 | 1 | 2 | 3 = 0;
   let first = bytes.shift()!;
   if (first === '0F' && bytes.length > 0) {

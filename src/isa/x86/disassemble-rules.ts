@@ -101,6 +101,7 @@ const RULES: Readonly<Record<string, TextRule>> = {
   LFS: FAR,
   LGS: FAR,
   ...Object.fromEntries(CACHE_HINTS.map((name) => [name, CACHE_LINE])),
+  ...Object.fromEntries(['MOV 8C /r', 'SLDT', 'STR', 'SMSW'].map((name) => [name, { memory: 16 }])),
   LGDT: DESCRIPTOR_TABLE,
   LIDT: DESCRIPTOR_TABLE,
   SGDT: DESCRIPTOR_TABLE,

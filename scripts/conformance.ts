@@ -1,0 +1,35 @@
+/**
+ * `npm run conformance [-- decoder|cpu|streams] [--count N] [--seed S]`: the long runs of `test/conformance/`. Without a name all of them.
+ * Prints the seed; ends with 1 where something differs, 2 for a wrong command line.
+ */
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { runCpu, runDecoder, runStreams } from '../test/conformance/long-runs.ts';
+
+const RUNS = { decoder: runDecoder, cpu: runCpu, streams: runStreams } as const;
+type Name = keyof typeof RUNS;
+
+function number(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`${option} ${text}: give a whole number`);
+  return value;
+}
+
+function main(): void {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { count: { type: 'string' }, seed: { type: 'string' } } });
+  const wrong = positionals.find((name) => !(name in RUNS));
+  if (wrong !== undefined) throw new Error(`no run ${wrong}: choose from ${Object.keys(RUNS).join(', ')}`);
+  const names = positionals.length === 0 ? Object.keys(RUNS) : positionals;
+  const count = number(values.count, '--count');
+  const seed = number(values.seed, '--seed') ?? Date.now() % 2 ** 32;
+  const passed = names.map((name) => RUNS[name as Name]({ count, seed }));
+  if (passed.includes(false)) process.exitCode = 1;
+}
+
+try {
+  main();
+} catch (error) {
+  console.error(`npm run conformance: ${(error as Error).message}`);
+  process.exitCode = 2;
+}
