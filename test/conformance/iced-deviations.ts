@@ -1,4 +1,5 @@
 /** Where iced's text or its choice of instruction is not what this processor has; each with its reason. */
+import type { CodeSize } from '../../src/isa/x86/decoder.ts';
 import type { Oracle } from './iced-oracle.ts';
 
 interface Deviation {
@@ -6,6 +7,9 @@ interface Deviation {
   readonly code?: RegExp;
   /** In iced's text; the whole instruction where absent. */
   readonly text?: RegExp;
+  /** Only where this holds of the code size and our text. */
+  readonly when?: (mode: CodeSize, ours: string) => boolean;
+  /** `=`: whatever ours is. */
   readonly ours: string;
 }
 
@@ -17,6 +21,24 @@ const DEVIATIONS: readonly Deviation[] = [
     ours: '',
   },
   { reason: 'a REP that RET ignores', code: /^Ret/, text: /^rep /, ours: '' },
+  {
+    reason: 'the destination of MASKMOVQ and MASKMOVDQU is not among their operands',
+    code: /^Maskmov/,
+    text: /,[a-z]s$|^addr\d+ /g,
+    ours: '',
+  },
+  {
+    reason: 'outside 64-bit mode these raise #UD on Intel processors',
+    code: /^(Syscall|Sysret)/,
+    when: (mode) => mode !== 64,
+    ours: '(bad)',
+  },
+  {
+    reason: 'with REX.B silicon takes F3 90 as XCHG',
+    code: /^Pause/,
+    when: (_mode, ours) => ours.startsWith('xchg r8'),
+    ours: '=',
+  },
   {
     reason: 'exchanging the accumulator with itself at 90 does nothing at any size',
     code: /^Nop[wdq]$/,
@@ -33,10 +55,11 @@ const DEVIATIONS: readonly Deviation[] = [
 ];
 
 /** Iced's text as this project has it. */
-export function acceptedText({ text, code }: Oracle): string {
+export function acceptedText({ text, code }: Oracle, mode: CodeSize, ours: string): string {
   let result = text;
   for (const deviation of DEVIATIONS) {
-    if (deviation.code?.test(code) === false) continue;
+    if (deviation.code?.test(code) === false || deviation.when?.(mode, ours) === false) continue;
+    if (deviation.ours === '=') return ours;
     result = deviation.text === undefined ? deviation.ours : result.replace(deviation.text, deviation.ours);
   }
   return result;

@@ -20,7 +20,7 @@ import { STRING_LENGTH } from './byte-strings.ts';
 const FEATURES: ReadonlySet<string> = new Set([
   'INTEL8086', 'INTEL186', 'INTEL286', 'INTEL386', 'INTEL486', 'X64', 'FPU', 'FPU287', 'FPU387', 'CPUID', 'MSR', 'TSC', 'CX8', 'CMOV', 'MMX',
   'FXSR', 'SSE', 'SSE2', 'SSE3', 'SSSE3', 'SSE4_1', 'SSE4_2', 'POPCNT', 'CMPXCHG16B', 'SEP', 'SYSCALL', 'CLFSH', 'MULTIBYTENOP', 'PAUSE',
-  'PREFETCHW', 'PREFETCHWT1', 'RDTSCP', 'RDPMC', 'RDRAND', 'RDSEED', 'FSGSBASE', 'INVPCID', 'SMAP', 'XSAVE', 'MONITOR', 'CET_IBT',
+  'PREFETCHW', 'PREFETCHWT1', 'RDTSCP', 'RDPMC', 'RDRAND', 'RDSEED', 'FSGSBASE', 'INVPCID', 'SMAP', 'XSAVE', 'CET_IBT',
 ]); // biome-ignore format: a list
 
 /** Without the extension these prefixes of other instructions are ignored, as on processors that lack it. */

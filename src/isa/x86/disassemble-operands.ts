@@ -68,6 +68,11 @@ function addressText({ decoded, address }: Listing): string {
   return parts.join('+') + displacementText(displacement, parts.length === 0, addressSize);
 }
 
+/** An address that is not used for access: LEA. */
+export function bareAddressText(listing: Listing): string {
+  return `[${addressText(listing)}]`;
+}
+
 /** The segment of a ModRM operand without a prefix. */
 function normalSegment({ decoded }: Listing): number {
   const { rm } = decoded.fields;
@@ -145,7 +150,7 @@ const WRITERS: Readonly<Record<string, OperandWriter>> = {
   X: (listing, width) => pointerText(listing, 6, width, listing.decoded.fields.segment, DS_AT),
   Y: (listing, width) => {
     // ES is named where the other operand's segment is not the normal one.
-    const isNamed = listing.mode !== 64 && listing.decoded.fields.segment !== DS_AT;
+    const isNamed = listing.decoded.fields.segment !== DS_AT;
     return pointerText(listing, 7, width, ES_AT, isNamed ? DS_AT : ES_AT);
   },
   B: (listing, width) => pointerText(listing, 3, width, listing.decoded.fields.segment, DS_AT),

@@ -16,6 +16,8 @@ export interface TextRule {
   readonly sizePrefix?: true;
   /** The address size matters, though no operand shows it. */
   readonly addressPrefix?: true;
+  /** The memory operand is an address alone. */
+  readonly noSegment?: true;
   /** F3 repeats while equal. */
   readonly comparesStrings?: true;
 }
@@ -94,6 +96,14 @@ const RULES: Readonly<Record<string, TextRule>> = {
   LOOPE: { sizePrefix: true, addressPrefix: true, operands: ['J'] },
   LOOPNE: { sizePrefix: true, addressPrefix: true, operands: ['J'] },
   JRCXZ: { byAddressSize: { 16: 'jcxz', 32: 'jecxz' }, sizePrefix: true, operands: ['J'] },
+  ...Object.fromEntries(['A0', 'A1', 'A2', 'A3'].map((opcode) => [`MOV ${opcode}`, { addressPrefix: true }])),
+  LEA: { noSegment: true },
+  LAR: { operands: ['Gv', 'Ev'], memory: 16 },
+  LSL: { operands: ['Gv', 'Ev'], memory: 16 },
+  PCMPESTRI: { byOperandSize: { 64: 'pcmpestri64' } },
+  PCMPESTRM: { byOperandSize: { 64: 'pcmpestrm64' } },
+  SYSEXIT: { byOperandSize: { 64: 'sysexitq' } },
+  SYSRET: { byOperandSize: { 64: 'sysretq' } },
   BOUND: { memory: { 16: 32, 32: 64 } },
   LES: FAR,
   LDS: FAR,

@@ -3,7 +3,7 @@
  * `disassemble-rules.ts`. Numbers and punctuation are those of iced-x86's Intel formatter with memory sizes always shown.
  */
 import { type CodeSize, type Decoded, decode } from './decoder.ts';
-import { type Listing, operandText, secondImmediateText } from './disassemble-operands.ts';
+import { bareAddressText, type Listing, operandText, secondImmediateText } from './disassemble-operands.ts';
 import { type TextRule, textRule } from './disassemble-rules.ts';
 import { parseOperand } from './operands.ts';
 
@@ -43,12 +43,14 @@ function operandTexts(listing: Listing, rule: TextRule): readonly string[] {
     .map((code) =>
       parseOperand(code).addressing === 'I' && immediates++ > 0
         ? secondImmediateText(listing, code)
-        : operandText(listing, code, width),
+        : rule.noSegment === true && code === 'M'
+          ? bareAddressText(listing)
+          : operandText(listing, code, width),
     );
 }
 
 /** The operand shows how large it is. */
-const SHOWS_SIZE = /^[EGMRZOr]/;
+const SHOWS_SIZE = /^([EGMRZO]|rAX)[vz]?$/;
 
 function prefixText(listing: Listing, rule: TextRule): string {
   const { encoding, parameters, prefixes } = listing.decoded;

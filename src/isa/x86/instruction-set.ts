@@ -41,7 +41,7 @@ export const OPCODES: readonly (readonly (readonly Encoding[])[])[] = index(ENCO
 /** A row that asks for more of the instruction is tried before one that asks for less. */
 function weight(e: Encoding): number {
   const modrm = e.modrm !== undefined ? 8 : e.extension !== undefined ? 4 : 0;
-  return modrm + (e.form !== 'any' ? 2 : 0) + (e.attributes.has('w1') || e.attributes.has('w0') ? 1 : 0);
+  return modrm + (e.form !== 'any' ? 2 : 0) + (e.attributes.has('w1') || e.attributes.has('w0') || e.attributes.has('b0') ? 1 : 0);
 }
 
 function index(encodings: readonly Encoding[]): Encoding[][][] {

@@ -85,8 +85,8 @@ const XCHG = instruction({
   },
 });
 const NOP = [
-  ...instruction({ name: 'NOP', rows: ['NP 90 | | b0', '66 90 | | b0'], hot: true, semantics: () => {} }),
-  ...instruction({ name: 'PAUSE', rows: ['F3 90'], semantics: () => {} }),
+  ...instruction({ name: 'NOP', rows: ['90 | | b0'], hot: true, semantics: () => {} }),
+  ...instruction({ name: 'PAUSE', rows: ['F3 90 | | b0'], semantics: () => {} }),
   ...instruction({ name: 'NOP', rows: ['0F 1F /r | Ev', '0F 19 /r | Ev', '0F 1A /r | Ev', '0F 1B /r | Ev', '0F 1C /r | Ev', '0F 1D /r | Ev', '0F 1E /r | Ev'], hot: true, semantics: () => {} }),
   ...instruction({ name: 'ENDBR64', rows: ['F3 0F 1E FA'], hot: true, semantics: () => {} }),
   ...instruction({ name: 'ENDBR32', rows: ['F3 0F 1E FB'], semantics: () => {} }),

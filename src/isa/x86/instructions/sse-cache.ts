@@ -14,7 +14,7 @@ const PREFETCH = [
     rows: [0, 2, 3, 4, 5, 6, 7].map((i) => `0F 0D /${i} | M`),
     semantics: nothing,
   }),
-  ...instruction({ name: 'NOP', rows: ['0F 18 /r | Ev'], semantics: nothing }),
+  ...instruction({ name: 'NOP', rows: ['0F 18 /r | Ev', '0F 0D /r | Ev'], semantics: nothing }),
 ];
 
 /** The register that the last three bits of these would name does not matter. */

@@ -215,7 +215,7 @@ const CACHES = [
   }),
   ...instruction({
     name: 'INVPCID',
-    rows: ['66 0F 38 82 /r | Gy,Mdq'],
+    rows: ['66 0F 38 82 /r | Gr,Mdq'],
     endsBlock: true,
     semantics: (x, type) => {
       x.requireCpl0();
@@ -251,7 +251,7 @@ function readTime(x: X86Builder): Value {
 const random = (name: string, extension: number): readonly Encoding[] =>
   instruction({
     name,
-    rows: [`NP 0F C7 /${extension} | Rv`, `66 0F C7 /${extension} | Rv | o16`],
+    rows: [`NFx 0F C7 /${extension} | Rv`],
     endsBlock: true,
     semantics: (x, dst) => {
       const [bits] = x.call(entropy);
