@@ -125,7 +125,7 @@ class Frame {
       case 'storeRaw':
         throw new Error('the reference evaluator has no engine tables');
       case 'call':
-        this.#results.set(s, this.#call(s.target, s.args));
+        this.#results.set(s, s.guarded ? this.#guardedCall(s) : this.#call(s.target, s.args));
         return undefined;
       case 'if':
         return this.run(this.#of(s.condition) === 1n ? s.then : s.else);
@@ -163,6 +163,15 @@ class Frame {
       const completion = this.run(body);
       if (completion === undefined) continue;
       return completion.kind === 'break' && completion.loop === id ? undefined : completion;
+    }
+  }
+
+  #guardedCall(s: CallNode): readonly bigint[] {
+    try {
+      return this.#call(s.target, s.args);
+    } catch (error) {
+      if (!(error instanceof GuestFault)) throw error;
+      return s.target.results.map(() => 0n);
     }
   }
 

@@ -24,5 +24,3 @@ export const taskPriorityRead = external('taskPriorityRead', [], ['i64'], { clas
 export const taskPriorityWrite = external('taskPriorityWrite', ['i64'], [], { class: 'control' });
 /** Drops translations: of every address (1), or of the page that holds a linear address (0, address). */
 export const dropTranslations = external('dropTranslations', ['i32', 'i64'], [], { class: 'engine' });
-/** Interrupts may have been enabled while one waits, or the machine must look around at the next boundary. */
-export const requestAttention = external('requestAttention', [], [], { class: 'engine' });

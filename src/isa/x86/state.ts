@@ -163,6 +163,8 @@ export const TLB_BANK = register('TLB_BANK', 'i32', 'engine');
 export const TLB_BANK_SUPERVISOR = register('TLB_BANK_SUPERVISOR', 'i32', 'engine');
 /** Where the first bank starts. */
 export const TLB_BANKS = register('TLB_BANKS', 'i32', 'engine');
+/** Bytes of RAM; what lies above is devices. */
+export const RAM_SIZE = register('RAM_SIZE', 'i64', 'engine');
 /** 1: an exception waits in FAULT_VECTOR to be delivered. */
 export const FAULT = register('FAULT', 'i32', 'engine');
 export const FAULT_VECTOR = register('FAULT_VECTOR', 'i32', 'engine');
@@ -185,8 +187,11 @@ export const JUMP_EPOCH = register('JUMP_EPOCH', 'i64', 'engine');
 /** The record being executed where something outside needs to know: address in linear memory. */
 export const RECORD = register('RECORD', 'i32', 'engine');
 
-/** Reasons of `exit`. */
-export const EXIT = { none: 0, halt: 1, budget: 2, shutdown: 3, interruptWindow: 4, modeChange: 5 } as const;
+/** Where the bytes of an instruction lie; see `procedures/fetch.ts`. */
+export const FETCH_PHYSICAL = register('FETCH_PHYSICAL', 'i64', 'engine');
+
+/** Why an engine's loop was left. */
+export const EXIT = { halt: 1, budget: 2, shutdown: 3 } as const;
 
 /** Bytes of a virtual CPU's block. */
 export const STATE_SIZE = Math.ceil(next / 64) * 64;

@@ -3,8 +3,7 @@ import type { Value } from '../../ir/types.ts';
 import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
 import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS } from '../flags.ts';
-import { requestAttention } from '../externals.ts';
-import { isProtected, isVirtual8086, modeChanged } from '../procedures/segments.ts';
+import { isProtected, isVirtual8086, modeChanged, requestAttention } from '../procedures/segments.ts';
 import { CPL, FLAGS_OTHER, FLAGS_SYSTEM } from '../state.ts';
 import type { X86Builder } from '../x86-builder.ts';
 

@@ -126,6 +126,12 @@ const CORE_MSRS: readonly CoreMsr[] = [
 ];
 const EFER_INDEX = 0xc0000080;
 const TSC_INDEX = 0x10;
+const ARCH_CAPABILITIES_INDEX = 0x10a;
+/**
+ * RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, PBRSB_NO, GDS_NO, RFDS_NO:
+ * an interpreter does not execute ahead, so guests need no defence (SDM vol. 4 table 2-2).
+ */
+const ARCH_CAPABILITIES = [0, 3, 4, 5, 6, 8, 13, 14, 15, 24, 26, 27].reduce((mask, n) => mask | (1n << BigInt(n)), 0n);
 /** FS.base and GS.base by index. */
 const BASES = [
   [0xc0000100, FS_AT],
@@ -167,6 +173,7 @@ export const readMsr: Procedure = x86Procedure({ name: 'readMsr', parameters: ['
   for (const msr of CORE_MSRS) x.if(x.eq(index, msr.index), () => x.return(x.get(msr.state)));
   for (const [n, at] of BASES) x.if(x.eq(index, n), () => x.return(segmentPart(x, at, 'base')));
   x.if(x.eq(index, EFER_INDEX), () => x.return(x.get(EFER)));
+  x.if(x.eq(index, ARCH_CAPABILITIES_INDEX), () => x.return(x.const('i64', ARCH_CAPABILITIES)));
   x.if(x.eq(index, TSC_INDEX), () => x.return(x.add(x.call(timestamp)[0], x.get(TSC_ADJUST))));
   const [value, exists] = x.call(msrRead, index);
   x.raiseIf(x.eq(exists, 0), VECTOR.GP, 0);

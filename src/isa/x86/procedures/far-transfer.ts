@@ -5,7 +5,6 @@ import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS } from '../flags.ts';
 import { CPL, CS_AT, FLAGS_OTHER, FLAGS_SYSTEM, RIP, RSP, SEGMENT_STRIDE, SS_AT, STACK_MASK, TR_AT } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { checkSegment } from './checks.ts';
-import { requestAttention } from '../externals.ts';
 import { innerStack, pushOnto } from './interrupts.ts';
 import {
   dplOf,
@@ -18,6 +17,7 @@ import {
   markAccessed,
   modeChanged,
   readDescriptor,
+  requestAttention,
   RIGHTS,
   segmentPart,
   selectorCode,

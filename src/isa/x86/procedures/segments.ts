@@ -19,8 +19,10 @@ import {
   FS_AT,
   GENERATION,
   GS_AT,
+  INTERRUPT_PENDING,
   JUMP_EPOCH,
   LDTR_AT,
+  RETIRED_LIMIT,
   SEGMENT,
   SEGMENTS,
   SS_AT,
@@ -76,6 +78,8 @@ export const modeChanged: Procedure = x86Procedure(
     const cs = segmentPart(x, CS_AT, 'access');
     const long = x.and(isLongMode(x), isSet(x, cs, RIGHTS.L));
     const size = x.select(long, x.const('i32', 64), x.select(isSet(x, cs, RIGHTS.DB), x.const('i32', 32), 16));
+    // The engine runs each code size with its own code: it changes over at the next boundary.
+    x.if(x.ne(size, x.get(CODE_SIZE)), () => x.set(RETIRED_LIMIT, 0));
     x.set(CODE_SIZE, size);
     const narrow = x.select(isSet(x, segmentPart(x, SS_AT, 'access'), RIGHTS.DB), x.const('i64', 0xffffffffn), 0xffffn);
     x.set(STACK_MASK, x.select(long, x.const('i64', -1n), narrow));
@@ -92,6 +96,15 @@ export const modeChanged: Procedure = x86Procedure(
     x.return();
   },
 );
+
+/** Interrupts may have been enabled: where one waits, the engine looks at the next boundary. */
+export const requestAttention: Procedure = x86Procedure({ name: 'requestAttention', parameters: [], results: [] }, (x) => {
+  const waits = x.ne(x.get(INTERRUPT_PENDING), 0);
+  x.if(x.and(waits, isSet(x, x.get(FLAGS_SYSTEM), RFLAGS.IF)), () => x.set(RETIRED_LIMIT, 0));
+  // Single-stepping starts with the next instruction.
+  x.if(isSet(x, x.get(FLAGS_OTHER), RFLAGS.TF), () => x.set(RETIRED_LIMIT, 0));
+  x.return();
+});
 
 /** Writes base, limit, access rights and what follows from them. Arguments: segment, selector, base, limit, access rights. */
 export const setSegment: Procedure = x86Procedure(

@@ -1,0 +1,232 @@
+/**
+ * Decoded instructions by physical address. A page's records live until a store reaches bytes that were decoded; then they are made stale
+ * in place, so that whoever is walking them notices at the next one.
+ */
+import { decode, type CodeSize, type Decoded } from '../../isa/x86/decoder.ts';
+import { IP_BASE_AT } from '../../isa/x86/state.ts';
+import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE, RECORDS_END } from '../layout.ts';
+import { CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
+import { TOO_LONG, UNDEFINED } from './handlers.ts';
+
+/** What the cache needs of the interpreter. */
+export interface Handlers {
+  /** The number of a decoded instruction's handler. */
+  numberOf(decoded: Decoded): number;
+  /** Whether its block ends with it: `jump` needs no fall-through. */
+  endOf(decoded: Decoded): 'no' | 'jump' | 'block';
+}
+
+/** A guest-physical place of code and how it is to be decoded. */
+export interface CodePlace {
+  readonly physical: number;
+  readonly size: CodeSize;
+  /** Where the next page lies, for an instruction that goes on there; asked at need, undefined where that faults. */
+  nextPage(): number | undefined;
+}
+
+interface CodePage {
+  /** Record of each decoded start: page offset * 4 + code size. */
+  readonly starts: Map<number, number>;
+  /** First and last + 1 addresses of runs of records. */
+  readonly runs: [number, number][];
+  /** A bit for each byte that was decoded. */
+  readonly covered: Uint32Array;
+  /** Frames whose last instruction ends in this page. */
+  readonly leaders: Set<number>;
+}
+
+const MAX_BLOCK = 64;
+const MAX_INSTRUCTION = 15;
+const SIZE_CODE = { 16: 0, 32: 1, 64: 2 } as const;
+/** The first records are the engine's own. */
+const RESERVED_RECORDS = 4;
+/** A failure's bytes still cover the page: overwriting them may mend the instruction. */
+const badInstruction = (failure: 'invalid' | 'tooLong'): Decoded => ({
+  encoding: failure === 'invalid' ? UNDEFINED : TOO_LONG,
+  parameters: { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' },
+  fields: { length: 1, segment: 0, scale: 0, reg: 0, rm: 0, index: 0, displacement: 0, immediate: 0n },
+  prefixes: { rex: 0, lock: false, operandSize: false, addressSize: false, repeat: 'none', segment: undefined },
+});
+
+export class DecodeCache {
+  readonly #memory: Uint8Array;
+  readonly #view: DataView;
+  readonly #ramSize: number;
+  readonly #handlers: Handlers;
+  readonly #flushed: () => void;
+  #pages = new Map<number, CodePage>();
+  #next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
+  /** Instructions decoded so far. */
+  decoded = 0;
+
+  /** `flushed` hears when every record was dropped, or when stores to a page must be seen from now on. */
+  constructor(memory: WebAssembly.Memory, ramSize: number, handlers: Handlers, flushed: () => void) {
+    this.#memory = new Uint8Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+    this.#ramSize = ramSize;
+    this.#handlers = handlers;
+    this.#flushed = flushed;
+    for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries()) this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
+  }
+
+  static readonly start = RECORDS_BASE;
+  static readonly fault = RECORDS_BASE + RECORD_SIZE;
+
+  #header(at: number, handler: number, index: number, offset: number): void {
+    this.#memory.fill(0, at, at + RECORD_SIZE);
+    this.#view.setUint16(at + RECORD_AT.handler, handler, true);
+    this.#memory[at + RECORD_AT.index] = index;
+    this.#view.setUint16(at + RECORD_AT.offset, offset, true);
+  }
+
+  /** The record of the instruction at `place`; undefined where fetching its second page faults. `single`: a block of one. */
+  find(place: CodePlace, single: boolean): number | undefined {
+    const frame = Math.floor(place.physical / PAGE_SIZE);
+    const offset = place.physical % PAGE_SIZE;
+    const page = this.#pages.get(frame);
+    const key = offset * 4 + SIZE_CODE[place.size];
+    if (!single) {
+      const known = page?.starts.get(key);
+      if (known !== undefined) return known;
+    }
+    if (this.#next + (MAX_BLOCK + 1) * RECORD_SIZE > RECORDS_END) this.clear();
+    return this.#decodeBlock(frame, offset, place, single ? 1 : MAX_BLOCK, single ? undefined : key);
+  }
+
+  #decodeBlock(frame: number, offset: number, place: CodePlace, limit: number, key: number | undefined): number | undefined {
+    const start = this.#next;
+    const bytes = this.#pageBytes(frame);
+    const page = this.#page(frame);
+    let at = offset;
+    for (let index = 0; index < limit; index++) {
+      const result = decode(bytes.subarray(at, Math.min(at + MAX_INSTRUCTION, PAGE_SIZE)), place.size);
+      if (result === 'truncated' && PAGE_SIZE - at < MAX_INSTRUCTION) {
+        if (index === 0) return this.#decodeCrossing(frame, offset, place);
+        return this.#finish(page, start, index, at, key);
+      }
+      const decoded = typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result) : result;
+      this.#write(this.#next, decoded, index, at);
+      this.#cover(page, at, typeof result === 'string' ? Math.min(MAX_INSTRUCTION, PAGE_SIZE - at) : decoded.fields.length);
+      at += decoded.fields.length;
+      this.#next += RECORD_SIZE;
+      const end = this.#handlers.endOf(decoded);
+      if (end === 'jump') {
+        this.#record(page, start, key);
+        return start;
+      }
+      if (end === 'block' || at >= PAGE_SIZE) return this.#finish(page, start, index + 1, at, key);
+    }
+    return this.#finish(page, start, limit, at, key);
+  }
+
+  #finish(page: CodePage, start: number, index: number, at: number, key: number | undefined): number {
+    this.#header(this.#next, PSEUDO.fallThrough, index, at);
+    this.#next += RECORD_SIZE;
+    this.#record(page, start, key);
+    return start;
+  }
+  #record(page: CodePage, start: number, key: number | undefined): void {
+    if (key !== undefined) page.starts.set(key, start);
+    page.runs.push([start, this.#next]);
+  }
+
+  /** An instruction on two pages: a block of its own, not kept under its address, because the second page may be mapped anew. */
+  #decodeCrossing(frame: number, offset: number, place: CodePlace): number | undefined {
+    const second = place.nextPage();
+    if (second === undefined) return undefined;
+    const bytes = new Uint8Array(MAX_INSTRUCTION);
+    const here = PAGE_SIZE - offset;
+    bytes.set(this.#pageBytes(frame).subarray(offset), 0);
+    const next = Math.floor(second / PAGE_SIZE);
+    bytes.set(this.#pageBytes(next).subarray(0, MAX_INSTRUCTION - here), here);
+    const result = decode(bytes, place.size);
+    const decoded = typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result) : result;
+    const page = this.#page(frame);
+    const start = this.#next;
+    this.#write(start, decoded, 0, offset);
+    this.#memory[start + RECORD_AT.flags] = CROSSES_PAGE;
+    this.#cover(page, offset, here);
+    const other = this.#page(next);
+    this.#cover(other, 0, Math.max(1, decoded.fields.length - here));
+    other.leaders.add(frame);
+    this.#next += RECORD_SIZE;
+    if (this.#handlers.endOf(decoded) === 'jump') this.#record(page, start, undefined);
+    else this.#finish(page, start, 1, offset + decoded.fields.length, undefined);
+    return start;
+  }
+
+  #write(at: number, { encoding, fields, ...rest }: Decoded, index: number, offset: number): void {
+    const view = this.#view;
+    this.#header(at, this.#handlers.numberOf({ encoding, fields, ...rest }), index, offset);
+    this.#memory[at + RECORD_AT.length] = fields.length;
+    view.setUint16(at + RECORD_AT.segment, fields.segment, true);
+    view.setUint16(at + RECORD_AT.reg, fields.reg, true);
+    view.setUint16(at + RECORD_AT.rm, fields.rm, true);
+    view.setUint16(at + RECORD_AT.indexRegister, fields.index, true);
+    this.#memory[at + RECORD_AT.scale] = fields.scale;
+    view.setBigInt64(at + RECORD_AT.immediate, fields.immediate, true);
+    // Relative to the start of the code page, which IP_BASE holds.
+    const relative = rest.parameters.memory && fields.rm === IP_BASE_AT ? offset + fields.length : 0;
+    view.setInt32(at + RECORD_AT.displacement, fields.displacement + relative, true);
+    this.decoded++;
+  }
+
+  /** The bytes of a frame; what is not RAM reads as all ones. */
+  #pageBytes(frame: number): Uint8Array {
+    const at = frame * PAGE_SIZE;
+    if (at + PAGE_SIZE > this.#ramSize) return new Uint8Array(PAGE_SIZE).fill(0xff);
+    return this.#memory.subarray(RAM_BASE + at, RAM_BASE + at + PAGE_SIZE);
+  }
+
+  #page(frame: number): CodePage {
+    const known = this.#pages.get(frame);
+    if (known !== undefined) return known;
+    const page: CodePage = { starts: new Map(), runs: [], covered: new Uint32Array(PAGE_SIZE / 32), leaders: new Set() };
+    this.#pages.set(frame, page);
+    if ((frame + 1) * PAGE_SIZE <= this.#ramSize) {
+      this.#memory[PAGE_FLAGS_BASE + frame] = 1;
+      this.#flushed();
+    }
+    return page;
+  }
+
+  #cover(page: CodePage, at: number, length: number): void {
+    for (let i = at; i < Math.min(at + length, PAGE_SIZE); i++) page.covered[i >> 5] |= 1 << (i & 31);
+  }
+
+  /** Bytes of RAM were or will be written: instructions decoded from them become stale. */
+  written(physical: number, length: number): void {
+    const first = Math.floor(physical / PAGE_SIZE);
+    const last = Math.floor((physical + length - 1) / PAGE_SIZE);
+    for (let frame = first; frame <= last; frame++) {
+      if (this.#memory[PAGE_FLAGS_BASE + frame] === 0) continue;
+      const from = Math.max(physical - frame * PAGE_SIZE, 0);
+      const to = Math.min(physical + length - frame * PAGE_SIZE, PAGE_SIZE);
+      if (this.#isCovered(frame, from, to)) this.#drop(frame);
+    }
+  }
+  #isCovered(frame: number, from: number, to: number): boolean {
+    const covered = this.#pages.get(frame)?.covered;
+    if (covered === undefined) return false;
+    for (let i = from; i < to; i++) if (covered[i >> 5] & (1 << (i & 31))) return true;
+    return false;
+  }
+  #drop(frame: number): void {
+    const page = this.#pages.get(frame);
+    if (page === undefined) return;
+    this.#pages.delete(frame);
+    this.#memory[PAGE_FLAGS_BASE + frame] = 0;
+    for (const [from, to] of page.runs) {
+      for (let at = from; at < to; at += RECORD_SIZE) this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
+    }
+    for (const leader of page.leaders) this.#drop(leader);
+  }
+
+  /** Drops everything. Not while a record is being executed other than to look the next one up. */
+  clear(): void {
+    for (const frame of this.#pages.keys()) this.#memory[PAGE_FLAGS_BASE + frame] = 0;
+    this.#pages = new Map();
+    this.#next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
+    this.#flushed();
+  }
+}

@@ -1,0 +1,58 @@
+/** What each decoded row means, as IR, and which rows the interpreter's main loop holds itself. */
+import type { Statement } from '../../isa/ir/types.ts';
+import { type Encoding, instruction, type Parameters } from '../../isa/x86/definition.ts';
+import { VECTOR } from '../../isa/x86/exceptions.ts';
+import { bindOperand } from '../../isa/x86/operands.ts';
+import { X86Builder } from '../../isa/x86/x86-builder.ts';
+
+/** The meaning of a row under some parameters. */
+export function bodyOf(encoding: Encoding, parameters: Parameters): readonly Statement[] {
+  const absolute = encoding.operands.some((o) => o.startsWith('O'));
+  const x = new X86Builder(parameters, absolute);
+  encoding.definition.semantics(x, ...encoding.operands.map((code) => bindOperand(x, code)));
+  return x.statements;
+}
+
+/** Every path leaves the instruction by a jump, an exit or an exception: nothing follows it in its block. */
+export function alwaysLeaves(body: readonly Statement[]): boolean {
+  const last = body.at(-1);
+  if (last === undefined) return false;
+  if (last.kind === 'if') return alwaysLeaves(last.then) && alwaysLeaves(last.else);
+  return last.kind === 'jump' || last.kind === 'exit' || last.kind === 'raise';
+}
+
+const REPEATS = ['none', 'F2', 'F3'] as const;
+
+/** A number for what a body depends on. */
+export function handlerKey(encoding: Encoding, p: Parameters): number {
+  const sizes = (p.operandSize >> 5) * 3 + (p.addressSize >> 5);
+  const flags = (p.long ? 1 : 0) | (p.memory ? 2 : 0) | (p.segmented ? 4 : 0);
+  return ((encoding.id * 9 + sizes) * 8 + flags) * 3 + REPEATS.indexOf(p.rep);
+}
+
+export interface HotHandler {
+  readonly encoding: Encoding;
+  readonly parameters: Parameters;
+}
+
+/** The parameters under which a hot row is part of the main loop: the common sizes of its mode. */
+export function hotParameters(encoding: Encoding, long: boolean): readonly Parameters[] {
+  const { attributes, operands, hasModrm, form } = encoding;
+  if (attributes.has(long ? 'i64' : 'o64')) return [];
+  const sized = operands.some((o) => /[vyz]$/.test(o)) || !hasModrm;
+  const wide = attributes.has('d64') || attributes.has('f64') ? [64] : sized ? [32, 64] : [32];
+  const operandSizes = (long ? wide : [32]) as readonly (32 | 64)[];
+  const memories = !hasModrm || form === 'reg' ? [false] : form === 'mem' ? [true] : [false, true];
+  const reps: readonly Parameters['rep'][] = attributes.has('rep') ? ['none', 'F3'] : ['none'];
+  const addressSize = long ? 64 : 32;
+  return operandSizes.flatMap((operandSize) =>
+    memories.flatMap((memory) =>
+      reps.map((rep) => ({ operandSize, addressSize, long, memory, segmented: !long, rep }) satisfies Parameters),
+    ),
+  );
+}
+
+/** What stands for bytes that are no instruction. */
+export const [UNDEFINED] = instruction({ name: '(bad)', rows: ['0F 0B'], semantics: (x) => x.raise(VECTOR.UD) });
+/** What stands for an instruction of more than 15 bytes. */
+export const [TOO_LONG] = instruction({ name: '(bad)', rows: ['0F 0B'], semantics: (x) => x.raise(VECTOR.GP, 0) });

@@ -1,0 +1,498 @@
+/**
+ * The interpreter: one WebAssembly function that walks decoded records, with a case for each hot row generated from its definition; other
+ * rows are functions of their own, made at their first use and reached through a table.
+ */
+import type { FieldNode, Statement } from '../../isa/ir/types.ts';
+import { EXIT, IP_BASE, JUMP_EPOCH, RECORD, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS, CS_AT } from '../../isa/x86/state.ts';
+import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
+import { external } from '../../isa/ir/builder.ts';
+import { JUMP_CACHE_BASE, PAGE_SIZE } from '../layout.ts';
+import { ByteWriter, OP } from './encoder.ts';
+import type { ModuleParts } from './linker.ts';
+import { withLocals } from './linker.ts';
+import { Locals, Lowering, type Target } from './lowering.ts';
+import { writeMemoryOp } from './op-code.ts';
+import { CROSSES_PAGE, FIELD_PLACES, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
+
+/** Looks the instruction at RIP up, decoding where it must → its record. */
+export const findBlock = external('findBlock', [], ['i32'], { class: 'engine' });
+/** An exception is about to be delivered. */
+export const noteFault = external('noteFault', [], [], { class: 'engine' });
+
+/** What a handler outside the main loop returns. 4 and 5: a jump over link 0 or 1, its target in RIP. */
+const STATUS = { next: 0, jump: 1, fault: 2, exit: 3, link: 4 } as const;
+
+/** Entries of the jump cache: key (8 bytes), record (4); a page of code has `SLOTS` of them. */
+export const JUMP_CACHE = { pages: 128, slots: 128, entrySize: 16 } as const;
+
+/** Local 0 of handlers and of the main loop. */
+const REC = 0;
+const RIP_LOCAL = 1;
+const LINK_LOCAL = 2;
+const SCRATCH_LOCAL = 3;
+const LINEAR_LOCAL = 4;
+const FIXED_LOCALS = 5;
+
+/** Small helpers over a code buffer. */
+class Emitter {
+  readonly code = new ByteWriter();
+  readonly #cpuBase: number;
+
+  constructor(cpuBase: number) {
+    this.#cpuBase = cpuBase;
+  }
+  op(...names: (keyof typeof OP)[]): void {
+    for (const name of names) this.code.byte(OP[name]);
+  }
+  i32(n: number): void {
+    this.op('i32_const');
+    this.code.s32(n);
+  }
+  i64(n: bigint): void {
+    this.op('i64_const');
+    this.code.s64(n);
+  }
+  get(local: number): void {
+    this.op('local_get');
+    this.code.u32(local);
+  }
+  set(local: number): void {
+    this.op('local_set');
+    this.code.u32(local);
+  }
+  br(depth: number): void {
+    this.op('br');
+    this.code.u32(depth);
+  }
+  call(index: number): void {
+    this.op('call');
+    this.code.u32(index);
+  }
+  load(type: 'i32' | 'i64', state: { offset: number }): void {
+    this.i32(0);
+    writeMemoryOp(this.code, 'load', type, this.#cpuBase + state.offset);
+  }
+  store(type: 'i32' | 'i64', state: { offset: number }, push: () => void): void {
+    this.i32(0);
+    push();
+    writeMemoryOp(this.code, 'store', type, this.#cpuBase + state.offset);
+  }
+  recordField(type: 'i8' | 'i16' | 'i32' | 'i64', at: number): void {
+    this.get(REC);
+    writeMemoryOp(this.code, 'load', type, at);
+  }
+  /** RETIRED += index of the record + `more`. */
+  retire(more: number): void {
+    this.store('i64', RETIRED, () => {
+      this.load('i64', RETIRED);
+      this.recordField('i8', RECORD_AT.index);
+      if (more > 0) {
+        this.i32(more);
+        this.op('i32_add');
+      }
+      this.op('i64_extend_i32_u', 'i64_add');
+    });
+  }
+  /** The instruction pointer of the record. */
+  pushIp(): void {
+    this.load('i64', IP_BASE);
+    this.recordField('i16', RECORD_AT.offset);
+    this.op('i64_extend_i32_u', 'i64_add');
+  }
+}
+
+/** Operands come from the record; a field narrower than its value is extended by the load. */
+function pushField(code: ByteWriter, node: FieldNode): void {
+  const { at, size } = FIELD_PLACES[node.name];
+  code.byte(OP.local_get);
+  code.u32(REC);
+  const stored = ({ 1: 'i8', 2: 'i16', 4: 'i32', 8: 'i64' } as const)[size];
+  const narrow = node.type === 'i8' || node.type === 'i16' || (node.type === 'i32' && size === 8);
+  writeMemoryOp(code, 'load', narrow ? node.type : stored, at);
+}
+
+const noteRecord = (cpuBase: number) => (code: ByteWriter) => {
+  code.byte(OP.i32_const);
+  code.byte(0);
+  code.byte(OP.local_get);
+  code.u32(REC);
+  writeMemoryOp(code, 'store', 'i32', cpuBase + RECORD.offset);
+};
+
+/** A handler as a function of its own: record → status. */
+export function lowerColdHandler(m: ModuleParts, body: readonly Statement[]): Uint8Array {
+  const e = new Emitter(m.cpuBase);
+  const locals = new Locals(1);
+  const leave = (status: number): void => {
+    e.i32(status);
+    e.op('return');
+  };
+  const target: Target = {
+    cpuBase: m.cpuBase,
+    functionIndex: m.functionIndex,
+    field: pushField,
+    beforeCall: noteRecord(m.cpuBase),
+    fault: () => leave(STATUS.fault),
+    jump: (_code, _depth, link, pushTarget) => {
+      e.store('i64', RIP, pushTarget);
+      leave(link === undefined ? STATUS.jump : STATUS.link + link);
+    },
+    exit: (_code, _depth, reason) => {
+      if (reason !== EXIT.halt) throw new Error(`exit ${reason} from an instruction`);
+      leave(STATUS.exit);
+    },
+    return: () => leave(STATUS.next),
+  };
+  new Lowering(e.code, locals, target).body(body);
+  e.i32(STATUS.next);
+  e.op('end');
+  return withLocals(locals, e.code);
+}
+
+/** Writes the main loop for one mode. */
+export class MainLoop {
+  readonly #m: ModuleParts;
+  readonly #e: Emitter;
+  readonly #long: boolean;
+  readonly #bodies: readonly (readonly Statement[])[];
+  readonly #locals = new Locals(FIXED_LOCALS);
+
+  /** `bodies`: of the hot rows, in the order of their handler numbers. */
+  constructor(m: ModuleParts, bodies: readonly (readonly Statement[])[], long: boolean) {
+    this.#m = m;
+    this.#e = new Emitter(m.cpuBase);
+    this.#long = long;
+    this.#bodies = bodies;
+  }
+
+  /**
+   * The function: start record → exit reason. Labels from outside in: the loop, `transfer` (goes to RIP_LOCAL), `lookUp` (as that, past
+   * the jump cache), `fault` (of the record), `deliver` (of RIP), then a block per handler, the first innermost.
+   */
+  write(): Uint8Array {
+    const e = this.#e;
+    const handlers = PSEUDO_COUNT + this.#bodies.length;
+    e.op('loop');
+    e.code.byte(0x40);
+    // transfer, lookUp, deliver, fault, the cold handlers, then one for each handler.
+    for (let i = 0; i < 5 + handlers; i++) {
+      e.op('block');
+      e.code.byte(0x40);
+    }
+    e.recordField('i16', RECORD_AT.handler);
+    e.op('br_table');
+    e.code.u32(handlers);
+    for (let i = 0; i < handlers; i++) e.code.u32(i);
+    e.code.u32(handlers);
+    for (let i = 0; i < handlers; i++) {
+      e.op('end');
+      // Open: the handlers behind this one, cold, fault, deliver, lookUp, transfer, loop.
+      const depth = handlers - 1 - i;
+      if (i < PSEUDO_COUNT) this.#pseudo(i, depth);
+      else this.#hot(this.#bodies[i - PSEUDO_COUNT], depth);
+    }
+    e.op('end');
+    this.#cold(handlers);
+    e.op('end');
+    this.#fault();
+    e.op('end');
+    this.#deliver();
+    e.op('end');
+    this.#transfer();
+    e.op('end');
+    this.#lookUp();
+    e.op('end', 'unreachable', 'end');
+    return this.#withFixedLocals();
+  }
+
+  /** Declares RIP, link, scratch and linear locals before those that handlers take. */
+  #withFixedLocals(): Uint8Array {
+    const fixed = new Locals(1);
+    fixed.take('i64');
+    fixed.take('i32');
+    fixed.take('i32');
+    fixed.take('i64');
+    const all = new ByteWriter();
+    const rest = new ByteWriter();
+    fixed.write(all);
+    this.#locals.write(rest);
+    const [a, b] = [all.view(), rest.view()];
+    const out = new ByteWriter();
+    const countOf = (bytes: Uint8Array): [number, number] => (bytes[0] < 128 ? [bytes[0], 1] : [(bytes[0] & 127) | (bytes[1] << 7), 2]);
+    const [fixedCount, fixedAt] = countOf(a);
+    const [restCount, restAt] = countOf(b);
+    out.u32(fixedCount + restCount);
+    out.bytes(a.subarray(fixedAt));
+    out.bytes(b.subarray(restAt));
+    out.bytes(this.#e.code.view());
+    return out.view();
+  }
+
+  /** Distances of the outer labels from a place inside which `depth` further blocks are open. */
+  #to(label: 'fault' | 'deliver' | 'transfer' | 'lookUp' | 'loop', depth: number): number {
+    return depth + { cold: 0, fault: 1, deliver: 2, transfer: 3, lookUp: 4, loop: 5 }[label];
+  }
+
+  #pseudo(handler: number, depth: number): void {
+    const e = this.#e;
+    switch (handler) {
+      case PSEUDO.stale:
+        e.pushIp();
+        e.set(RIP_LOCAL);
+        e.retire(0);
+        e.br(this.#to('lookUp', depth));
+        break;
+      case PSEUDO.start:
+        e.load('i64', RIP);
+        e.set(RIP_LOCAL);
+        e.i32(0);
+        e.set(LINK_LOCAL);
+        e.br(this.#to('transfer', depth));
+        break;
+      case PSEUDO.fault:
+        e.br(this.#to('deliver', depth));
+        break;
+      default:
+        this.#jump(depth, 0, () => e.pushIp(), 0);
+    }
+  }
+
+  #hot(body: readonly Statement[], depth: number): void {
+    const e = this.#e;
+    const target: Target = {
+      cpuBase: this.#m.cpuBase,
+      functionIndex: this.#m.functionIndex,
+      field: pushField,
+      beforeCall: noteRecord(this.#m.cpuBase),
+      fault: (_code, inner) => e.br(this.#to('fault', depth + inner)),
+      jump: (_code, inner, link, pushTarget) => this.#jump(depth + inner, link, pushTarget, 1),
+      exit: () => {
+        throw new Error('an instruction of the main loop does not leave it');
+      },
+      return: (_code, inner) => this.#next(depth + inner),
+    };
+    new Lowering(e.code, this.#locals, target).body(body);
+    this.#next(depth);
+  }
+
+  #next(depth: number): void {
+    const e = this.#e;
+    e.get(REC);
+    e.i32(RECORD_SIZE);
+    e.op('i32_add');
+    e.set(REC);
+    e.br(this.#to('loop', depth));
+  }
+
+  /** `retired`: 1 where the record is an instruction. */
+  #jump(depth: number, link: 0 | 1 | undefined, pushTarget: () => void, retired: number): void {
+    const e = this.#e;
+    if (link === undefined) {
+      pushTarget();
+      e.set(RIP_LOCAL);
+      e.retire(retired);
+      e.i32(0);
+      e.set(LINK_LOCAL);
+      e.br(this.#to('transfer', depth));
+      return;
+    }
+    e.retire(retired);
+    e.recordField('i32', RECORD_AT.link[link]);
+    e.op('local_tee');
+    e.code.u32(SCRATCH_LOCAL);
+    this.#pushWithinLimit();
+    e.op('i32_and', 'if');
+    e.code.byte(0x40);
+    e.get(SCRATCH_LOCAL);
+    e.set(REC);
+    e.br(this.#to('loop', depth + 1));
+    e.op('end');
+    pushTarget();
+    e.set(RIP_LOCAL);
+    e.get(REC);
+    e.i32(RECORD_AT.link[link]);
+    e.op('i32_add');
+    e.set(LINK_LOCAL);
+    e.br(this.#to('transfer', depth));
+  }
+
+  /** All ones while there are instructions left to run, else zero. */
+  #pushWithinLimit(): void {
+    const e = this.#e;
+    e.i32(0);
+    e.load('i64', RETIRED);
+    e.load('i64', RETIRED_LIMIT);
+    e.op('i64_lt_s', 'i32_sub');
+  }
+
+  #cold(handlers: number): void {
+    const e = this.#e;
+    e.get(REC);
+    e.recordField('i16', RECORD_AT.handler);
+    e.i32(handlers);
+    e.op('i32_sub', 'call_indirect');
+    e.code.u32(this.#m.builder.type({ parameters: ['i32'], results: ['i32'] }));
+    e.code.u32(0);
+    e.set(SCRATCH_LOCAL);
+    const statuses = 6;
+    for (let i = 0; i < statuses; i++) {
+      e.op('block');
+      e.code.byte(0x40);
+    }
+    e.get(SCRATCH_LOCAL);
+    e.op('br_table');
+    e.code.u32(statuses - 1);
+    for (let i = 0; i < statuses; i++) e.code.u32(i);
+    for (let status = 0; status < statuses; status++) {
+      e.op('end');
+      // Inside the cold block's successor: fault is the innermost outer label.
+      this.#coldStatus(status, statuses - 1 - status - 1);
+    }
+  }
+
+  /** `open`: blocks of the status switch still open; the label `fault` is one further out. */
+  #coldStatus(status: number, open: number): void {
+    const e = this.#e;
+    const depth = open;
+    switch (status) {
+      case STATUS.next:
+        this.#next(depth);
+        break;
+      case STATUS.fault:
+        e.br(this.#to('fault', depth));
+        break;
+      case STATUS.exit:
+        e.store('i64', RIP, () => {
+          e.pushIp();
+          e.recordField('i8', RECORD_AT.length);
+          e.op('i64_extend_i32_u', 'i64_add');
+        });
+        e.retire(1);
+        e.i32(EXIT.halt);
+        e.op('return');
+        break;
+      case STATUS.jump:
+        this.#jump(depth, undefined, () => e.load('i64', RIP), 1);
+        break;
+      default:
+        this.#jump(depth, (status - STATUS.link) as 0 | 1, () => e.load('i64', RIP), 1);
+    }
+  }
+
+  /** The record's instruction ended in an exception. */
+  #fault(): void {
+    const e = this.#e;
+    e.store('i64', RIP, () => e.pushIp());
+    e.retire(0);
+  }
+
+  #deliver(): void {
+    const e = this.#e;
+    e.call(this.#m.functionIndex(noteFault));
+    e.call(this.#m.functionIndex(deliverFault));
+    e.op('if');
+    e.code.byte(0x40);
+    e.i32(EXIT.shutdown);
+    e.op('return', 'end');
+    e.load('i64', RIP);
+    e.set(RIP_LOCAL);
+    e.i32(0);
+    e.set(LINK_LOCAL);
+  }
+
+  /** Goes to RIP_LOCAL through the jump cache; LINK_LOCAL is the address of the link that may lead there, or 0. */
+  #transfer(): void {
+    const e = this.#e;
+    this.#pushWithinLimit();
+    e.op('i32_eqz', 'if');
+    e.code.byte(0x40);
+    e.store('i64', RIP, () => e.get(RIP_LOCAL));
+    e.i32(EXIT.budget);
+    e.op('return', 'end');
+    this.#pushLinear();
+    e.set(LINEAR_LOCAL);
+    this.#pushCacheEntry();
+    e.op('local_tee');
+    e.code.u32(SCRATCH_LOCAL);
+    writeMemoryOp(e.code, 'load', 'i64', JUMP_CACHE_BASE);
+    e.get(LINEAR_LOCAL);
+    e.load('i64', JUMP_EPOCH);
+    e.op('i64_xor', 'i64_eq', 'if');
+    e.code.byte(0x40);
+    this.#cacheHit();
+    e.op('end');
+  }
+
+  #pushLinear(): void {
+    const e = this.#e;
+    e.get(RIP_LOCAL);
+    if (this.#long) return;
+    e.load('i64', { offset: SEGMENTS.offset + CS_AT });
+    e.op('i64_add');
+    e.i64(0xffffffffn);
+    e.op('i64_and');
+  }
+
+  /** A page's entries lie together, so that one page can be dropped. */
+  #pushCacheEntry(): void {
+    const e = this.#e;
+    const low = (): void => {
+      e.get(LINEAR_LOCAL);
+      e.op('i32_wrap_i64');
+    };
+    low();
+    e.i32(12);
+    e.op('i32_shr_u');
+    e.i32(JUMP_CACHE.pages - 1);
+    e.op('i32_and');
+    e.i32(Math.log2(JUMP_CACHE.slots));
+    e.op('i32_shl');
+    low();
+    low();
+    e.i32(7);
+    e.op('i32_shr_u', 'i32_xor');
+    e.i32(JUMP_CACHE.slots - 1);
+    e.op('i32_and', 'i32_or');
+    e.i32(Math.log2(JUMP_CACHE.entrySize));
+    e.op('i32_shl');
+  }
+
+  #cacheHit(): void {
+    const e = this.#e;
+    const base = (): void => {
+      e.get(RIP_LOCAL);
+      e.get(LINEAR_LOCAL);
+      e.i64(BigInt(PAGE_SIZE - 1));
+      e.op('i64_and', 'i64_sub');
+    };
+    e.get(SCRATCH_LOCAL);
+    writeMemoryOp(e.code, 'load', 'i32', JUMP_CACHE_BASE + 8);
+    e.set(REC);
+    // A link may lead from one instruction to another of the same page.
+    e.get(LINK_LOCAL);
+    e.op('if');
+    e.code.byte(0x40);
+    e.load('i64', IP_BASE);
+    base();
+    e.op('i64_eq');
+    e.recordField('i8', RECORD_AT.flags);
+    e.i32(CROSSES_PAGE);
+    e.op('i32_and', 'i32_eqz', 'i32_and', 'if');
+    e.code.byte(0x40);
+    e.get(LINK_LOCAL);
+    e.get(REC);
+    writeMemoryOp(e.code, 'store', 'i32', 0);
+    e.op('end', 'end');
+    e.store('i64', IP_BASE, base);
+    // if, lookUp, loop.
+    e.br(2);
+  }
+
+  #lookUp(): void {
+    const e = this.#e;
+    e.store('i64', RIP, () => e.get(RIP_LOCAL));
+    e.call(this.#m.functionIndex(findBlock));
+    e.set(REC);
+    e.br(0);
+  }
+}

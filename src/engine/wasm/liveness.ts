@@ -1,0 +1,126 @@
+/** What of a body is needed, and which values can be computed right where they are used. */
+import { isValue, type Statement, type Value } from '../../isa/ir/types.ts';
+
+export interface Placement {
+  /** Uses of each needed value. */
+  readonly uses: ReadonlyMap<Value, number>;
+  /** Values with one use, computed there and not in their own place. */
+  readonly inlined: ReadonlySet<Value>;
+}
+
+/** Values that the code generator repeats at every use: a constant, a field, a parameter. */
+export const isRepeated = (v: Value): boolean => v.kind === 'const' || v.kind === 'field' || v.kind === 'parameter';
+
+export function operandsOf(s: Statement): readonly Value[] {
+  switch (s.kind) {
+    case 'op':
+      return s.args;
+    case 'getAt':
+      return [s.at];
+    case 'load':
+    case 'loadPhysical':
+    case 'loadRaw':
+      return [s.address];
+    case 'set':
+    case 'writeVariable':
+      return [s.value];
+    case 'setAt':
+      return [s.at, s.value];
+    case 'store':
+    case 'storePhysical':
+    case 'storeRaw':
+      return [s.address, s.value];
+    case 'call':
+      return s.args;
+    case 'return':
+      return s.values;
+    case 'if':
+      return [s.condition];
+    case 'raise':
+      return s.errorCode === undefined ? [s.vector] : [s.vector, s.errorCode];
+    case 'jump':
+      return [s.target];
+    default:
+      return [];
+  }
+}
+
+/** A statement that must happen: everything but values that have no effect. Loads may fault. */
+const isRoot = (s: Statement): boolean => !isValue(s) || s.kind === 'load';
+
+/** Values that depend on when they are read. */
+const isRead = (v: Value): boolean =>
+  v.kind === 'get' || v.kind === 'getAt' || v.kind === 'readVariable' || v.kind === 'loadPhysical' || v.kind === 'loadRaw';
+
+/** Statements over which a read may not move. */
+const isBarrier = (s: Statement): boolean => !isValue(s) && s.kind !== 'store';
+
+class Analysis {
+  readonly uses = new Map<Value, number>();
+  readonly inlined = new Set<Value>();
+  /** The one statement that uses a value, and its list. */
+  readonly #user = new Map<Value, { statement: Statement; list: readonly Statement[] }>();
+  readonly #list = new Map<Statement, readonly Statement[]>();
+
+  locate(list: readonly Statement[]): void {
+    for (const s of list) {
+      this.#list.set(s, list);
+      if (s.kind === 'if') {
+        this.locate(s.then);
+        this.locate(s.else);
+      } else if (s.kind === 'loop') this.locate(s.body);
+    }
+  }
+
+  count(list: readonly Statement[]): void {
+    for (const s of list) {
+      if (isRoot(s)) this.#use(s);
+      if (s.kind === 'if') {
+        this.count(s.then);
+        this.count(s.else);
+      } else if (s.kind === 'loop') this.count(s.body);
+    }
+  }
+
+  #use(user: Statement): void {
+    for (const v of operandsOf(user)) {
+      const n = this.uses.get(v) ?? 0;
+      this.uses.set(v, n + 1);
+      this.#user.set(v, { statement: user, list: this.#list.get(user)! });
+      if (n === 0 && !isRoot(v)) this.#use(v);
+    }
+  }
+
+  place(list: readonly Statement[]): void {
+    const root = new Map<Statement, number>();
+    const barriers: number[] = new Array(list.length + 1).fill(0);
+    for (const [i, s] of list.entries()) barriers[i + 1] = barriers[i] + (isBarrier(s) ? 1 : 0);
+    for (let i = list.length - 1; i >= 0; i--) {
+      const s = list[i];
+      root.set(s, i);
+      if (isValue(s)) this.#placeValue(s, i, list, root, barriers);
+      else if (s.kind === 'if') {
+        this.place(s.then);
+        this.place(s.else);
+      } else if (s.kind === 'loop') this.place(s.body);
+    }
+  }
+
+  #placeValue(v: Value, i: number, list: readonly Statement[], root: Map<Statement, number>, barriers: number[]): void {
+    if (v.kind === 'load' || v.kind === 'result' || isRepeated(v) || this.uses.get(v) !== 1) return;
+    const user = this.#user.get(v)!;
+    if (user.list !== list) return;
+    const at = root.get(user.statement)!;
+    if (isRead(v) && barriers[at] !== barriers[i + 1]) return;
+    this.inlined.add(v);
+    root.set(v, at);
+  }
+}
+
+export function analyse(body: readonly Statement[]): Placement {
+  const a = new Analysis();
+  a.locate(body);
+  a.count(body);
+  a.place(body);
+  return a;
+}

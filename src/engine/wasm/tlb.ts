@@ -1,0 +1,12 @@
+/** The software TLB: direct-mapped, hashed by page number; an entry is the combined result of every stage of translation. */
+
+/**
+ * Byte positions in an entry. A tag is the linear address of the page, or -1 for none; `addend` plus the low half of a linear address is
+ * an address in linear memory.
+ */
+export const TLB_ENTRY = { readTag: 0, writeTag: 8, addend: 16, size: 32 } as const;
+export const TLB_ENTRIES = 512;
+/** `(address >> 7) & TLB_INDEX_MASK` is the byte offset of a page's entry in its bank. */
+export const TLB_INDEX_MASK = (TLB_ENTRIES - 1) * TLB_ENTRY.size;
+/** Supervisor; supervisor with SMAP guarding user pages; user. */
+export const TLB_BANKS_COUNT = 3;

@@ -1,0 +1,376 @@
+/** A virtual CPU that the interpreter executes. */
+import type { Statement } from '../../isa/ir/types.ts';
+import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
+import type { CodeSize, Decoded } from '../../isa/x86/decoder.ts';
+import { VECTOR } from '../../isa/x86/exceptions.ts';
+import { RFLAGS } from '../../isa/x86/flags.ts';
+import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
+import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
+import { deliverFault, deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
+import { refresh } from '../../isa/x86/procedures/refresh.ts';
+import {
+  CODE_SIZE,
+  CR4,
+  CS_AT,
+  EXIT,
+  FAULT,
+  FAULT_CODE,
+  FAULT_HAS_CODE,
+  FAULT_VECTOR,
+  FETCH_PHYSICAL,
+  FLAGS_OTHER,
+  FLAGS_SYSTEM,
+  GENERATION,
+  INTERRUPT_PENDING,
+  IP_BASE,
+  JUMP_EPOCH,
+  RAM_SIZE,
+  RECORD,
+  RETIRED,
+  RETIRED_LIMIT,
+  RIP,
+  SEGMENTS,
+  TLB_BANKS,
+  XCR0,
+} from '../../isa/x86/state.ts';
+import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
+import { CPU_BASE, JUMP_CACHE_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
+import type { EngineMemory } from '../memory.ts';
+import { Registers, resetRegisters } from '../registers.ts';
+import { DecodeCache, type Handlers } from './decode-cache.ts';
+import { alwaysLeaves, bodyOf, handlerKey, hotParameters } from './handlers.ts';
+import { findBlock, JUMP_CACHE, lowerColdHandler, MainLoop, noteFault } from './interpreter.ts';
+import { Linker } from './linker.ts';
+import { PSEUDO_COUNT, RECORD_AT } from './record.ts';
+import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY } from './tlb.ts';
+
+type Run = (record: number) => number;
+/** The main loop of one mode and the numbers of its handlers. */
+interface Mode {
+  readonly run: Run;
+  readonly hot: ReadonlyMap<number, number>;
+}
+interface HandlerInfo {
+  readonly number: number;
+  readonly end: 'no' | 'jump' | 'block';
+}
+
+const WASM_PAGE = 65536;
+const TLB_BYTES = TLB_BANKS_COUNT * TLB_ENTRIES * TLB_ENTRY.size;
+const JUMP_CACHE_BYTES = JUMP_CACHE.pages * JUMP_CACHE.slots * JUMP_CACHE.entrySize;
+const GENERATIONS = 0x1000;
+const DR6_SINGLE_STEP = 0x4000n;
+const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
+const HALTED: Exit = { kind: 'halted' };
+const BUDGET_SPENT: Exit = { kind: 'budgetSpent' };
+const SHUTDOWN: Exit = { kind: 'shutdown' };
+
+export class InterpreterVcpu implements Vcpu, Handlers {
+  readonly #host: EngineHost;
+  readonly #registers: Registers;
+  readonly #bytes: Uint8Array;
+  readonly #words: Uint32Array;
+  readonly #linker: Linker;
+  readonly #table: WebAssembly.Table;
+  readonly #cache: DecodeCache;
+  readonly #memory: EngineMemory;
+  readonly #modes = new Map<boolean, Mode>();
+  readonly #handlers = new Map<number, HandlerInfo>();
+  readonly #vectors = new Map<number, number>();
+  readonly #translateFetch: (distance: number) => void;
+  readonly #deliverInterrupt: (vector: number) => number;
+  readonly #refresh: () => void;
+  #coldHandlers = 0;
+  #kicked = false;
+  #running = false;
+  #stepping = false;
+  #changed = true;
+
+  constructor(memory: EngineMemory, host: EngineHost) {
+    this.#host = host;
+    this.#memory = memory;
+    this.#registers = new Registers(memory.wasm, CPU_BASE);
+    this.#bytes = new Uint8Array(memory.wasm.buffer);
+    this.#words = new Uint32Array(memory.wasm.buffer);
+    this.#table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
+    this.#cache = new DecodeCache(memory.wasm, memory.size, this, () => this.#dropWriteTags());
+    this.#linker = new Linker({
+      memory: memory.wasm,
+      pages: memory.wasm.buffer.byteLength / WASM_PAGE,
+      table: this.#table,
+      cpuBase: CPU_BASE,
+      externals: this.#externals(),
+    });
+    this.#translateFetch = this.#linker.procedure(translateFetch) as (distance: number) => void;
+    this.#deliverInterrupt = this.#linker.procedure(deliverInterrupt) as (vector: number) => number;
+    this.#refresh = this.#linker.procedure(refresh) as () => void;
+    memory.onWrite((at, length) => this.#cache.written(at, length));
+    this.reset();
+  }
+
+  // --- the host's side of the core ----------------------------------------------------------------------------------------------
+
+  #externals(): Readonly<Record<string, (...args: never[]) => unknown>> {
+    const host = this.#host;
+    const { mmio, ports, msrs, interrupts } = host;
+    return {
+      portRead: (port: number, width: 1 | 2 | 4) => ports.read(port & 0xffff, width),
+      portWrite: (port: number, width: 1 | 2 | 4, value: number) => ports.write(port & 0xffff, width, value >>> 0),
+      deviceRead: (address: bigint, width: 1 | 2 | 4) => mmio.read(Number(address), width),
+      deviceWrite: (address: bigint, width: 1 | 2 | 4, value: number) => mmio.write(Number(address), width, value >>> 0),
+      timestamp: () => host.timestamp(),
+      entropy: () => host.entropy(),
+      cpuid: (leaf: number, subleaf: number) => this.#cpuid(leaf >>> 0, subleaf >>> 0),
+      msrRead: (index: number) => {
+        const value = msrs.read(index >>> 0);
+        return [value ?? 0n, value === undefined ? 0 : 1];
+      },
+      msrWrite: (index: number, value: bigint) => (msrs.write(index >>> 0, BigInt.asUintN(64, value)) ? 1 : 0),
+      taskPriorityRead: () => BigInt(interrupts.taskPriority()),
+      taskPriorityWrite: (value: bigint) => {
+        interrupts.setTaskPriority(Number(value));
+        this.kick();
+      },
+      dropTranslations: (all: number, address: bigint) => (all === 1 ? this.#dropAll() : this.#dropPage(address)),
+      codeWritten: (physical: bigint, length: number) => this.#cache.written(Number(physical), length),
+      findBlock: () => this.#findBlock(),
+      noteFault: () => this.#noteFault(),
+    };
+  }
+
+  #cpuid(leaf: number, subleaf: number): readonly number[] {
+    const r = this.#registers;
+    return cpuidLeaf(leaf, subleaf, { tscFrequency: 1_000_000_000, apicId: 0, cr4: r.get(CR4), xcr0: r.get(XCR0) });
+  }
+
+  #noteFault(): void {
+    const r = this.#registers;
+    const vector = r.u32(FAULT_VECTOR);
+    this.#count(vector);
+    this.#host.trace?.exception(vector, r.u32(FAULT_HAS_CODE) ? r.u32(FAULT_CODE) : undefined, r.get(RIP));
+  }
+  #count(vector: number): void {
+    this.#vectors.set(vector, (this.#vectors.get(vector) ?? 0) + 1);
+  }
+
+  // --- translations -------------------------------------------------------------------------------------------------------------
+
+  #dropWriteTags(): void {
+    const words = this.#words;
+    const end = (TLB_BASE + TLB_BYTES) >> 2;
+    for (let at = (TLB_BASE + TLB_ENTRY.writeTag) >> 2; at < end; at += TLB_ENTRY.size >> 2) words[at] = 0xffffffff;
+  }
+  /** Every translation and every way by instruction pointer. */
+  #dropAll(): void {
+    this.#bytes.fill(0xff, TLB_BASE, TLB_BASE + TLB_BYTES);
+    this.#nextGeneration();
+  }
+  #nextGeneration(): void {
+    const r = this.#registers;
+    const generation = (r.u32(GENERATION) + 1) % GENERATIONS;
+    // Entries of the generation that had this number before must not be taken for new ones.
+    if (generation === 0) this.#bytes.fill(0xff, JUMP_CACHE_BASE, JUMP_CACHE_BASE + JUMP_CACHE_BYTES);
+    r.setU32(GENERATION, generation);
+    // The kind in the low three bits stays.
+    const kind = (r.u32(JUMP_EPOCH, 1) >>> 16) & 7;
+    r.setU32(JUMP_EPOCH, ((generation << 3) | kind) << 16, 1);
+  }
+  #dropPage(address: bigint): void {
+    void address;
+    this.#dropAll();
+  }
+
+  // --- instructions -------------------------------------------------------------------------------------------------------------
+
+  /** The record of the instruction at RIP, into the jump cache too. */
+  #findBlock(): number {
+    const r = this.#registers;
+    if (!this.#translate(0)) return DecodeCache.fault;
+    const size = r.u32(CODE_SIZE) as CodeSize;
+    const physical = r.number(FETCH_PHYSICAL);
+    const nextPage = (): number | undefined =>
+      this.#translate(PAGE_SIZE - (physical % PAGE_SIZE)) ? r.number(FETCH_PHYSICAL) : undefined;
+    const record = this.#cache.find({ physical, size, nextPage }, this.#stepping);
+    if (record === undefined) return DecodeCache.fault;
+    this.#enter(record, size, physical % PAGE_SIZE);
+    return record;
+  }
+  #translate(distance: number): boolean {
+    this.#translateFetch(distance);
+    return this.#registers.u32(FAULT) === 0;
+  }
+
+  #enter(record: number, size: CodeSize, offset: number): void {
+    const r = this.#registers;
+    const low = r.u32(RIP);
+    const high = r.u32(RIP, 1);
+    r.setU32(IP_BASE, low - offset);
+    r.setU32(IP_BASE, low >= offset ? high : high - 1, 1);
+    if (this.#stepping) return;
+    const linear = size === 64 ? low : (low + r.u32({ offset: SEGMENTS.offset + CS_AT } as typeof RIP)) >>> 0;
+    const page = (linear >>> 12) & (JUMP_CACHE.pages - 1);
+    const slot = (linear ^ (linear >>> 7)) & (JUMP_CACHE.slots - 1);
+    const at = (JUMP_CACHE_BASE >> 2) + ((page * JUMP_CACHE.slots) | slot) * (JUMP_CACHE.entrySize >> 2);
+    this.#words[at] = linear;
+    this.#words[at + 1] = ((size === 64 ? high : 0) ^ r.u32(JUMP_EPOCH, 1)) >>> 0;
+    this.#words[at + 2] = record;
+  }
+
+  numberOf(decoded: Decoded): number {
+    return this.#info(decoded).number;
+  }
+  endOf(decoded: Decoded): 'no' | 'jump' | 'block' {
+    return this.#info(decoded).end;
+  }
+  #info(decoded: Decoded): HandlerInfo {
+    const key = handlerKey(decoded.encoding, decoded.parameters);
+    const known = this.#handlers.get(key);
+    if (known !== undefined) return known;
+    const body = bodyOf(decoded.encoding, decoded.parameters);
+    const mode = this.#mode(this.#registers.u32(CODE_SIZE) === 64);
+    const number = mode.hot.get(key) ?? PSEUDO_COUNT + mode.hot.size + this.#makeCold(body);
+    const end = alwaysLeaves(body) ? 'jump' : decoded.encoding.definition.endsBlock ? 'block' : 'no';
+    const info: HandlerInfo = { number, end };
+    this.#handlers.set(key, info);
+    return info;
+  }
+  #makeCold(body: readonly Statement[]): number {
+    const exports = this.#linker.build([body], [], (m) => {
+      const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
+      m.builder.define(index, lowerColdHandler(m, body));
+      m.builder.exportFunction('h', index);
+    });
+    const index = this.#coldHandlers++;
+    if (index >= this.#table.length) this.#table.grow(1024);
+    this.#table.set(index, exports.h);
+    return index;
+  }
+
+  #mode(long: boolean): Mode {
+    const known = this.#modes.get(long);
+    if (known !== undefined) return known;
+    const hot = new Map<number, number>();
+    const bodies: (readonly Statement[])[] = [];
+    for (const encoding of ENCODINGS) {
+      if (!encoding.definition.hot) continue;
+      for (const parameters of hotParameters(encoding, long)) {
+        hot.set(handlerKey(encoding, parameters), PSEUDO_COUNT + bodies.length);
+        bodies.push(bodyOf(encoding, parameters));
+      }
+    }
+    const exports = this.#linker.build(bodies, [deliverFault, findBlock, noteFault], (m) => {
+      const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
+      m.builder.define(index, new MainLoop(m, bodies, long).write());
+      m.builder.exportFunction('run', index);
+    });
+    const mode: Mode = { run: exports.run as Run, hot };
+    this.#modes.set(long, mode);
+    return mode;
+  }
+
+  // --- running ------------------------------------------------------------------------------------------------------------------
+
+  run(budget: number): Exit {
+    const r = this.#registers;
+    if (this.#changed) this.#applyChanges();
+    const end = r.number(RETIRED) + Math.max(1, budget);
+    this.#kicked = false;
+    for (;;) {
+      if (!this.#takeInterrupt()) return SHUTDOWN;
+      const now = r.number(RETIRED);
+      if (now >= end || this.#kicked) return BUDGET_SPENT;
+      this.#stepping = (r.u32(FLAGS_OTHER) & RFLAGS.TF) !== 0;
+      const reason = this.#execute(this.#stepping ? now + 1 : end);
+      if (reason === EXIT.shutdown) return SHUTDOWN;
+      if (this.#stepping && r.number(RETIRED) > now && !this.#trap()) return SHUTDOWN;
+      if (reason === EXIT.halt && !this.#canWake()) return HALTED;
+    }
+  }
+
+  #execute(limit: number): number {
+    const r = this.#registers;
+    const mode = this.#mode(r.u32(CODE_SIZE) === 64);
+    if (this.#stepping) this.#nextGeneration();
+    r.setNumber(RETIRED_LIMIT, Math.min(limit, MAX_LIMIT));
+    r.setU32(RECORD, DecodeCache.start);
+    this.#running = true;
+    try {
+      return mode.run(DecodeCache.start);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** Delivers what waits; false for a triple fault. */
+  #takeInterrupt(): boolean {
+    const r = this.#registers;
+    const { interrupts } = this.#host;
+    if (interrupts.takeNmi()) return this.#interrupt(VECTOR.NMI);
+    const pending = interrupts.pending();
+    if (pending && (r.u32(FLAGS_SYSTEM) & RFLAGS.IF) !== 0) {
+      const vector = interrupts.acknowledge();
+      if (vector >= 0 && !this.#interrupt(vector)) return false;
+      r.setU32(INTERRUPT_PENDING, interrupts.pending() ? 1 : 0);
+      return true;
+    }
+    r.setU32(INTERRUPT_PENDING, pending ? 1 : 0);
+    return true;
+  }
+  #interrupt(vector: number): boolean {
+    this.#count(vector);
+    return this.#deliverInterrupt(vector) === 0;
+  }
+  /** The single-step trap behind an instruction that ran with TF set. */
+  #trap(): boolean {
+    const r = this.#registers;
+    r.setByName('DR6', r.byName('DR6') | DR6_SINGLE_STEP);
+    return this.#interrupt(VECTOR.DB);
+  }
+  #canWake(): boolean {
+    return (this.#registers.u32(FLAGS_SYSTEM) & RFLAGS.IF) !== 0 && this.#host.interrupts.pending();
+  }
+
+  #applyChanges(): void {
+    const r = this.#registers;
+    this.#changed = false;
+    this.#refresh();
+    this.#dropAll();
+    r.setU32(FAULT, 0);
+  }
+
+  kick(): void {
+    this.#kicked = true;
+    this.#registers.setU32(INTERRUPT_PENDING, 1);
+    if (this.#running) this.#registers.setNumber(RETIRED_LIMIT, 0);
+  }
+
+  retired(): number {
+    const before = this.#registers.number(RETIRED);
+    return this.#running ? before + this.#bytes[this.#registers.u32(RECORD) + RECORD_AT.index] : before;
+  }
+
+  register(name: string): bigint {
+    return this.#registers.byName(name);
+  }
+  setRegister(name: string, value: bigint): void {
+    this.#registers.setByName(name, value);
+    this.#changed = true;
+  }
+
+  reset(): void {
+    const r = this.#registers;
+    const retired = r.number(RETIRED);
+    resetRegisters(r);
+    r.setNumber(RETIRED, retired);
+    r.set(RAM_SIZE, BigInt(this.#memory.size));
+    r.setU32(TLB_BANKS, TLB_BASE);
+    r.setU32(CODE_SIZE, 16);
+    this.#bytes.fill(0xff, JUMP_CACHE_BASE, JUMP_CACHE_BASE + JUMP_CACHE_BYTES);
+    this.#cache.clear();
+    this.#changed = true;
+  }
+
+  statistics(): VcpuStatistics {
+    return { vectors: this.#vectors, decodedInstructions: this.#cache.decoded };
+  }
+}
