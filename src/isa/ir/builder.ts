@@ -1,5 +1,6 @@
 /** Builds IR: a typed method per operation, constants folded as they appear. */
 import { OPS } from './ops.ts';
+import { verifyOp, verifyStatement } from './verify.ts';
 import {
   type AccessKind,
   type CallNode,
@@ -39,6 +40,7 @@ export class IrBuilder {
   }
 
   #push<S extends Statement>(s: S): S {
+    verifyStatement(s);
     this.#list.push(s);
     return s;
   }
@@ -78,6 +80,7 @@ export class IrBuilder {
   op(op: string, args: readonly Value[], immediate: readonly number[] = []): Value {
     const meaning = OPS[op];
     if (meaning === undefined) throw new Error(`no IR operation ${op}`);
+    verifyOp(op, args);
     const type = meaning.result(args.map((a) => a.type));
     if (args.every((a) => a.kind === 'const')) {
       const values = args.map((a) => (a.kind === 'const' ? a.value : 0n));

@@ -156,8 +156,11 @@ export function bindOperand(x: X86Builder, code: string): BoundOperand {
       return inMemory ? memoryOperand(x, code, type) : vectorRegister(x, code, type, X87, rm());
     case 'N':
       return vectorRegister(x, code, type, X87, rm());
-    case 'I':
-      return readOnly(x, code, type, () => x.immediate(type as IntegerType));
+    case 'I': {
+      // What the decoder sign-extends is as wide as the operation.
+      const wide = size === 'z' || size === 'bs' ? x.operandType : (type as IntegerType);
+      return readOnly(x, code, wide, () => x.immediate(wide));
+    }
     case '1':
       return readOnly(x, code, 'i8', () => x.const('i8', 1));
     case 'J':

@@ -1,0 +1,75 @@
+/** Checks that IR is well formed; a definition that is not is a defect of Trapeze, found when its body is built. */
+import { isValue, type OpNode, type Statement, type Type, type Value } from './types.ts';
+
+export class IrError extends Error {
+  override readonly name = 'IrError';
+}
+
+const INTEGERS: ReadonlySet<Type> = new Set(['i1', 'i8', 'i16', 'i32', 'i64']);
+/** Operations on two integers of one type. */
+const PAIRS = new Set([
+  'add', 'sub', 'mul', 'div_u', 'div_s', 'rem_u', 'rem_s', 'and', 'or', 'xor', 'shl', 'shr_u', 'shr_s', 'rotl', 'rotr',
+  'eq', 'ne', 'lt_u', 'le_u', 'lt_s', 'le_s',
+]); // biome-ignore format: a table
+const FLOAT_PAIRS = new Set(['fadd', 'fsub', 'fmul', 'fdiv', 'feq', 'flt', 'fle']);
+
+/** @throws IrError when the arguments' types do not fit the operation. */
+export function verifyOp(op: string, args: readonly Value[]): void {
+  const types = args.map((a) => a.type);
+  const [a, b, c] = types;
+  const fails =
+    (PAIRS.has(op) && (a !== b || !INTEGERS.has(a))) ||
+    (FLOAT_PAIRS.has(op) && (a !== b || INTEGERS.has(a))) ||
+    ((op === 'rotl' || op === 'rotr') && a !== 'i32' && a !== 'i64') ||
+    (op === 'select' && (a !== 'i1' || b !== c));
+  if (fails) throw new IrError(`${op} of ${types.join(', ')}`);
+}
+
+const NEEDS_BOOLEAN = (v: Value): boolean => v.type === 'i1';
+const NEEDS = (v: Value, type: Type): boolean => v.type === type;
+
+/** @throws IrError when a statement's operands do not have the types it asks for. */
+export function verifyStatement(s: Statement): void {
+  const ok = isValue(s) ? verifyValue(s) : verifyEffect(s);
+  if (!ok) throw new IrError(`${s.kind} has operands of the wrong type`);
+}
+
+function verifyValue(v: Value): boolean {
+  switch (v.kind) {
+    case 'getAt':
+    case 'loadRaw':
+      return NEEDS(v.kind === 'getAt' ? v.at : v.address, 'i32');
+    case 'load':
+    case 'loadPhysical':
+      return NEEDS(v.address, 'i64');
+    case 'op':
+      verifyOp((v satisfies OpNode).op, v.args);
+      return true;
+    default:
+      return true;
+  }
+}
+
+function verifyEffect(s: Exclude<Statement, Value>): boolean {
+  switch (s.kind) {
+    case 'set':
+      return NEEDS(s.value, s.state.type);
+    case 'setAt':
+      return NEEDS(s.at, 'i32');
+    case 'writeVariable':
+      return NEEDS(s.value, s.variable.type);
+    case 'store':
+    case 'storePhysical':
+      return NEEDS(s.address, 'i64');
+    case 'storeRaw':
+      return NEEDS(s.address, 'i32');
+    case 'call':
+      return s.args.length === s.target.parameters.length && s.args.every((a, i) => NEEDS(a, s.target.parameters[i]));
+    case 'if':
+      return NEEDS_BOOLEAN(s.condition);
+    case 'jump':
+      return NEEDS(s.target, 'i64');
+    default:
+      return true;
+  }
+}
