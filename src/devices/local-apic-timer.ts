@@ -26,6 +26,8 @@ export class ApicTimer {
   #divider = 2n;
   /** When the counter held the initial count. */
   #start = 0n;
+  /** The counter has not come down to 0 yet. */
+  #counting = false;
   #deadline = 0n;
   #alarm: Alarm | undefined;
 
@@ -39,6 +41,7 @@ export class ApicTimer {
     this.#disarm();
     this.#mode = 'one-shot';
     this.#initial = 0;
+    this.#counting = false;
     this.#divider = 2n;
     this.#deadline = 0n;
   }
@@ -46,9 +49,12 @@ export class ApicTimer {
   setMode(mode: ApicTimerMode): void {
     if (mode === this.#mode) return;
     const deadlineInvolved = mode === 'TSC-deadline' || this.#mode === 'TSC-deadline';
+    // A counter that went round keeps its place in the present round.
+    if (this.#counting) this.#start = this.#clock.now() - this.#counted() * this.#divider;
     this.#mode = mode;
     if (deadlineInvolved) {
       this.#initial = 0;
+      this.#counting = false;
       this.#deadline = 0n;
     }
     this.#arm();
@@ -56,7 +62,7 @@ export class ApicTimer {
 
   /** `shift`: the counter steps every 2^shift nanoseconds. The count so far stays. */
   setDivider(shift: number): void {
-    const counted = BigInt(this.#initial - this.currentCount());
+    const counted = this.#counted();
     this.#divider = 1n << BigInt(shift);
     this.#start = this.#clock.now() - counted * this.#divider;
     this.#arm();
@@ -69,6 +75,7 @@ export class ApicTimer {
   setInitialCount(count: number): void {
     if (this.#mode === 'TSC-deadline') return;
     this.#initial = count;
+    this.#counting = count !== 0;
     this.#start = this.#clock.now();
     this.#arm();
   }
@@ -79,6 +86,10 @@ export class ApicTimer {
     const elapsed = (this.#clock.now() - this.#start) / this.#divider;
     if (this.#mode === 'periodic') return Number(initial - (elapsed % initial));
     return elapsed >= initial ? 0 : Number(initial - elapsed);
+  }
+
+  #counted(): bigint {
+    return BigInt(this.#initial - this.currentCount());
   }
 
   /** IA32_TSC_DEADLINE: 0 when not armed. */
@@ -122,8 +133,13 @@ export class ApicTimer {
   }
 
   #armOneShot(): void {
+    if (!this.#counting) return;
+    // A short count may be over by now: real time passes between two looks at the clock.
     const left = this.#start + BigInt(this.#initial) * this.#divider - this.#clock.now();
-    if (this.#initial !== 0 && left > 0n) this.#wait(left, this.#expire);
+    this.#wait(left > 0n ? left : 0n, () => {
+      this.#counting = false;
+      this.#expire();
+    });
   }
 
   #armPeriodic(): void {

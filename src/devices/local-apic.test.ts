@@ -279,6 +279,31 @@ describe('LocalApic', () => {
     assert.equal(get(ESR), 0);
   });
 
+  it('expires even when a short count is over before the host looks at its clock again', () => {
+    const clock = new SteppedClock();
+    const now = clock.now.bind(clock);
+    let looks = 0n;
+    clock.now = () => now() + 1000n * looks++;
+    let asked = 0;
+    const apic = new LocalApic({
+      id: 0,
+      clock,
+      tscFrequency: 1_000_000_000,
+      changed: () => asked++,
+      acknowledgeExternal: () => 0,
+      endOfInterrupt: () => {},
+    });
+    apic.write(SVR, 4, 0x1ff);
+    apic.write(LVT_TIMER, 4, 0xec);
+    apic.write(INITIAL, 4, 10);
+    clock.step(1);
+    assert.equal(apic.acknowledge(), 0xec);
+    apic.write(DIVIDE, 4, 3);
+    clock.step(1_000_000);
+    assert.ok(!apic.pending());
+    assert.ok(asked > 0);
+  });
+
   it('counts once, or periodically without drift, by its divider', () => {
     const { clock, apic, get, put } = setUp();
     let taken = 0;
