@@ -240,6 +240,18 @@ describe('Pit', () => {
     }
   });
 
+  it('loses no interrupt to an access between a tick and its late alarm', () => {
+    const { clock, irq, program, pit } = setUp();
+    program(0x34, 1000);
+    clock.step(ticks(1500));
+    const rises = irq.rises;
+    clock.stall(ticks(1000));
+    pit.write(3, 1, 0x00);
+    assert.equal(irq.rises, rises + 1);
+    clock.step(1);
+    assert.equal(irq.rises, rises + 1);
+  });
+
   it('survives any sequence of accesses', () => {
     const step = fc.tuple(fc.nat(4), fc.nat(255), fc.boolean(), fc.nat(1_000_000));
     fc.assert(

@@ -23,6 +23,8 @@ export class Pit extends ByteDevice {
   readonly #channel0: IrqLine;
   readonly #counters = [new PitCounter(true), new PitCounter(true), new PitCounter(false)] as const;
   #alarm: Alarm | undefined;
+  /** The tick at which channel 0 rises next. */
+  #rise: number | undefined;
 
   constructor(clock: Clock, channel0: IrqLine) {
     super();
@@ -43,6 +45,7 @@ export class Pit extends ByteDevice {
     this.#counters[0].reset(true);
     this.#counters[1].reset(true);
     this.#counters[2].reset(false);
+    this.#rise = undefined;
     this.#follow(this.#tick());
   }
 
@@ -79,17 +82,22 @@ export class Pit extends ByteDevice {
 
   /** Brings the wire to the output's level and waits for its next rise. */
   #follow(tick: number): void {
+    // The alarm of a rise may be late, and the access that leads here come first.
+    if (this.#rise !== undefined && this.#rise <= tick) this.#pulse();
     this.#channel0.set(this.#counters[0].output(tick));
     this.#alarm?.cancel();
     this.#alarm = undefined;
-    const rise = this.#counters[0].nextRise(tick);
+    const rise = (this.#rise = this.#counters[0].nextRise(tick));
     if (rise === undefined) return;
-    this.#alarm = this.#clock.after(nanoseconds(rise) - this.#clock.now(), () => {
-      // Nobody but the interrupt controllers sees the wire, and they only its edges: its fall need not be on time.
-      this.#channel0.set(false);
-      this.#channel0.set(true);
-      this.#follow(Math.max(this.#tick(), rise));
-    });
+    this.#alarm = this.#clock.after(nanoseconds(rise) - this.#clock.now(), () =>
+      this.#follow(Math.max(this.#tick(), rise)),
+    );
+  }
+
+  /** Nobody but the interrupt controllers sees the wire, and they only its edges: its fall need not be on time. */
+  #pulse(): void {
+    this.#channel0.set(false);
+    this.#channel0.set(true);
   }
 
   #tick(): number {
