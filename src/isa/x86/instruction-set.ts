@@ -15,6 +15,7 @@ import { SSE_MOVE } from './instructions/sse-move.ts';
 import { SSE_SHIFT } from './instructions/sse-shift.ts';
 import { SSE_SHUFFLE } from './instructions/sse-shuffle.ts';
 import { SSE_STRING } from './instructions/sse-string.ts';
+import { X87 } from './instructions/x87.ts';
 
 /** All rows; the order does not matter. */
 export const ENCODINGS: readonly Encoding[] = [
@@ -33,6 +34,7 @@ export const ENCODINGS: readonly Encoding[] = [
   ...SSE_SHIFT,
   ...SSE_SHUFFLE,
   ...SSE_STRING,
+  ...X87,
 ];
 
 /** Rows by opcode map (0, 0F, 0F 38, 0F 3A) and opcode byte; the more particular first. */
@@ -41,7 +43,11 @@ export const OPCODES: readonly (readonly (readonly Encoding[])[])[] = index(ENCO
 /** A row that asks for more of the instruction is tried before one that asks for less. */
 function weight(e: Encoding): number {
   const modrm = e.modrm !== undefined ? 8 : e.extension !== undefined ? 4 : 0;
-  return modrm + (e.form !== 'any' ? 2 : 0) + (e.attributes.has('w1') || e.attributes.has('w0') || e.attributes.has('b0') ? 1 : 0);
+  return (
+    modrm +
+    (e.form !== 'any' ? 2 : 0) +
+    (e.attributes.has('w1') || e.attributes.has('w0') || e.attributes.has('b0') ? 1 : 0)
+  );
 }
 
 function index(encodings: readonly Encoding[]): Encoding[][][] {

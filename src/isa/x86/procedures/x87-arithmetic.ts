@@ -3,10 +3,19 @@ import type { IrBuilder } from '../../ir/builder.ts';
 import type { Procedure, Value } from '../../ir/types.ts';
 import { floatAdd, floatDivide, floatMultiply, floatSquareRoot } from './softfloat-arithmetic.ts';
 import { floatCompare, floatRoundToIntegral, RELATION } from './softfloat-convert.ts';
-import { CLASS, ENV, type Extended, FLOAT_FLAG, floatClassify, flagIf, has, PRE_COMPUTATION } from './softfloat-format.ts';
 import {
-  changeStatus,
+  CLASS,
+  ENV,
+  type Extended,
+  FLOAT_FLAG,
+  flagIf,
+  floatClassify,
+  has,
+  PRE_COMPUTATION,
+} from './softfloat-format.ts';
+import {
   CONDITION_CODES,
+  changeStatus,
   FSW_BITS,
   indefinite,
   isEmpty,
@@ -117,12 +126,12 @@ export const x87Exchange = x87Procedure('x87.exchange', ['i32'], [], (b, i) => {
   const [unmasked] = b.call(x87Report, status);
   b.if(has(b, unmasked, PRE_COMPUTATION), () => b.return());
   const none = indefinite(b);
-  const valueOf = (n: Value | number): Extended => {
+  const contentOf = (n: Value | number): Extended => {
     const empty = isEmpty(b, n);
     const { se, significand } = readStack(b, n);
     return { se: b.select(empty, none.se, se), significand: b.select(empty, none.significand, significand) };
   };
-  const [top, other] = [valueOf(0), valueOf(i)];
+  const [top, other] = [contentOf(0), contentOf(i)];
   writeStack(b, 0, other);
   writeStack(b, i, top);
   b.return();

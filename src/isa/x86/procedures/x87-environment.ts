@@ -68,7 +68,10 @@ function abridged(b: IrBuilder, tags: Value): Value {
     const empty = b.eq(b.and(b.shrU(tags, 2 * i), 3), TAG.empty);
     return b.select(empty, b.const('i32', 0), 1 << i);
   });
-  return b.trunc(used.reduce((a, c) => b.or(a, c)), 'i8');
+  return b.trunc(
+    used.reduce((a, c) => b.or(a, c)),
+    'i8',
+  );
 }
 
 /** Real-address and virtual-8086 mode have formats of their own. */

@@ -4,8 +4,8 @@ import type { Procedure, Type, Value } from '../../ir/types.ts';
 import { CS_AT, FCW, FIP, FOP, FSW, FTOP, FTW, SEGMENT, SEGMENTS, X87 } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import {
-  type Extended,
   ENV,
+  type Extended,
   FLOAT_FLAG,
   has,
   INDEFINITE_SE,
@@ -137,12 +137,17 @@ export const x87Report = x87Procedure('x87Report', ['i32'], ['i32'], (b, flags) 
 });
 
 /** Reports flags and writes a result to ST(i) unless an exception forbids it. Result: 1 where the instruction may pop. */
-export const x87Finish = x87Procedure('x87Finish', ['i32', 'i32', 'i64', 'i32'], ['i32'], (b, i, se, significand, flags) => {
-  const [unmasked] = b.call(x87Report, flags);
-  b.if(has(b, unmasked, PRE_COMPUTATION), () => b.return(b.const('i32', 0)));
-  writeStack(b, i, { se, significand });
-  b.return(b.const('i32', 1));
-});
+export const x87Finish = x87Procedure(
+  'x87Finish',
+  ['i32', 'i32', 'i64', 'i32'],
+  ['i32'],
+  (b, i, se, significand, flags) => {
+    const [unmasked] = b.call(x87Report, flags);
+    b.if(has(b, unmasked, PRE_COMPUTATION), () => b.return(b.const('i32', 0)));
+    writeStack(b, i, { se, significand });
+    b.return(b.const('i32', 1));
+  },
+);
 
 /** Pushes a number whose conversion had `flags`. Result: 1 where it was pushed. */
 export const x87Push = x87Procedure('x87Push', ['i32', 'i64', 'i32'], ['i32'], (b, se, significand, flags) => {
