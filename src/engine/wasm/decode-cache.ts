@@ -6,7 +6,7 @@ import { decode, type CodeSize, type Decoded } from '../../isa/x86/decoder.ts';
 import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE, RECORDS_END } from '../layout.ts';
 import { CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
-import { TOO_LONG, UNDEFINED } from './handlers.ts';
+import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 
 /** What the cache needs of the interpreter. */
 export interface Handlers {

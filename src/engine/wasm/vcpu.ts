@@ -38,7 +38,7 @@ import { CPU_BASE, JUMP_CACHE_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
 import { DecodeCache, type Handlers } from './decode-cache.ts';
-import { alwaysLeaves, bodyOf, handlerKey, hotParameters } from './handlers.ts';
+import { alwaysLeaves, bodyOf, handlerKey, hotParameters } from '../bodies.ts';
 import { findBlock, JUMP_CACHE, lowerColdHandler, MainLoop, noteFault } from './interpreter.ts';
 import { Linker } from './linker.ts';
 import { PSEUDO_COUNT, RECORD_AT } from './record.ts';

@@ -1,9 +1,9 @@
-/** What each decoded row means, as IR, and which rows the interpreter's main loop holds itself. */
-import type { Statement } from '../../isa/ir/types.ts';
-import { type Encoding, instruction, type Parameters } from '../../isa/x86/definition.ts';
-import { VECTOR } from '../../isa/x86/exceptions.ts';
-import { bindOperand } from '../../isa/x86/operands.ts';
-import { X86Builder } from '../../isa/x86/x86-builder.ts';
+/** What each decoded row means, as IR, and which rows an interpreter's main loop holds itself. */
+import type { Statement } from '../isa/ir/types.ts';
+import { type Encoding, instruction, type Parameters } from '../isa/x86/definition.ts';
+import { VECTOR } from '../isa/x86/exceptions.ts';
+import { bindOperand } from '../isa/x86/operands.ts';
+import { X86Builder } from '../isa/x86/x86-builder.ts';
 
 /** The meaning of a row under some parameters. */
 export function bodyOf(encoding: Encoding, parameters: Parameters): readonly Statement[] {

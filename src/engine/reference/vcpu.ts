@@ -1,0 +1,312 @@
+/** A virtual CPU that the reference evaluator executes, one instruction at a time, decoding each anew and walking page tables always. */
+import type { External, FieldName, LoadNode, Procedure, Statement, StoreNode, Type } from '../../isa/ir/types.ts';
+import { WIDTH } from '../../isa/ir/types.ts';
+import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
+import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
+import { VECTOR } from '../../isa/x86/exceptions.ts';
+import { RFLAGS } from '../../isa/x86/flags.ts';
+import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
+import { deliverFault, deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
+import { ACCESS, translate } from '../../isa/x86/procedures/paging.ts';
+import { refresh } from '../../isa/x86/procedures/refresh.ts';
+import * as S from '../../isa/x86/state.ts';
+import { bodyOf, handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
+import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
+import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
+import type { EngineMemory } from '../memory.ts';
+import { Registers, resetRegisters } from '../registers.ts';
+import { callProcedure, type Environment, evaluate, GuestFault } from './evaluate.ts';
+
+const MAX_INSTRUCTION = 15;
+const DR6_SINGLE_STEP = 0x4000n;
+const PLAIN = { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' } as const;
+
+export class ReferenceVcpu implements Vcpu, Environment {
+  readonly #host: EngineHost;
+  readonly #memory: EngineMemory;
+  readonly #registers: Registers;
+  readonly #bodies = new Map<number, readonly Statement[]>();
+  readonly #vectors = new Map<number, number>();
+  #decoded: Decoded | undefined;
+  #offset = 0;
+  #retired = 0;
+  #target: bigint | undefined;
+  #halted = false;
+  #kicked = false;
+  #changed = true;
+
+  constructor(memory: EngineMemory, host: EngineHost) {
+    this.#memory = memory;
+    this.#host = host;
+    this.#registers = new Registers(memory.wasm, CPU_BASE);
+    this.reset();
+  }
+
+  // --- the environment of evaluations -------------------------------------------------------------------------------------------
+
+  field(name: FieldName): bigint {
+    const { fields, parameters } = this.#decoded!;
+    switch (name) {
+      case 'offset':
+        return BigInt(this.#offset);
+      case 'displacement': {
+        const relative = parameters.memory && fields.rm === S.IP_BASE_AT ? this.#offset + fields.length : 0;
+        return BigInt(fields.displacement + relative);
+      }
+      case 'immediate':
+        return fields.immediate;
+      default:
+        return BigInt(fields[name]);
+    }
+  }
+  readState(offset: number, type: Type): bigint {
+    return this.#registers.readAt(offset, WIDTH[type] / 8);
+  }
+  writeState(offset: number, type: Type, value: bigint): void {
+    this.#registers.writeAt(offset, WIDTH[type] / 8, value);
+  }
+
+  /** Both pages are translated before a byte moves. */
+  #places(address: bigint, length: number, access: number): (i: number) => number {
+    const first = Number(this.#translate(address, access));
+    const boundary = BigInt.asUintN(64, (address + BigInt(length - 1)) & -BigInt(PAGE_SIZE));
+    const crossing = boundary > address;
+    const second = crossing ? Number(this.#translate(boundary, access)) : 0;
+    const before = crossing ? Number(boundary - address) : length;
+    return (i) => (i < before ? first + i : second + i - before);
+  }
+  #translate(address: bigint, access: number): bigint {
+    return callProcedure(this, translate, [address, BigInt(access)])[0];
+  }
+  #access(node: LoadNode | StoreNode, write: boolean): number {
+    const base = write ? ACCESS.write : 0;
+    if (node.access === 'supervisor') return base | ACCESS.implicit;
+    return base | (this.#registers.u32(S.CPL) === 3 ? ACCESS.user : 0);
+  }
+  load(node: LoadNode, address: bigint): bigint {
+    const length = WIDTH[node.type] / 8;
+    const place = this.#places(address, length, this.#access(node, node.forWrite));
+    return this.#transfer(place, length, 'read', 0n);
+  }
+  store(node: StoreNode, address: bigint, value: bigint): void {
+    const length = WIDTH[node.value.type] / 8;
+    this.#transfer(this.#places(address, length, this.#access(node, true)), length, 'write', value);
+  }
+  /** Bytes to or from RAM; a device register of up to four bytes at once. */
+  #transfer(place: (i: number) => number, length: number, what: 'read' | 'write', value: bigint): bigint {
+    const contiguous = place(length - 1) === place(0) + length - 1;
+    const unit = contiguous ? Math.min(length, 4) : 1;
+    let result = 0n;
+    for (let i = 0; i < length; i += unit) {
+      const part = BigInt.asUintN(unit * 8, value >> BigInt(i * 8));
+      result |= this.#transferUnit(place(i), unit as 1 | 2 | 4, what, part) << BigInt(i * 8);
+    }
+    return result;
+  }
+  #transferUnit(at: number, width: 1 | 2 | 4, what: 'read' | 'write', value: bigint): bigint {
+    const { mmio } = this.#host;
+    const ram = what === 'read' ? this.#memory.readable(at, width) : this.#memory.writable(at, width);
+    if (ram === undefined) {
+      if (what === 'read') return BigInt(mmio.read(at, width));
+      mmio.write(at, width, Number(value));
+      return 0n;
+    }
+    let result = 0n;
+    for (let i = 0; i < width; i++) {
+      if (what === 'read') result |= BigInt(ram[i]) << BigInt(i * 8);
+      else ram[i] = Number((value >> BigInt(i * 8)) & 0xffn);
+    }
+    return result;
+  }
+  /** Page tables lie in RAM; elsewhere they read as zero. */
+  loadPhysical(type: Type, address: bigint): bigint {
+    const bytes = this.#memory.readable(Number(address), WIDTH[type] / 8);
+    if (bytes === undefined) return 0n;
+    return bytes.reduceRight((v, b) => (v << 8n) | BigInt(b), 0n);
+  }
+  storePhysical(type: Type, address: bigint, value: bigint): void {
+    const bytes = this.#memory.writable(Number(address), WIDTH[type] / 8);
+    bytes?.forEach((_, i) => {
+      bytes[i] = Number((value >> BigInt(i * 8)) & 0xffn);
+    });
+  }
+
+  external(target: External, args: readonly bigint[]): readonly bigint[] {
+    const host = this.#host;
+    const [a, b, c] = args;
+    switch (target.name) {
+      case 'portRead':
+        return [BigInt(host.ports.read(Number(a & 0xffffn), Number(b) as 1 | 2 | 4))];
+      case 'portWrite':
+        host.ports.write(Number(a & 0xffffn), Number(b) as 1 | 2 | 4, Number(c));
+        return [];
+      case 'timestamp':
+        return [BigInt.asUintN(64, host.timestamp())];
+      case 'entropy':
+        return [BigInt.asUintN(64, host.entropy())];
+      case 'cpuid':
+        return this.#cpuid(Number(a), Number(b)).map((v) => BigInt(v >>> 0));
+      case 'msrRead': {
+        const value = host.msrs.read(Number(a));
+        return [BigInt.asUintN(64, value ?? 0n), value === undefined ? 0n : 1n];
+      }
+      case 'msrWrite':
+        return [host.msrs.write(Number(a), b) ? 1n : 0n];
+      case 'taskPriorityRead':
+        return [BigInt(host.interrupts.taskPriority())];
+      case 'taskPriorityWrite':
+        host.interrupts.setTaskPriority(Number(a));
+        return [];
+      case 'dropTranslations':
+        return [];
+      default:
+        throw new Error(`the host has no ${target.name}`);
+    }
+  }
+  #cpuid(leaf: number, subleaf: number): readonly number[] {
+    const r = this.#registers;
+    return cpuidLeaf(leaf, subleaf, { tscFrequency: 1_000_000_000, apicId: 0, cr4: r.get(S.CR4), xcr0: r.get(S.XCR0) });
+  }
+
+  fault(vector: number, errorCode: number | undefined): void {
+    const r = this.#registers;
+    r.setU32(S.FAULT, 1);
+    r.setU32(S.FAULT_VECTOR, vector);
+    r.setU32(S.FAULT_HAS_CODE, errorCode === undefined ? 0 : 1);
+    r.setU32(S.FAULT_CODE, errorCode ?? 0);
+  }
+  jump(target: bigint): void {
+    this.#target = target;
+  }
+  exit(): void {
+    this.#halted = true;
+  }
+
+  // --- running ------------------------------------------------------------------------------------------------------------------
+
+  run(budget: number): Exit {
+    if (this.#changed) this.#applyChanges();
+    const end = this.#retired + Math.max(1, budget);
+    this.#kicked = false;
+    for (;;) {
+      if (!this.#takeInterrupt()) return { kind: 'shutdown' };
+      if (this.#retired >= end || this.#kicked) return { kind: 'budgetSpent' };
+      this.#halted = false;
+      if (!this.#step()) return { kind: 'shutdown' };
+      if (this.#halted && !this.#canWake()) return { kind: 'halted' };
+    }
+  }
+
+  /** One instruction; false for a triple fault. */
+  #step(): boolean {
+    const r = this.#registers;
+    const trap = (r.u32(S.FLAGS_OTHER) & RFLAGS.TF) !== 0;
+    try {
+      this.#decoded = this.#fetch();
+      const { fields } = this.#decoded;
+      const ip = r.get(S.RIP);
+      r.set(S.IP_BASE, ip - BigInt(this.#offset));
+      this.#target = undefined;
+      evaluate(this, this.#body(this.#decoded));
+      r.set(S.RIP, this.#target ?? ip + BigInt(fields.length));
+      this.#retired++;
+    } catch (error) {
+      if (!(error instanceof GuestFault)) throw error;
+      return this.#deliverFault();
+    }
+    if (!trap) return true;
+    r.setByName('DR6', r.byName('DR6') | DR6_SINGLE_STEP);
+    return this.#interrupt(VECTOR.DB);
+  }
+
+  #body(decoded: Decoded): readonly Statement[] {
+    const key = handlerKey(decoded.encoding, decoded.parameters);
+    let body = this.#bodies.get(key);
+    if (body === undefined) {
+      body = bodyOf(decoded.encoding, decoded.parameters);
+      this.#bodies.set(key, body);
+    }
+    return body;
+  }
+
+  #fetch(): Decoded {
+    const r = this.#registers;
+    const size = r.u32(S.CODE_SIZE) as CodeSize;
+    callProcedure(this, translateFetch, [0n]);
+    const physical = r.number(S.FETCH_PHYSICAL);
+    this.#offset = physical % PAGE_SIZE;
+    const here = Math.min(MAX_INSTRUCTION, PAGE_SIZE - this.#offset);
+    const bytes = new Uint8Array(MAX_INSTRUCTION).fill(0xff);
+    bytes.set(this.#memory.readable(physical, here) ?? [], 0);
+    let result = decode(bytes.subarray(0, here), size);
+    if (result === 'truncated' && here < MAX_INSTRUCTION) {
+      callProcedure(this, translateFetch, [BigInt(here)]);
+      bytes.set(this.#memory.readable(r.number(S.FETCH_PHYSICAL), MAX_INSTRUCTION - here) ?? [], here);
+      result = decode(bytes, size);
+    }
+    if (typeof result !== 'string') return result;
+    return {
+      encoding: result === 'invalid' ? UNDEFINED : TOO_LONG,
+      parameters: PLAIN,
+      fields: { length: 1, segment: 0, scale: 0, reg: 0, rm: 0, index: 0, displacement: 0, immediate: 0n },
+      prefixes: { rex: 0, lock: false, operandSize: false, addressSize: false, repeat: 'none', segment: undefined },
+    };
+  }
+
+  #procedure(p: Procedure, ...args: bigint[]): bigint {
+    return callProcedure(this, p, args)[0] ?? 0n;
+  }
+  #deliverFault(): boolean {
+    const r = this.#registers;
+    const vector = r.u32(S.FAULT_VECTOR);
+    this.#count(vector);
+    this.#host.trace?.exception(vector, r.u32(S.FAULT_HAS_CODE) ? r.u32(S.FAULT_CODE) : undefined, r.get(S.RIP));
+    return this.#procedure(deliverFault) === 0n;
+  }
+  #takeInterrupt(): boolean {
+    const { interrupts } = this.#host;
+    if (interrupts.takeNmi()) return this.#interrupt(VECTOR.NMI);
+    if (!this.#canWake()) return true;
+    const vector = interrupts.acknowledge();
+    return vector < 0 || this.#interrupt(vector);
+  }
+  #interrupt(vector: number): boolean {
+    this.#count(vector);
+    return this.#procedure(deliverInterrupt, BigInt(vector)) === 0n;
+  }
+  #count(vector: number): void {
+    this.#vectors.set(vector, (this.#vectors.get(vector) ?? 0) + 1);
+  }
+  #canWake(): boolean {
+    return (this.#registers.u32(S.FLAGS_SYSTEM) & RFLAGS.IF) !== 0 && this.#host.interrupts.pending();
+  }
+
+  #applyChanges(): void {
+    this.#changed = false;
+    callProcedure(this, refresh, []);
+    this.#registers.setU32(S.FAULT, 0);
+  }
+
+  kick(): void {
+    this.#kicked = true;
+  }
+  retired(): number {
+    return this.#retired;
+  }
+  register(name: string): bigint {
+    return this.#registers.byName(name);
+  }
+  setRegister(name: string, value: bigint): void {
+    this.#registers.setByName(name, value);
+    this.#changed = true;
+  }
+  reset(): void {
+    resetRegisters(this.#registers);
+    this.#registers.set(S.RAM_SIZE, BigInt(this.#memory.size));
+    this.#registers.setU32(S.CODE_SIZE, 16);
+    this.#changed = true;
+  }
+  statistics(): VcpuStatistics {
+    return { vectors: this.#vectors, decodedInstructions: this.#retired };
+  }
+}
