@@ -80,12 +80,35 @@ function generateInstructions(
     const fixed = stored !== undefined ? STORE_OFFSET : isIndirect ? END_SLOT : loaded;
     const generated = generateInstruction({ random, encoding, mode, ...place }, fixed);
     if (generated === undefined) continue;
+    if (name === 'POPF') instructions.push(pushFlags(random, isWord(generated)));
     instructions.push(generated);
     // What it stored must not be read again.
     if (stored !== undefined)
       return { instructions, ignored: stored.map(([from, to]) => [STORE_OFFSET + from, STORE_OFFSET + to]) };
   }
   return { instructions, ignored: [] };
+}
+
+const [PUSH_IMMEDIATE] = ENCODINGS.filter((e) => e.definition.name === 'PUSH' && e.operands[0] === 'Iz');
+const RFLAGS_POPPED = 0x3ed5;
+
+/** 66 counts where REX.W does not override it. */
+function isWord({ bytes }: Generated): boolean {
+  return bytes.includes(0x66) && !bytes.some((byte) => (byte & 0xf8) === 0x48);
+}
+
+/**
+ * A value for POPF. Not among its bits: TF, which would trap; NT, AC and ID, which a signal frame does not reset for the next case.
+ */
+function pushFlags(random: Random, is16: boolean): Generated {
+  const flags = random.u32() & RFLAGS_POPPED;
+  const immediate = [flags & 0xff, flags >> 8, ...(is16 ? [] : [0, 0])];
+  return {
+    encoding: PUSH_IMMEDIATE,
+    bytes: [...(is16 ? [0x66] : []), 0x68, ...immediate],
+    branch: undefined,
+    relative: undefined,
+  };
 }
 
 const EXCEPTION_BITS = 0x3f;

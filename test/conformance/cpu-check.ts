@@ -83,15 +83,15 @@ export class CpuCheck {
 
   /** Undefined: all agree. */
   #judge(c: GeneratedCase, theirs: Outcome, random: Random): Verdict | 'skipped' | undefined {
-    let unknown: Unknown | undefined;
-    let ours: Outcome;
+    let ours: ReturnType<typeof unknownOutcome>;
     try {
-      ({ outcome: ours, unknown } = unknownOutcome(this.#reference, c, random));
+      ours = unknownOutcome(this.#reference, c, random);
     } catch (error) {
       return { engine: 'reference', lines: [String((error as Error).stack)] };
     }
-    if (unknown === undefined || vendorDifference(c, theirs)) return 'skipped';
-    const lines = [...differences(c, ours, theirs, unknown)];
+    if (ours === undefined || vendorDifference(c, theirs)) return 'skipped';
+    const { unknown } = ours;
+    const lines = [...differences(c, ours.outcome, theirs, unknown)];
     if (lines.length > 0) return { engine: 'reference', lines };
     for (const { name, runner } of this.#others) {
       const verdict = compareEngine(name, runner, c, theirs, unknown);

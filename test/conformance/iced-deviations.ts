@@ -20,7 +20,7 @@ const DEVIATIONS: readonly Deviation[] = [
     text: /\b(bnd|notrack|hint-taken|hint-not-taken|xacquire|xrelease) /g,
     ours: '',
   },
-  { reason: 'a REP that RET ignores', code: /^Ret/, text: /^rep /, ours: '' },
+  { reason: 'a REP that RET ignores', code: /^Ret/, text: /\brep /, ours: '' },
   {
     reason: 'the destination of MASKMOVQ and MASKMOVDQU is not among their operands',
     code: /^Maskmov/,

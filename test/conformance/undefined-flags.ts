@@ -12,7 +12,8 @@ import type { EmulatedRunner } from './emulated-run.ts';
 import { CODE_PAGE } from './native-layout.ts';
 import type { Random } from './random.ts';
 
-const ALL = RFLAGS.CF | RFLAGS.PF | RFLAGS.AF | RFLAGS.ZF | RFLAGS.SF | RFLAGS.OF;
+/** Not only flags are undefined. */
+const EVERYTHING = -1;
 
 /** The count of a shift or rotation, masked as the processor does. */
 function shiftCount(d: Decoded, runner: EmulatedRunner): number {
@@ -27,9 +28,8 @@ function undefinedByShift(d: Decoded, count: number): number {
   let mask = d.encoding.definition.undefinedFlags ?? 0;
   if (count === 1) mask &= ~RFLAGS.OF;
   if (count < width) mask &= ~RFLAGS.CF;
-  // A double shift by more than the operand has leaves everything undefined.
-  if (/^SH[LR]D$/.test(d.encoding.definition.name) && count > width) mask = ALL;
-  return mask;
+  // A double shift by more than the operand has: the result too (SDM vol. 2, SHLD).
+  return /^SH[LR]D$/.test(d.encoding.definition.name) && count > width ? EVERYTHING : mask;
 }
 
 const SHIFTS = /^(SHL|SHR|SAR|ROL|ROR|RCL|RCR|SHLD|SHRD)$/;
@@ -40,7 +40,8 @@ function undefinedFlags(d: Decoded, runner: EmulatedRunner): number {
 }
 
 interface Run {
-  readonly outcome: Outcome;
+  /** Absent where some result was undefined altogether. */
+  readonly outcome: Outcome | undefined;
   /** Some instruction left a flag undefined. */
   readonly met: boolean;
 }
@@ -53,6 +54,7 @@ function execute(runner: EmulatedRunner, c: GeneratedCase, disturb: (mask: numbe
   while (rip !== undefined) {
     const decoded = decode(c.code.subarray(Number(rip) - CODE_PAGE), c.mode);
     const mask = typeof decoded === 'string' ? 0 : undefinedFlags(decoded, runner);
+    if (mask === EVERYTHING) return { outcome: undefined, met: true };
     const next = runner.step();
     if (mask !== 0 && next !== undefined && next !== rip) {
       met = true;
@@ -63,21 +65,23 @@ function execute(runner: EmulatedRunner, c: GeneratedCase, disturb: (mask: numbe
   return { outcome: runner.finish(), met };
 }
 
-/** What of the outcome depends on undefined flags: the case is run again with others; undefined where even its end depends on them. */
+/** What of the outcome depends on undefined flags: the case is run again with others. Undefined where even its end depends on them. */
 export function unknownOutcome(
   runner: EmulatedRunner,
   c: GeneratedCase,
   random: Random,
-): { outcome: Outcome; unknown: Unknown | undefined } {
+): { outcome: Outcome; unknown: Unknown } | undefined {
   const { outcome, met } = execute(runner, c, () => 0);
-  if (!met) return { outcome, unknown: NOTHING_UNKNOWN };
+  if (outcome === undefined) return undefined;
   let unknown: Unknown | undefined = NOTHING_UNKNOWN;
+  if (!met) return { outcome, unknown };
   for (const disturb of [
     (mask: number) => mask,
     (mask: number) => mask & random.u32(),
     (mask: number) => mask & random.u32(),
   ]) {
-    unknown = unknown && unknownBetween(outcome, execute(runner, c, disturb).outcome, unknown);
+    const other = execute(runner, c, disturb).outcome;
+    unknown = other && unknown && unknownBetween(outcome, other, unknown);
   }
-  return { outcome, unknown };
+  return unknown && { outcome, unknown };
 }
