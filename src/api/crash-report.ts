@@ -6,6 +6,8 @@ import { codeSize, readCode } from './guest-view.ts';
 
 const LONGEST_INSTRUCTION = 15;
 const INSTRUCTIONS_BEFORE = 6;
+/** Bytes before the instruction pointer that are looked at. */
+const WINDOW_BEFORE = 128;
 const INSTRUCTIONS_AFTER = 3;
 
 const GENERAL = [
@@ -55,24 +57,35 @@ function sweep(bytes: Uint8Array, mode: 16 | 32 | 64, address: bigint, most: num
 }
 
 /**
- * The instructions that end right before `rip`. x86 code cannot be read backwards: of all starting points
- * whose instructions meet `rip` exactly, the farthest is the likeliest.
+ * The instructions that end right before `rip`. x86 code cannot be read backwards, but decoding from any start soon falls
+ * into step with the real instructions: of those that could come before another, the one that most starts lead to is likeliest.
  */
 function linesBefore(cpu: RegisterView, memory: GuestMemory, rip: bigint): Line[] {
-  for (let back = INSTRUCTIONS_BEFORE * LONGEST_INSTRUCTION; back > 0; back -= 1) {
-    const start = rip - BigInt(back);
-    if (start < 0n) continue;
-    const bytes = readCode(cpu, memory, start, back);
-    if (bytes.length < back) continue;
-    const lines = sweep(bytes, codeSize(cpu), start, back);
-    const last = lines.at(-1);
-    if (last !== undefined && last.address + BigInt(last.bytes.length) === rip && !lines.some(isBad))
-      return lines.slice(-INSTRUCTIONS_BEFORE);
+  const window = Math.min(Number(rip), WINDOW_BEFORE);
+  const start = rip - BigInt(window);
+  const bytes = readCode(cpu, memory, start, window);
+  if (bytes.length < window) return [];
+  const lines = Array.from(
+    { length: window },
+    (_, at) => sweep(bytes.subarray(at), codeSize(cpu), start + BigInt(at), 1)[0]!,
+  );
+  const starts = new Array<number>(window + 1).fill(1);
+  const likeliest = new Array<number | undefined>(window + 1);
+  for (const [at, line] of lines.entries()) {
+    const next = at + line.bytes.length;
+    const rival = likeliest[next];
+    if (isUnlikely(line)) continue;
+    if (rival === undefined || starts[at]! > starts[rival]!) likeliest[next] = at;
+    starts[next]! += starts[at]!;
   }
-  return [];
+  const found: Line[] = [];
+  for (let at = likeliest[window]; at !== undefined && found.length < INSTRUCTIONS_BEFORE; at = likeliest[at])
+    found.unshift(lines[at]!);
+  return found;
 }
 
-const isBad = (line: Line): boolean => line.text.startsWith('(bad)');
+/** What is hardly code: no instruction, or one that begins with a zero, as padding and data do. */
+const isUnlikely = (line: Line): boolean => line.text.startsWith('(bad)') || line.bytes[0] === 0;
 
 const hexBytes = (bytes: Uint8Array): string => Array.from(bytes, (byte) => hex(BigInt(byte), 2)).join(' ');
 
