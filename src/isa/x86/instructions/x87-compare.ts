@@ -9,12 +9,20 @@ import {
   x87ConditionalMove,
   x87Examine,
 } from '../procedures/x87-arithmetic.ts';
-import { popStack, readStack } from '../procedures/x87-stack.ts';
+import { FSW_BITS, popStack, readStack, STACK_UNDERFLOW } from '../procedures/x87-stack.ts';
+import { FSW } from '../state.ts';
 import type { X86Builder } from '../x86-builder.ts';
 import { computing, loadFloat, loadInteger, recordPointers, requireX87 } from './x87-common.ts';
 
-/** Compares ST(0) with a number; `use` sets the flags and pops where no exception forbids it. */
-function compare(x: X86Builder, other: Extended, status: Value, extra: number, use: (relation: Value) => void): void {
+/** Where the relation goes: into the status word or RFLAGS. */
+type Target = 'codes' | 'flags';
+
+/**
+ * Compares ST(0) with a number. The flags are set even where an unmasked exception is noted; registers are popped where none is. The
+ * forms that set RFLAGS change C1 only where a register is empty.
+ */
+function compare(x: X86Builder, other: Extended, status: Value, extra: number, into: Target, pops: number): void {
+  const c1 = x.select(x.eq(status, STACK_UNDERFLOW), x.const('i16', 0), x.and(x.get(FSW), FSW_BITS.C1));
   const top = readStack(x, 0);
   const [relation, done] = x.call(
     x87Compare,
@@ -25,23 +33,22 @@ function compare(x: X86Builder, other: Extended, status: Value, extra: number, u
     status,
     x.const('i32', extra),
   );
-  x.if(x.ne(done, 0), () => use(relation));
-}
-
-/** What follows the comparison: into the status word or RFLAGS, and how many registers are popped. */
-function use(x: X86Builder, into: 'codes' | 'flags', pops: number): (relation: Value) => void {
-  return (relation) => {
-    if (into === 'codes') setConditionCodes(x, relation);
-    else x.flags.setArithmetic(relation);
+  if (into === 'codes') setConditionCodes(x, relation);
+  else {
+    x.set(FSW, x.or(x.get(FSW), c1));
+    x.flags.setArithmetic(relation);
+  }
+  if (pops === 0) return;
+  x.if(x.ne(done, 0), () => {
     for (let i = 0; i < pops; i++) popStack(x);
-  };
+  });
 }
 
-const withRegister = (extra: number, into: 'codes' | 'flags', pops: number): Semantics =>
+const withRegister = (extra: number, into: Target, pops: number): Semantics =>
   computing((x, _top, other) => {
     // Forms without operands compare with ST(1).
     const i = other === undefined ? x.const('i32', 1) : other.number();
-    compare(x, readStack(x, i), emptyStatus(x, 0, i), extra, use(x, into, pops));
+    compare(x, readStack(x, i), emptyStatus(x, 0, i), extra, into, pops);
   });
 
 const withMemory =
@@ -51,14 +58,14 @@ const withMemory =
     const source = load(x, src);
     recordPointers(x);
     const status = x.or(emptyStatus(x, 0), source.status);
-    compare(x, source, status, ENV.signalQuiet, use(x, 'codes', pops));
+    compare(x, source, status, ENV.signalQuiet, 'codes', pops);
   };
 
 const REGISTER_ROWS: readonly (readonly [
   name: string,
   rows: readonly string[],
   extra: number,
-  into: 'codes' | 'flags',
+  into: Target,
   pops: number,
 ])[] = [
   ['FCOM', ['D8 /2 | ST0,STi', 'DC /2 | ST0,STi'], ENV.signalQuiet, 'codes', 0],
@@ -89,7 +96,7 @@ const TEST = [
     rows: ['D9 E4'],
     semantics: computing((x) => {
       const zero = { se: x.const('i32', 0), significand: x.const('i64', 0) };
-      compare(x, zero, emptyStatus(x, 0), ENV.signalQuiet, use(x, 'codes', 0));
+      compare(x, zero, emptyStatus(x, 0), ENV.signalQuiet, 'codes', 0);
     }),
   }),
   ...instruction({

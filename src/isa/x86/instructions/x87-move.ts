@@ -30,6 +30,8 @@ import {
 import type { X86Builder } from '../x86-builder.ts';
 import { computing, loadFloat, loadInteger, recordPointers, requireX87 } from './x87-common.ts';
 
+const clearC1 = (x: X86Builder): void => changeStatus(x, FSW_BITS.C1, x.const('i32', 0));
+
 /** Bytes of an extended number, and of a packed decimal. */
 const TEN_BYTES = 10;
 
@@ -215,6 +217,7 @@ const STORES = [
         () => {},
         () => writeStack(x, dst.number(), readStack(x, 0)),
       );
+      clearC1(x);
       popStack(x);
     }),
   }),
@@ -222,7 +225,6 @@ const STORES = [
 
 // --- the stack --------------------------------------------------------------------------------------------------------------------
 
-const clearC1 = (x: X86Builder): void => changeStatus(x, FSW_BITS.C1, x.const('i32', 0));
 /** Changes the sign of ST(0): no exceptions but an empty register. */
 const changeSign = (change: (x: X86Builder, se: Value) => Value): Semantics =>
   computing((x) => {
@@ -248,13 +250,21 @@ const STACK = [
   }),
   ...instruction({ name: 'FCHS', rows: ['D9 E0'], semantics: changeSign((x, se) => x.xor(se, 0x8000)) }),
   ...instruction({ name: 'FABS', rows: ['D9 E1'], semantics: changeSign((x, se) => x.and(se, 0x7fff)) }),
-  ...instruction({ name: 'FFREE', rows: ['DD /0 | STi'], semantics: computing((x, i) => freeStack(x, i.number())) }),
+  ...instruction({
+    name: 'FFREE',
+    rows: ['DD /0 | STi'],
+    semantics: computing((x, i) => {
+      freeStack(x, i.number());
+      clearC1(x);
+    }),
+  }),
   ...instruction({
     name: 'FFREEP',
     rows: ['DF /0 | STi'],
     semantics: computing((x, i) => {
       freeStack(x, i.number());
-      rotateStack(x, 1);
+      clearC1(x);
+      popStack(x);
     }),
   }),
   ...instruction({

@@ -14,13 +14,15 @@ import {
   floatProcedure,
   floatPropagateNan,
   has,
+  hasNone,
   INTEGER_BIT,
   returnIndefinite,
   signOf,
 } from './softfloat-format.ts';
-import { floatRound } from './softfloat-round.ts';
+import { floatRound, WRAP } from './softfloat-round.ts';
 
-export const QUOTIENT = { partial: 8 } as const;
+/** Beyond the three bits of a quotient: the reduction is not complete; there is none. */
+export const QUOTIENT = { partial: 8, none: 16 } as const;
 
 /** a - q·b for two finite numbers that are not zero, as exponents and normalised significands. */
 interface Division {
@@ -86,8 +88,7 @@ function nearest(
 }
 
 /**
- * FPREM, or FPREM1 with a last argument of 1. Results: a number, flags, and the low three bits of the quotient; `QUOTIENT.partial` where
- * the reduction is not complete.
+ * FPREM, or FPREM1 with a last argument of 1. Results: a number, flags, and the low three bits of the quotient or a `QUOTIENT`.
  */
 export const floatRemainder = floatProcedure(
   'floatRemainder',
@@ -99,13 +100,14 @@ export const floatRemainder = floatProcedure(
     const [bClass, bExponent, c] = b.call(floatClassify, bSe, bSignificand);
     const either = b.or(aClass, bClass);
     const none = b.const('i32', 0);
+    const noQuotient = b.const('i32', QUOTIENT.none);
     b.if(has(b, either, CLASS_NAN), () => {
-      b.return(...b.call(floatPropagateNan, aSe, aSignificand, aClass, bSe, bSignificand, bClass, env), none);
+      b.return(...b.call(floatPropagateNan, aSe, aSignificand, aClass, bSe, bSignificand, bClass, env), noQuotient);
     });
     const flags = denormalFlag(b, either, env);
     b.if(b.or(has(b, aClass, CLASS.infinity), has(b, bClass, CLASS.zero)), () => {
       const [se, significand, invalid] = indefiniteResult(b);
-      b.return(se, significand, invalid, none);
+      b.return(se, significand, invalid, noQuotient);
     });
     b.if(has(b, aClass, CLASS.zero), () => b.return(aSe, aSignificand, flags, none));
     const sign = signOf(b, aSe);
@@ -180,10 +182,24 @@ export const floatScale = floatProcedure(
     const isSmall = b.or(b.ltS(unbiased, 0), has(b, bClass, CLASS.zero));
     const by = b.select(isSmall, b.const('i32', 0), b.trunc(integer, 'i32'));
     const exponent = b.select(bNegative, b.sub(aExponent, by), b.add(aExponent, by));
+    scaleBeyondWrapping(b, signOf(b, aSe), exponent, env, flags);
     const [se, significand, more] = b.call(floatRound, signOf(b, aSe), exponent, a, b.const('i64', 0), env);
     b.return(se, significand, b.or(flags, more));
   },
 );
+
+/** What even a wrapped exponent does not reach becomes infinity or zero, with overflow or underflow unmasked, however it is rounded. */
+function scaleBeyondWrapping(b: IrBuilder, sign: Value, exponent: Value, env: Value, flags: Value): void {
+  const isLarge = b.ltS(b.const('i32', EXPONENT_MAX - 1 + WRAP), exponent);
+  b.if(b.and(isLarge, hasNone(b, env, ENV.OM)), () => {
+    const overflow = b.or(flags, FLOAT_FLAG.OE | FLOAT_FLAG.PE | FLOAT_FLAG.C1);
+    b.return(b.or(sign, EXPONENT_MAX), b.const('i64', INTEGER_BIT), overflow);
+  });
+  const isSmall = b.ltS(exponent, b.const('i32', 1 - WRAP));
+  b.if(b.and(isSmall, hasNone(b, env, ENV.UM)), () => {
+    b.return(sign, b.const('i64', 0), b.or(flags, FLOAT_FLAG.UE | FLOAT_FLAG.PE));
+  });
+}
 
 function scaleByInfinity(b: IrBuilder, aSe: Value, aClass: Value, bNegative: Value, flags: Value): void {
   const sign = signOf(b, aSe);

@@ -17,7 +17,7 @@ import {
 } from './softfloat-format.ts';
 
 /** What unmasked overflow and underflow add to the exponent (SDM vol. 1 §8.5.4). */
-const WRAP = 24576;
+export const WRAP = 24576;
 
 const isPrecision = (b: IrBuilder, env: Value, precision: number): Value => b.eq(b.and(env, ENV.precision), precision);
 

@@ -76,8 +76,8 @@ export const x87SquareRoot = x87Unary('squareRoot', floatSquareRoot);
 export const x87RoundToIntegral = x87Unary('roundToIntegral', floatRoundToIntegral);
 
 /**
- * Two operands, their status and 0 or `ENV.signalQuiet`. Results: the `RELATION`, and 1 where the instruction may set its flags and pop.
- * C1 is clear; the other condition codes are left alone.
+ * Two operands, their status and 0 or `ENV.signalQuiet`. Results: the `RELATION`, and 1 where the instruction may pop. C1 is clear; the
+ * other condition codes are left alone.
  */
 export const x87Compare = x87Procedure(
   'x87.compare',
@@ -140,7 +140,6 @@ export const x87Exchange = x87Procedure('x87.exchange', ['i32'], [], (b, i) => {
 /** FCMOVcc: ST(i) to ST(0) where the condition (`i32`) is not 0; empty registers are invalid either way. */
 export const x87ConditionalMove = x87Procedure('x87.conditionalMove', ['i32', 'i32'], [], (b, i, condition) => {
   b.if(b.or(isEmpty(b, 0), isEmpty(b, i)), () => finishUnderflowOfTop(b));
-  changeStatus(b, FSW_BITS.C1, b.const('i32', 0));
   b.if(b.ne(condition, 0), () => writeStack(b, 0, readStack(b, i)));
   b.return();
 });

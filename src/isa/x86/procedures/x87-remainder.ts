@@ -1,7 +1,7 @@
 /** FPREM, FPREM1, FSCALE and FXTRACT on the register stack. */
 import type { IrBuilder } from '../../ir/builder.ts';
 import type { Value } from '../../ir/types.ts';
-import { FLOAT_FLAG, flagIf, has, PRE_COMPUTATION } from './softfloat-format.ts';
+import { FLOAT_FLAG, flagIf, has, hasNone, PRE_COMPUTATION } from './softfloat-format.ts';
 import { floatExtract, floatRemainder, floatScale, QUOTIENT } from './softfloat-remainder.ts';
 import {
   CONDITION_CODES,
@@ -43,6 +43,7 @@ function quotientCodes(b: IrBuilder, quotient: Value): Value {
 
 /** 0 FPREM, 1 FPREM1. */
 export const x87Remainder = x87Procedure('x87.remainder', ['i32'], [], (b, toNearest) => {
+  changeStatus(b, FSW_BITS.C2, b.const('i32', 0));
   requireBoth(b);
   const [top, below] = [readStack(b, 0), readStack(b, 1)];
   const [se, significand, flags, quotient] = b.call(
@@ -54,8 +55,9 @@ export const x87Remainder = x87Procedure('x87.remainder', ['i32'], [], (b, toNea
     x87Environment(b),
     toNearest,
   );
-  b.call(x87Finish, b.const('i32', 0), se, significand, b.and(flags, ~FLOAT_FLAG.C1));
-  changeStatus(b, CONDITION_CODES, quotientCodes(b, quotient));
+  const [done] = b.call(x87Finish, b.const('i32', 0), se, significand, b.and(flags, ~FLOAT_FLAG.C1));
+  const isKnown = b.and(b.ne(done, 0), hasNone(b, quotient, QUOTIENT.none));
+  b.if(isKnown, () => changeStatus(b, CONDITION_CODES, quotientCodes(b, quotient)));
   b.return();
 });
 
@@ -91,8 +93,8 @@ export function finishPair(
 
 /** The flags of an instruction that replaces ST(0) and pushes, where the stack does not allow it; 0 where it does. */
 export function pushFault(b: IrBuilder): Value {
-  const underflow = flagIf(b, isEmpty(b, 0), STACK_UNDERFLOW);
-  return b.select(isEmpty(b, 7), underflow, b.const('i32', STACK_OVERFLOW));
+  const overflow = b.select(isEmpty(b, 7), b.const('i32', 0), STACK_OVERFLOW);
+  return b.select(isEmpty(b, 0), b.const('i32', STACK_UNDERFLOW), overflow);
 }
 
 export const x87Extract = x87Procedure('x87.extract', [], [], (b) => {

@@ -125,8 +125,9 @@ const recordOpcode = x87Procedure('x87RecordOpcode', [], [], (x) => {
  */
 export const x87Report = x87Procedure('x87Report', ['i32'], ['i32'], (b, flags) => {
   const before = b.ne(b.and(unmaskedOf(b, flags), PRE_COMPUTATION), 0);
-  const keep = b.select(before, b.const('i32', PRE_COMPUTATION | FLOAT_FLAG.SF | FLOAT_FLAG.C1), -1n);
-  const seen = b.and(flags, keep);
+  // Then nothing was rounded; C1 of a stack fault stays.
+  const isComputed = b.or(b.eq(before, 0), has(b, flags, FLOAT_FLAG.SF));
+  const seen = b.select(isComputed, flags, b.and(flags, PRE_COMPUTATION));
   const unmasked = unmaskedOf(b, seen);
   b.if(b.ne(unmasked, 0), () => {
     b.call(recordOpcode);
@@ -149,12 +150,14 @@ export const x87Finish = x87Procedure(
   },
 );
 
-/** Pushes a number whose conversion had `flags`. Result: 1 where it was pushed. */
+/** Pushes a number whose conversion had `flags`. Result: 1 where it was pushed, which only an unmasked IE prevents. */
 export const x87Push = x87Procedure('x87Push', ['i32', 'i64', 'i32'], ['i32'], (b, se, significand, flags) => {
   const overflows = b.eq(isEmpty(b, 7), 0);
-  const all = b.select(overflows, b.const('i32', STACK_OVERFLOW), flags);
+  // An empty source comes before a full stack.
+  const isUnderflow = has(b, flags, FLOAT_FLAG.SF);
+  const all = b.select(b.and(overflows, b.eq(isUnderflow, 0)), b.const('i32', STACK_OVERFLOW), flags);
   const [unmasked] = b.call(x87Report, all);
-  b.if(has(b, unmasked, PRE_COMPUTATION), () => b.return(b.const('i32', 0)));
+  b.if(has(b, unmasked, FLOAT_FLAG.IE), () => b.return(b.const('i32', 0)));
   rotateStack(b, -1);
   const none = indefinite(b);
   writeStack(b, 0, {

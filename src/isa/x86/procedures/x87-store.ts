@@ -108,6 +108,9 @@ export const x87StoreDecimal = x86Procedure(
 
 /** Reports the flags of a store. Result: 1 where the instruction may pop. */
 export const x87FinishStore = x87Procedure('x87.finishStore', ['i32'], ['i32'], (b, flags) => {
-  const [unmasked] = b.call(x87Report, flags);
+  // What overflows or underflows unmasked is not rounded.
+  const unrounded = has(b, unmaskedOf(b, flags), FLOAT_FLAG.OE | FLOAT_FLAG.UE);
+  const seen = b.select(unrounded, b.and(flags, ~(FLOAT_FLAG.PE | FLOAT_FLAG.C1)), flags);
+  const [unmasked] = b.call(x87Report, seen);
   b.return(b.zext(hasNone(b, unmasked, ~FLOAT_FLAG.PE), 'i32'));
 });
