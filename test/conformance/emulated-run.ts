@@ -39,6 +39,8 @@ const PHYSICAL = {
 } as const;
 const SUPERVISOR = 0xffff_8000_0000_0000n;
 const HANDLER_STRIDE = 8;
+/** HLT, and a jump back to it. */
+const HALT = 0xfd_eb_f4n;
 /** IRETQ, behind the handlers: the way into each case. */
 const ENTRY = PHYSICAL.handlers + 0x900;
 
@@ -133,7 +135,7 @@ export class EmulatedRunner {
   /** A 64-bit interrupt gate that user mode may use (SDM vol. 3 §6.14.1), to a HLT. */
   #gate(vector: number): void {
     const at = PHYSICAL.handlers + vector * HANDLER_STRIDE;
-    this.#view(at, 1).setUint8(0, 0xf4);
+    this.#put(at, HALT);
     const target = SUPERVISOR + BigInt(at);
     const low = (target & 0xffffn) | (KERNEL_CS << 16n) | (0xee00n << 32n) | (((target >> 16n) & 0xffffn) << 48n);
     this.#put(PHYSICAL.idt + vector * 16, low);
