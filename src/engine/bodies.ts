@@ -17,7 +17,7 @@ export function bodyOf(encoding: Encoding, parameters: Parameters): readonly Sta
 export function alwaysLeaves(body: readonly Statement[]): boolean {
   const last = body.at(-1);
   if (last === undefined) return false;
-  if (last.kind === 'if') return alwaysLeaves(last.then) && alwaysLeaves(last.else);
+  if (last.kind === 'if') return alwaysLeaves(last.consequent) && alwaysLeaves(last.alternate);
   return last.kind === 'jump' || last.kind === 'exit' || last.kind === 'raise';
 }
 

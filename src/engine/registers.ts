@@ -1,8 +1,8 @@
 /** The virtual CPU's state in linear memory, by name and by declaration. */
 import type { State } from '../isa/ir/types.ts';
-import { GPR_NAMES, IP_BASE, REGISTERS, RIP, SEGMENT_NAMES, STATE_SIZE } from '../isa/x86/state.ts';
-import * as S from '../isa/x86/state.ts';
 import { OTHER_FLAGS, RFLAGS, SYSTEM_FLAGS } from '../isa/x86/flags.ts';
+import * as S from '../isa/x86/state.ts';
+import { GPR_NAMES, IP_BASE, REGISTERS, RIP, SEGMENT_NAMES, STATE_SIZE } from '../isa/x86/state.ts';
 
 const EXPONENT_BITS = 0xffffn;
 
@@ -100,7 +100,12 @@ export class Registers {
     const image = Number(BigInt.asUintN(32, value));
     const has = (flag: number): number => ((image & flag) !== 0 ? 1 : 0);
     const carry = has(RFLAGS.CF);
-    const aux = (carry << 31) | ((carry ^ has(RFLAGS.OF)) << 30) | ((1 - has(RFLAGS.PF)) << 8) | (has(RFLAGS.SF) << 7) | (has(RFLAGS.AF) << 3);
+    const aux =
+      (carry << 31) |
+      ((carry ^ has(RFLAGS.OF)) << 30) |
+      ((1 - has(RFLAGS.PF)) << 8) |
+      (has(RFLAGS.SF) << 7) |
+      (has(RFLAGS.AF) << 3);
     this.setU32(S.FLAG_AUX, aux >>> 0);
     this.set(S.FLAG_RESULT, BigInt(1 - has(RFLAGS.ZF)) << 8n);
     this.setU32(S.FLAGS_OTHER, image & OTHER_FLAGS);

@@ -38,7 +38,9 @@ export class GuestFault extends Error {
   override readonly name = 'GuestFault';
 }
 
-type Completion = { readonly kind: 'return'; readonly values: readonly bigint[] } | { readonly kind: 'break'; readonly loop: number };
+type Completion =
+  | { readonly kind: 'return'; readonly values: readonly bigint[] }
+  | { readonly kind: 'break'; readonly loop: number };
 const ENDED: Completion = { kind: 'return', values: [] };
 
 class Frame {
@@ -128,7 +130,7 @@ class Frame {
         this.#results.set(s, s.guarded ? this.#guardedCall(s) : this.#call(s.target, s.args));
         return undefined;
       case 'if':
-        return this.run(this.#of(s.condition) === 1n ? s.then : s.else);
+        return this.run(this.#of(s.condition) === 1n ? s.consequent : s.alternate);
       case 'loop':
         return this.#loop(s.id, s.body);
       case 'break':

@@ -2,11 +2,11 @@
  * Decoded instructions by physical address. A page's records live until a store reaches bytes that were decoded; then they are made stale
  * in place, so that whoever is walking them notices at the next one.
  */
-import { decode, type CodeSize, type Decoded } from '../../isa/x86/decoder.ts';
+import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
 import { IP_BASE_AT } from '../../isa/x86/state.ts';
+import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE, RECORDS_END } from '../layout.ts';
 import { CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
-import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 
 /** What the cache needs of the interpreter. */
 export interface Handlers {
@@ -66,7 +66,8 @@ export class DecodeCache {
     this.#ramSize = ramSize;
     this.#handlers = handlers;
     this.#flushed = flushed;
-    for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries()) this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
+    for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries())
+      this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
   }
 
   static readonly start = RECORDS_BASE;
@@ -93,7 +94,13 @@ export class DecodeCache {
     return this.#decodeBlock(frame, offset, place, single ? 1 : MAX_BLOCK, single ? undefined : key);
   }
 
-  #decodeBlock(frame: number, offset: number, place: CodePlace, limit: number, key: number | undefined): number | undefined {
+  #decodeBlock(
+    frame: number,
+    offset: number,
+    place: CodePlace,
+    limit: number,
+    key: number | undefined,
+  ): number | undefined {
     const start = this.#next;
     const bytes = this.#pageBytes(frame);
     const page = this.#page(frame);
@@ -106,7 +113,11 @@ export class DecodeCache {
       }
       const decoded = typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result) : result;
       this.#write(this.#next, decoded, index, at);
-      this.#cover(page, at, typeof result === 'string' ? Math.min(MAX_INSTRUCTION, PAGE_SIZE - at) : decoded.fields.length);
+      this.#cover(
+        page,
+        at,
+        typeof result === 'string' ? Math.min(MAX_INSTRUCTION, PAGE_SIZE - at) : decoded.fields.length,
+      );
       at += decoded.fields.length;
       this.#next += RECORD_SIZE;
       const end = this.#handlers.endOf(decoded);
@@ -181,7 +192,12 @@ export class DecodeCache {
   #page(frame: number): CodePage {
     const known = this.#pages.get(frame);
     if (known !== undefined) return known;
-    const page: CodePage = { starts: new Map(), runs: [], covered: new Uint32Array(PAGE_SIZE / 32), leaders: new Set() };
+    const page: CodePage = {
+      starts: new Map(),
+      runs: [],
+      covered: new Uint32Array(PAGE_SIZE / 32),
+      leaders: new Set(),
+    };
     this.#pages.set(frame, page);
     if ((frame + 1) * PAGE_SIZE <= this.#ramSize) {
       this.#memory[PAGE_FLAGS_BASE + frame] = 1;

@@ -130,7 +130,12 @@ export const OP = {
 } as const;
 
 /** Opcodes behind the prefix FC. */
-export const OP_FC = { i32_trunc_sat_f32_s: 0, i32_trunc_sat_f64_s: 2, i64_trunc_sat_f32_s: 4, i64_trunc_sat_f64_s: 6 } as const;
+export const OP_FC = {
+  i32_trunc_sat_f32_s: 0,
+  i32_trunc_sat_f64_s: 2,
+  i64_trunc_sat_f32_s: 4,
+  i64_trunc_sat_f64_s: 6,
+} as const;
 /** Opcodes behind the prefix FD that are no pure operations; those are in `vector-opcodes.ts`. */
 export const OP_FD = { v128_load: 0, v128_store: 11, v128_const: 12 } as const;
 

@@ -2,10 +2,21 @@
  * The interpreter: one WebAssembly function that walks decoded records, with a case for each hot row generated from its definition; other
  * rows are functions of their own, made at their first use and reached through a table.
  */
-import type { FieldNode, Statement } from '../../isa/ir/types.ts';
-import { EXIT, IP_BASE, JUMP_EPOCH, RECORD, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS, CS_AT } from '../../isa/x86/state.ts';
-import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
+
 import { external } from '../../isa/ir/builder.ts';
+import type { FieldNode, Statement } from '../../isa/ir/types.ts';
+import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
+import {
+  CS_AT,
+  EXIT,
+  IP_BASE,
+  JUMP_EPOCH,
+  RECORD,
+  RETIRED,
+  RETIRED_LIMIT,
+  RIP,
+  SEGMENTS,
+} from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, PAGE_SIZE } from '../layout.ts';
 import { ByteWriter, OP } from './encoder.ts';
 import type { ModuleParts } from './linker.ts';
@@ -218,7 +229,8 @@ export class MainLoop {
     this.#locals.write(rest);
     const [a, b] = [all.view(), rest.view()];
     const out = new ByteWriter();
-    const countOf = (bytes: Uint8Array): [number, number] => (bytes[0] < 128 ? [bytes[0], 1] : [(bytes[0] & 127) | (bytes[1] << 7), 2]);
+    const countOf = (bytes: Uint8Array): [number, number] =>
+      bytes[0] < 128 ? [bytes[0], 1] : [(bytes[0] & 127) | (bytes[1] << 7), 2];
     const [fixedCount, fixedAt] = countOf(a);
     const [restCount, restAt] = countOf(b);
     out.u32(fixedCount + restCount);

@@ -52,7 +52,11 @@ export class Linker {
    * Builds a module with what `bodies` and `also` call, and with what `define` adds; returns its exports. New procedures are part of it
    * and known afterwards.
    */
-  build(bodies: Iterable<readonly Statement[]>, also: readonly Callable[], define: (m: ModuleParts) => void): Record<string, unknown> {
+  build(
+    bodies: Iterable<readonly Statement[]>,
+    also: readonly Callable[],
+    define: (m: ModuleParts) => void,
+  ): Record<string, unknown> {
     const needed = this.#closure(bodies, also);
     const builder = new ModuleBuilder();
     const { memory, pages, table, cpuBase, externals } = this.#options;

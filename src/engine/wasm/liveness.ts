@@ -50,7 +50,11 @@ const isRoot = (s: Statement): boolean => !isValue(s) || s.kind === 'load';
 
 /** Values that depend on when they are read. */
 const isRead = (v: Value): boolean =>
-  v.kind === 'get' || v.kind === 'getAt' || v.kind === 'readVariable' || v.kind === 'loadPhysical' || v.kind === 'loadRaw';
+  v.kind === 'get' ||
+  v.kind === 'getAt' ||
+  v.kind === 'readVariable' ||
+  v.kind === 'loadPhysical' ||
+  v.kind === 'loadRaw';
 
 /** Statements over which a read may not move. */
 const isBarrier = (s: Statement): boolean => !isValue(s) && s.kind !== 'store';
@@ -66,8 +70,8 @@ class Analysis {
     for (const s of list) {
       this.#list.set(s, list);
       if (s.kind === 'if') {
-        this.locate(s.then);
-        this.locate(s.else);
+        this.locate(s.consequent);
+        this.locate(s.alternate);
       } else if (s.kind === 'loop') this.locate(s.body);
     }
   }
@@ -76,8 +80,8 @@ class Analysis {
     for (const s of list) {
       if (isRoot(s)) this.#use(s);
       if (s.kind === 'if') {
-        this.count(s.then);
-        this.count(s.else);
+        this.count(s.consequent);
+        this.count(s.alternate);
       } else if (s.kind === 'loop') this.count(s.body);
     }
   }
@@ -100,8 +104,8 @@ class Analysis {
       root.set(s, i);
       if (isValue(s)) this.#placeValue(s, i, list, root, barriers);
       else if (s.kind === 'if') {
-        this.place(s.then);
-        this.place(s.else);
+        this.place(s.consequent);
+        this.place(s.alternate);
       } else if (s.kind === 'loop') this.place(s.body);
     }
   }

@@ -16,7 +16,15 @@ import {
   type Value,
   WIDTH,
 } from '../../isa/ir/types.ts';
-import { FAULT, FAULT_CODE, FAULT_HAS_CODE, FAULT_VECTOR, RAM_SIZE, TLB_BANK, TLB_BANK_SUPERVISOR } from '../../isa/x86/state.ts';
+import {
+  FAULT,
+  FAULT_CODE,
+  FAULT_HAS_CODE,
+  FAULT_VECTOR,
+  RAM_SIZE,
+  TLB_BANK,
+  TLB_BANK_SUPERVISOR,
+} from '../../isa/x86/state.ts';
 import { PAGE_SIZE, RAM_BASE } from '../layout.ts';
 import { type ByteWriter, OP, TYPE_CODE, type WasmType } from './encoder.ts';
 import { analyse, isRepeated, type Placement } from './liveness.ts';
@@ -189,7 +197,7 @@ export class Lowering {
         this.#call(s);
         break;
       case 'if':
-        this.#if(s.condition, s.then, s.else);
+        this.#if(s.condition, s.consequent, s.alternate);
         break;
       case 'loop':
         this.#loop(s.id, s.body);

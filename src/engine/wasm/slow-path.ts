@@ -3,7 +3,15 @@
  * the engine's own tables; never part of an instruction's meaning.
  */
 import { external } from '../../isa/ir/builder.ts';
-import { type AccessKind, type IntegerType, type Procedure, type StateType, type Type, type Value, WIDTH } from '../../isa/ir/types.ts';
+import {
+  type AccessKind,
+  type IntegerType,
+  type Procedure,
+  type StateType,
+  type Type,
+  type Value,
+  WIDTH,
+} from '../../isa/ir/types.ts';
 import { deviceRead, deviceWrite } from '../../isa/x86/externals.ts';
 import { ACCESS, TRANSLATION, translate } from '../../isa/x86/procedures/paging.ts';
 import { CPL, RAM_SIZE, TLB_BANK, TLB_BANK_SUPERVISOR } from '../../isa/x86/state.ts';
@@ -40,13 +48,17 @@ const fill: Procedure = x86Procedure(
   },
 );
 
-const bankOf = (x: X86Builder, access: AccessKind): Value => x.get(access === 'current' ? TLB_BANK : TLB_BANK_SUPERVISOR);
+const bankOf = (x: X86Builder, access: AccessKind): Value =>
+  x.get(access === 'current' ? TLB_BANK : TLB_BANK_SUPERVISOR);
 
 /** The bytes of a device register, 4 at a time. */
 function readDevice(x: X86Builder, type: StateType, physical: Value): Value {
   const bytes = WIDTH[type] / 8;
   if (bytes <= 4) return x.trunc(x.call(deviceRead, physical, x.const('i32', bytes))[0], type as IntegerType);
-  const words = Array.from({ length: bytes / 4 }, (_, i) => x.call(deviceRead, x.add(physical, i * 4), x.const('i32', 4))[0]);
+  const words = Array.from(
+    { length: bytes / 4 },
+    (_, i) => x.call(deviceRead, x.add(physical, i * 4), x.const('i32', 4))[0],
+  );
   const half = (i: number): Value => x.or(x.zext(words[i], 'i64'), x.shl(x.zext(words[i + 1], 'i64'), 32));
   return type === 'i64' ? half(0) : joinHalves(x, half(0), half(2));
 }
@@ -72,17 +84,20 @@ const readByte: Procedure = x86Procedure({ name: 'readByte', parameters: ['i64']
   x.if(x.ltU(physical, x.get(RAM_SIZE)), () => x.return(x.loadRaw('i8', rawAddress(x, physical))));
   x.return(readDevice(x, 'i8', physical));
 });
-const writeByte: Procedure = x86Procedure({ name: 'writeByte', parameters: ['i64', 'i8'], results: [] }, (x, physical, value) => {
-  x.if(
-    x.ltU(physical, x.get(RAM_SIZE)),
-    () => {
-      x.storeRaw(rawAddress(x, physical), value);
-      noteCode(x, physical, 1);
-    },
-    () => writeDevice(x, physical, value),
-  );
-  x.return();
-});
+const writeByte: Procedure = x86Procedure(
+  { name: 'writeByte', parameters: ['i64', 'i8'], results: [] },
+  (x, physical, value) => {
+    x.if(
+      x.ltU(physical, x.get(RAM_SIZE)),
+      () => {
+        x.storeRaw(rawAddress(x, physical), value);
+        noteCode(x, physical, 1);
+      },
+      () => writeDevice(x, physical, value),
+    );
+    x.return();
+  },
+);
 function noteCode(x: X86Builder, physical: Value, bytes: number): void {
   const frame = x.trunc(x.shrU(physical, 12), 'i32');
   x.if(x.ne(x.loadRaw('i8', x.add(frame, PAGE_FLAGS_BASE)), 0), () => {
@@ -104,7 +119,8 @@ function bothPages(x: X86Builder, linear: Value, bytes: number, access: Value, b
 }
 
 function joinBytes(x: X86Builder, type: StateType, bytes: readonly Value[]): Value {
-  if (type === 'i128') return joinHalves(x, joinBytes(x, 'i64', bytes.slice(0, 8)), joinBytes(x, 'i64', bytes.slice(8)));
+  if (type === 'i128')
+    return joinHalves(x, joinBytes(x, 'i64', bytes.slice(0, 8)), joinBytes(x, 'i64', bytes.slice(8)));
   return bytes.map((b, i) => x.shl(x.zext(b, type), i * 8)).reduce((a, b) => x.or(a, b));
 }
 function byteOf(x: X86Builder, value: Value, i: number): Value {
@@ -114,7 +130,12 @@ function byteOf(x: X86Builder, value: Value, i: number): Value {
 
 const makeLoad = (type: StateType, access: AccessKind, forWrite: boolean): Procedure =>
   x86Procedure(
-    { name: `load_${type}_${access}${forWrite ? '_for_write' : ''}`, parameters: ['i64'], results: [type], mayFault: true },
+    {
+      name: `load_${type}_${access}${forWrite ? '_for_write' : ''}`,
+      parameters: ['i64'],
+      results: [type],
+      mayFault: true,
+    },
     (x, linear) => {
       const bytes = WIDTH[type] / 8;
       const bits = accessBits(x, access, forWrite);
@@ -122,7 +143,13 @@ const makeLoad = (type: StateType, access: AccessKind, forWrite: boolean): Proce
       if (bytes > 1) {
         x.if(crosses(x, linear, bytes), () => {
           const at = bothPages(x, linear, bytes, bits, bank);
-          x.return(joinBytes(x, type, Array.from({ length: bytes }, (_, i) => x.call(readByte, at(i))[0])));
+          x.return(
+            joinBytes(
+              x,
+              type,
+              Array.from({ length: bytes }, (_, i) => x.call(readByte, at(i))[0]),
+            ),
+          );
         });
       }
       const [physical] = x.call(fill, linear, bits, bank);

@@ -33,12 +33,12 @@ import {
   TLB_BANKS,
   XCR0,
 } from '../../isa/x86/state.ts';
+import { alwaysLeaves, bodyOf, handlerKey, hotParameters } from '../bodies.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, JUMP_CACHE_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
 import { DecodeCache, type Handlers } from './decode-cache.ts';
-import { alwaysLeaves, bodyOf, handlerKey, hotParameters } from '../bodies.ts';
 import { findBlock, JUMP_CACHE, lowerColdHandler, MainLoop, noteFault } from './interpreter.ts';
 import { Linker } from './linker.ts';
 import { PSEUDO_COUNT, RECORD_AT } from './record.ts';
@@ -117,7 +117,8 @@ export class InterpreterVcpu implements Vcpu, Handlers {
       portRead: (port: number, width: 1 | 2 | 4) => ports.read(port & 0xffff, width),
       portWrite: (port: number, width: 1 | 2 | 4, value: number) => ports.write(port & 0xffff, width, value >>> 0),
       deviceRead: (address: bigint, width: 1 | 2 | 4) => mmio.read(Number(address), width),
-      deviceWrite: (address: bigint, width: 1 | 2 | 4, value: number) => mmio.write(Number(address), width, value >>> 0),
+      deviceWrite: (address: bigint, width: 1 | 2 | 4, value: number) =>
+        mmio.write(Number(address), width, value >>> 0),
       timestamp: () => host.timestamp(),
       entropy: () => host.entropy(),
       cpuid: (leaf: number, subleaf: number) => this.#cpuid(leaf >>> 0, subleaf >>> 0),

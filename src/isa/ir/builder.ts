@@ -1,6 +1,5 @@
 /** Builds IR: a typed method per operation, constants folded as they appear. */
 import { OPS } from './ops.ts';
-import { verifyOp, verifyStatement } from './verify.ts';
 import {
   type AccessKind,
   type CallNode,
@@ -10,15 +9,16 @@ import {
   isValue,
   type ParameterNode,
   type Procedure,
-  type Statement,
   type State,
   type StateFile,
+  type Statement,
   type StateType,
   type Type,
   type Value,
   type Variable,
   WIDTH,
 } from './types.ts';
+import { verifyOp, verifyStatement } from './verify.ts';
 
 /** A mutable value inside one body. */
 export interface Cell {
@@ -242,7 +242,7 @@ export class IrBuilder {
       else otherwise();
       return;
     }
-    this.#push({ kind: 'if', condition, then: this.#collect(then), else: this.#collect(otherwise) });
+    this.#push({ kind: 'if', condition, consequent: this.#collect(then), alternate: this.#collect(otherwise) });
   }
   /** Repeats `body` until `breakIf` or `break`. */
   loop(body: () => void): void {
@@ -326,8 +326,8 @@ export function* walk(statements: readonly Statement[]): Generator<Statement> {
     yield s;
     if (isValue(s)) continue;
     if (s.kind === 'if') {
-      yield* walk(s.then);
-      yield* walk(s.else);
+      yield* walk(s.consequent);
+      yield* walk(s.alternate);
     } else if (s.kind === 'loop') yield* walk(s.body);
   }
 }

@@ -17,11 +17,10 @@ const signed = (type: Type, v: bigint): bigint => BigInt.asIntN(WIDTH[type], v);
 /** Shift counts wrap at the width of the WebAssembly type that holds the value: 32 or 64. */
 const shiftCount = (type: Type, n: bigint): bigint => n & (type === 'i64' ? 63n : 31n);
 
-const same =
-  (f: (a: bigint, b: bigint, type: Type) => bigint): OpMeaning => ({
-    result: ([type]) => type,
-    evaluate: ([a, b], type) => mask(type, f(a, b, type)),
-  });
+const same = (f: (a: bigint, b: bigint, type: Type) => bigint): OpMeaning => ({
+  result: ([type]) => type,
+  evaluate: ([a, b], type) => mask(type, f(a, b, type)),
+});
 const compare = (f: (a: bigint, b: bigint, type: Type) => boolean): OpMeaning => ({
   result: () => 'i1',
   evaluate: ([a, b], type) => (f(a, b, type) ? 1n : 0n),

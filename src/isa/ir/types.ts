@@ -152,8 +152,8 @@ export interface CallNode {
 export interface IfNode {
   readonly kind: 'if';
   readonly condition: Value;
-  readonly then: readonly Statement[];
-  readonly else: readonly Statement[];
+  readonly consequent: readonly Statement[];
+  readonly alternate: readonly Statement[];
 }
 /** Repeats until a `break` of this loop. */
 export interface LoopNode {

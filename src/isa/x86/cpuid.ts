@@ -66,7 +66,8 @@ const CLFLUSH_LINES = 8;
 const XSAVE_SIZE = 576;
 const XSAVE_FEATURES = 3;
 
-const text = (s: string, at: number): number => [0, 1, 2, 3].reduce((n, i) => n | ((s.charCodeAt(at + i) || 0) << (i * 8)), 0);
+const text = (s: string, at: number): number =>
+  [0, 1, 2, 3].reduce((n, i) => n | ((s.charCodeAt(at + i) || 0) << (i * 8)), 0);
 
 function features({ apicId, cr4 }: CpuidContext): Registers {
   const osxsave = (cr4 & CR4_BITS.OSXSAVE) !== 0n;
@@ -120,7 +121,9 @@ export function cpuidLeaf(leaf: number, subleaf: number, context: CpuidContext):
       // The APIC timer runs always (ARAT).
       return [1 << 2, 0, 0, 0];
     case 7:
-      return subleaf === 0 ? [0, bits(...Object.values(STRUCTURED_EBX)), 0, bits(...Object.values(STRUCTURED_EDX))] : [0, 0, 0, 0];
+      return subleaf === 0
+        ? [0, bits(...Object.values(STRUCTURED_EBX)), 0, bits(...Object.values(STRUCTURED_EDX))]
+        : [0, 0, 0, 0];
     case 0xd:
       return extendedState(subleaf);
     case 0x40000000:

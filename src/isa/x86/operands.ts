@@ -58,7 +58,8 @@ const FIXED: Readonly<Record<string, { register: number; size: string }>> = {
 /** `'Ev'` → addressing E, size v. Fixed registers, `1` and `ST0` have themselves as addressing. */
 export function parseOperand(code: string): OperandCode {
   if (code in FIXED) return { addressing: code, size: FIXED[code].size };
-  if (code.startsWith('ST') || code === '1' || code === 'XMM0' || /^[ECSDFG]S$/.test(code)) return { addressing: code, size: '' };
+  if (code.startsWith('ST') || code === '1' || code === 'XMM0' || /^[ECSDFG]S$/.test(code))
+    return { addressing: code, size: '' };
   return { addressing: code[0], size: code.slice(1) };
 }
 
@@ -93,7 +94,15 @@ function generalRegister(x: X86Builder, code: string, type: IntegerType, at: Val
 /** A vector register; a narrower operand is its low part, and writing that keeps the rest. */
 function vectorRegister(x: X86Builder, code: string, type: StateType, file: typeof XMM, at: Value): BoundOperand {
   const get = (): Value => x.getAt(file, at, type);
-  return { code, memory: false, type, get, getForWrite: get, set: (value) => x.setAt(file, at, value), number: () => at };
+  return {
+    code,
+    memory: false,
+    type,
+    get,
+    getForWrite: get,
+    set: (value) => x.setAt(file, at, value),
+    number: () => at,
+  };
 }
 
 function memoryOperand(x: X86Builder, code: string, type: StateType): BoundOperand {
@@ -112,7 +121,15 @@ function readOnly(x: X86Builder, code: string, type: Type, value: () => Value): 
   const fail = (): never => {
     throw new Error(`operand ${code} cannot be written`);
   };
-  return { code, memory: false, type: type as StateType, get: value, getForWrite: fail, set: fail, number: () => x.trunc(value(), 'i32') };
+  return {
+    code,
+    memory: false,
+    type: type as StateType,
+    get: value,
+    getForWrite: fail,
+    set: fail,
+    number: () => x.trunc(value(), 'i32'),
+  };
 }
 
 function segmentRegister(x: X86Builder, code: string, at: Value): BoundOperand {

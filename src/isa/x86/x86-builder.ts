@@ -1,6 +1,14 @@
 /** What x86 semantics are written with: the IR builder plus operands, addresses, flags, stack and faults of the processor. */
 import { IrBuilder, procedure } from '../ir/builder.ts';
-import { type IntegerType, integerType, type Procedure, type StateType, type Type, type Value, WIDTH } from '../ir/types.ts';
+import {
+  type IntegerType,
+  integerType,
+  type Procedure,
+  type StateType,
+  type Type,
+  type Value,
+  WIDTH,
+} from '../ir/types.ts';
 import type { Parameters } from './definition.ts';
 import { VECTOR } from './exceptions.ts';
 import { Flags } from './flags.ts';
@@ -20,7 +28,14 @@ import {
 } from './state.ts';
 
 /** Parameters of procedures: they serve every mode. */
-const NEUTRAL: Parameters = { operandSize: 64, addressSize: 64, long: false, memory: false, segmented: true, rep: 'none' };
+const NEUTRAL: Parameters = {
+  operandSize: 64,
+  addressSize: 64,
+  long: false,
+  memory: false,
+  segmented: true,
+  rep: 'none',
+};
 
 export class X86Builder extends IrBuilder {
   readonly parameters: Parameters;
@@ -63,7 +78,10 @@ export class X86Builder extends IrBuilder {
   #effectiveAddress(): Value {
     if (this.#absolute) return this.field('immediate', 'i64');
     const base = this.getAt(GPR, this.field('rm', 'i32'), 'i64');
-    const index = this.shl(this.getAt(GPR, this.field('index', 'i32'), 'i64'), this.zext(this.field('scale', 'i32'), 'i64'));
+    const index = this.shl(
+      this.getAt(GPR, this.field('index', 'i32'), 'i64'),
+      this.zext(this.field('scale', 'i32'), 'i64'),
+    );
     const sum = this.add(this.add(base, index), this.sext(this.field('displacement', 'i32'), 'i64'));
     return this.maskAddress(sum);
   }

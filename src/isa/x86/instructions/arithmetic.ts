@@ -178,7 +178,11 @@ const CMPXCHG = instruction({
     const replacement = x.select(equal, src.get(), value);
     if (dst.memory) dst.set(replacement);
     else x.if(equal, () => dst.set(replacement));
-    x.if(equal, () => {}, () => x.setRegister(0, value));
+    x.if(
+      equal,
+      () => {},
+      () => x.setRegister(0, value),
+    );
     x.flags.sub(accumulator, value, x.sub(accumulator, value));
   },
 });
@@ -261,7 +265,9 @@ function divideNarrow(x: X86Builder, divisor: Value, signed: boolean): void {
   const extend = (v: Value): Value => (signed ? x.sext(v, 'i64') : x.zext(v, 'i64'));
   const bits = { i8: 8, i16: 16, i32: 32 }[type];
   const joined =
-    type === 'i8' ? x.register(0, 'i16') : x.or(x.zext(x.register(0, type), 'i64'), x.shl(x.zext(x.register(2, type), 'i64'), bits));
+    type === 'i8'
+      ? x.register(0, 'i16')
+      : x.or(x.zext(x.register(0, type), 'i64'), x.shl(x.zext(x.register(2, type), 'i64'), bits));
   const dividend = type === 'i32' ? joined : extend(x.trunc(joined, type === 'i8' ? 'i16' : 'i32'));
   const wideDivisor = extend(divisor);
   // The one signed division of 64 bits that overflows also has a quotient too large; keep it away from the operation.
@@ -282,12 +288,28 @@ const divide =
       divideNarrow(x, divisor, signed);
       return;
     }
-    const [quotient, remainder] = x.call(divide128, x.register(2, 'i64'), x.register(0, 'i64'), divisor, x.const('i32', signed ? 1 : 0));
+    const [quotient, remainder] = x.call(
+      divide128,
+      x.register(2, 'i64'),
+      x.register(0, 'i64'),
+      divisor,
+      x.const('i32', signed ? 1 : 0),
+    );
     setWide(x, { low: quotient, high: remainder });
   };
 const DIVIDE_UNDEFINED = MULTIPLY_UNDEFINED | RFLAGS.CF | RFLAGS.OF;
-const DIV = instruction({ name: 'DIV', rows: ['F6 /6 | Eb', 'F7 /6 | Ev'], undefinedFlags: DIVIDE_UNDEFINED, semantics: divide(false) });
-const IDIV = instruction({ name: 'IDIV', rows: ['F6 /7 | Eb', 'F7 /7 | Ev'], undefinedFlags: DIVIDE_UNDEFINED, semantics: divide(true) });
+const DIV = instruction({
+  name: 'DIV',
+  rows: ['F6 /6 | Eb', 'F7 /6 | Ev'],
+  undefinedFlags: DIVIDE_UNDEFINED,
+  semantics: divide(false),
+});
+const IDIV = instruction({
+  name: 'IDIV',
+  rows: ['F6 /7 | Eb', 'F7 /7 | Ev'],
+  undefinedFlags: DIVIDE_UNDEFINED,
+  semantics: divide(true),
+});
 
 export const ARITHMETIC: readonly Encoding[] = [
   ...ALU.flat(),

@@ -72,8 +72,20 @@ const scan =
     x.flags.setAll({ ...x.flags.all(), zf: isZero });
   };
 const SCAN_UNDEFINED = RFLAGS.CF | RFLAGS.OF | RFLAGS.SF | RFLAGS.AF | RFLAGS.PF;
-const BSF = instruction({ name: 'BSF', rows: ['0F BC /r | Gv,Ev'], hot: true, undefinedFlags: SCAN_UNDEFINED, semantics: scan(true) });
-const BSR = instruction({ name: 'BSR', rows: ['0F BD /r | Gv,Ev'], hot: true, undefinedFlags: SCAN_UNDEFINED, semantics: scan(false) });
+const BSF = instruction({
+  name: 'BSF',
+  rows: ['0F BC /r | Gv,Ev'],
+  hot: true,
+  undefinedFlags: SCAN_UNDEFINED,
+  semantics: scan(true),
+});
+const BSR = instruction({
+  name: 'BSR',
+  rows: ['0F BD /r | Gv,Ev'],
+  hot: true,
+  undefinedFlags: SCAN_UNDEFINED,
+  semantics: scan(false),
+});
 
 const POPCNT = instruction({
   name: 'POPCNT',

@@ -28,8 +28,18 @@ const JCC = CONDITIONS.flatMap((name, cc) =>
 );
 
 const JMP = [
-  ...instruction({ name: 'JMP', rows: ['EB | Jb | f64', 'E9 | Jz | f64'], hot: true, semantics: (x) => x.jumpRelative() }),
-  ...instruction({ name: 'JMP', rows: ['FF /4 | Ev | f64'], hot: true, semantics: (x, target) => x.jumpNear(target.get()) }),
+  ...instruction({
+    name: 'JMP',
+    rows: ['EB | Jb | f64', 'E9 | Jz | f64'],
+    hot: true,
+    semantics: (x) => x.jumpRelative(),
+  }),
+  ...instruction({
+    name: 'JMP',
+    rows: ['FF /4 | Ev | f64'],
+    hot: true,
+    semantics: (x, target) => x.jumpNear(target.get()),
+  }),
 ];
 
 const CALL = [
@@ -141,12 +151,27 @@ const returnFar = (x: X86Builder, release?: BoundOperand): void => {
   goOn(x);
 };
 const FAR = [
-  ...instruction({ name: 'JMP', rows: ['EA | Ap | i64'], endsBlock: true, semantics: (x) => jumpFar(x, immediatePointer(x)) }),
+  ...instruction({
+    name: 'JMP',
+    rows: ['EA | Ap | i64'],
+    endsBlock: true,
+    semantics: (x) => jumpFar(x, immediatePointer(x)),
+  }),
   ...instruction({ name: 'JMP', rows: ['FF /5 | M'], endsBlock: true, semantics: (x) => jumpFar(x, farPointer(x)) }),
-  ...instruction({ name: 'CALL', rows: ['9A | Ap | i64'], endsBlock: true, semantics: (x) => callFar(x, immediatePointer(x)) }),
+  ...instruction({
+    name: 'CALL',
+    rows: ['9A | Ap | i64'],
+    endsBlock: true,
+    semantics: (x) => callFar(x, immediatePointer(x)),
+  }),
   ...instruction({ name: 'CALL', rows: ['FF /3 | M'], endsBlock: true, semantics: (x) => callFar(x, farPointer(x)) }),
   ...instruction({ name: 'RETF', rows: ['CB'], endsBlock: true, semantics: (x) => returnFar(x) }),
-  ...instruction({ name: 'RETF', rows: ['CA | Iw'], endsBlock: true, semantics: (x, release) => returnFar(x, release) }),
+  ...instruction({
+    name: 'RETF',
+    rows: ['CA | Iw'],
+    endsBlock: true,
+    semantics: (x, release) => returnFar(x, release),
+  }),
   ...instruction({
     name: 'IRET',
     rows: ['CF'],
@@ -176,8 +201,18 @@ const INTERRUPT = [
       softwareInterrupt(x, x.zext(vector.get(), 'i32' as IntegerType));
     },
   }),
-  ...instruction({ name: 'INT3', rows: ['CC'], endsBlock: true, semantics: (x) => softwareInterrupt(x, x.const('i32', VECTOR.BP)) }),
-  ...instruction({ name: 'INT1', rows: ['F1'], endsBlock: true, semantics: (x) => softwareInterrupt(x, x.const('i32', VECTOR.DB)) }),
+  ...instruction({
+    name: 'INT3',
+    rows: ['CC'],
+    endsBlock: true,
+    semantics: (x) => softwareInterrupt(x, x.const('i32', VECTOR.BP)),
+  }),
+  ...instruction({
+    name: 'INT1',
+    rows: ['F1'],
+    endsBlock: true,
+    semantics: (x) => softwareInterrupt(x, x.const('i32', VECTOR.DB)),
+  }),
   ...instruction({
     name: 'INTO',
     rows: ['CE | | i64'],

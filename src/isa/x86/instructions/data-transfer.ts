@@ -87,7 +87,20 @@ const XCHG = instruction({
 const NOP = [
   ...instruction({ name: 'NOP', rows: ['90 | | b0'], hot: true, semantics: () => {} }),
   ...instruction({ name: 'PAUSE', rows: ['F3 90 | | b0'], semantics: () => {} }),
-  ...instruction({ name: 'NOP', rows: ['0F 1F /r | Ev', '0F 19 /r | Ev', '0F 1A /r | Ev', '0F 1B /r | Ev', '0F 1C /r | Ev', '0F 1D /r | Ev', '0F 1E /r | Ev'], hot: true, semantics: () => {} }),
+  ...instruction({
+    name: 'NOP',
+    rows: [
+      '0F 1F /r | Ev',
+      '0F 19 /r | Ev',
+      '0F 1A /r | Ev',
+      '0F 1B /r | Ev',
+      '0F 1C /r | Ev',
+      '0F 1D /r | Ev',
+      '0F 1E /r | Ev',
+    ],
+    hot: true,
+    semantics: () => {},
+  }),
   ...instruction({ name: 'ENDBR64', rows: ['F3 0F 1E FA'], hot: true, semantics: () => {} }),
   ...instruction({ name: 'ENDBR32', rows: ['F3 0F 1E FB'], semantics: () => {} }),
 ];
@@ -345,10 +358,30 @@ const asciiAdjust = (x: X86Builder, subtract: boolean): void => {
   decimalFlags(x, x.trunc(result, 'i8'), adjust, adjust);
 };
 const DECIMAL = [
-  ...instruction({ name: 'DAA', rows: ['27 | | i64'], undefinedFlags: RFLAGS.OF, semantics: (x) => decimalAdjust(x, false) }),
-  ...instruction({ name: 'DAS', rows: ['2F | | i64'], undefinedFlags: RFLAGS.OF, semantics: (x) => decimalAdjust(x, true) }),
-  ...instruction({ name: 'AAA', rows: ['37 | | i64'], undefinedFlags: RFLAGS.OF | RFLAGS.SF | RFLAGS.ZF | RFLAGS.PF, semantics: (x) => asciiAdjust(x, false) }),
-  ...instruction({ name: 'AAS', rows: ['3F | | i64'], undefinedFlags: RFLAGS.OF | RFLAGS.SF | RFLAGS.ZF | RFLAGS.PF, semantics: (x) => asciiAdjust(x, true) }),
+  ...instruction({
+    name: 'DAA',
+    rows: ['27 | | i64'],
+    undefinedFlags: RFLAGS.OF,
+    semantics: (x) => decimalAdjust(x, false),
+  }),
+  ...instruction({
+    name: 'DAS',
+    rows: ['2F | | i64'],
+    undefinedFlags: RFLAGS.OF,
+    semantics: (x) => decimalAdjust(x, true),
+  }),
+  ...instruction({
+    name: 'AAA',
+    rows: ['37 | | i64'],
+    undefinedFlags: RFLAGS.OF | RFLAGS.SF | RFLAGS.ZF | RFLAGS.PF,
+    semantics: (x) => asciiAdjust(x, false),
+  }),
+  ...instruction({
+    name: 'AAS',
+    rows: ['3F | | i64'],
+    undefinedFlags: RFLAGS.OF | RFLAGS.SF | RFLAGS.ZF | RFLAGS.PF,
+    semantics: (x) => asciiAdjust(x, true),
+  }),
   ...instruction({
     name: 'AAM',
     rows: ['D4 | Ib | i64'],

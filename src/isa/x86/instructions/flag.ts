@@ -12,13 +12,27 @@ const iopl = (x: X86Builder): Value => x.and(x.shrU(x.get(FLAGS_SYSTEM), 12), 3)
 const mayTouchInterrupts = (x: X86Builder): Value => x.leU(x.get(CPL), iopl(x));
 
 const CARRY = [
-  ...instruction({ name: 'CMC', rows: ['F5'], hot: true, semantics: (x) => x.flags.setCarry(x.xor(x.flags.cf(), x.const('i1', 1))) }),
+  ...instruction({
+    name: 'CMC',
+    rows: ['F5'],
+    hot: true,
+    semantics: (x) => x.flags.setCarry(x.xor(x.flags.cf(), x.const('i1', 1))),
+  }),
   ...instruction({ name: 'CLC', rows: ['F8'], hot: true, semantics: (x) => x.flags.setCarry(x.const('i1', 0)) }),
   ...instruction({ name: 'STC', rows: ['F9'], hot: true, semantics: (x) => x.flags.setCarry(x.const('i1', 1)) }),
 ];
 const DIRECTION = [
-  ...instruction({ name: 'CLD', rows: ['FC'], hot: true, semantics: (x) => x.set(FLAGS_OTHER, x.and(x.get(FLAGS_OTHER), ~RFLAGS.DF)) }),
-  ...instruction({ name: 'STD', rows: ['FD'], semantics: (x) => x.set(FLAGS_OTHER, x.or(x.get(FLAGS_OTHER), RFLAGS.DF)) }),
+  ...instruction({
+    name: 'CLD',
+    rows: ['FC'],
+    hot: true,
+    semantics: (x) => x.set(FLAGS_OTHER, x.and(x.get(FLAGS_OTHER), ~RFLAGS.DF)),
+  }),
+  ...instruction({
+    name: 'STD',
+    rows: ['FD'],
+    semantics: (x) => x.set(FLAGS_OTHER, x.or(x.get(FLAGS_OTHER), RFLAGS.DF)),
+  }),
 ];
 
 const INTERRUPT = [
@@ -91,7 +105,11 @@ const POPF = instruction({
     x.drop(x.parameters.operandSize / 8);
     const always = ARITHMETIC_FLAGS | (OTHER_FLAGS & ~RFLAGS.RF);
     const withIf = x.select(mayTouchInterrupts(x), x.const('i32', RFLAGS.IF), 0);
-    const withIopl = x.select(x.or(x.eq(x.get(CPL), 0), x.xor(isProtected(x), x.const('i1', 1))), x.const('i32', RFLAGS.IOPL), 0);
+    const withIopl = x.select(
+      x.or(x.eq(x.get(CPL), 0), x.xor(isProtected(x), x.const('i1', 1))),
+      x.const('i32', RFLAGS.IOPL),
+      0,
+    );
     const changeable = x.or(x.const('i32', always), x.or(withIf, withIopl));
     x.flags.write(image, x.parameters.operandSize === 16 ? x.and(changeable, 0xffff) : changeable);
     x.set(FLAGS_OTHER, x.and(x.get(FLAGS_OTHER), ~RFLAGS.RF));

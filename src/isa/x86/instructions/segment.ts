@@ -9,8 +9,8 @@ import {
   isLongMode,
   isSet,
   loadSegment,
-  readDescriptor,
   RIGHTS,
+  readDescriptor,
   segmentPart,
   selectorCode,
   setSegment,
@@ -43,7 +43,11 @@ function storeSelector(x: X86Builder, dst: BoundOperand, selector: Value): void 
 }
 
 const MOV_SREG = [
-  ...instruction({ name: 'MOV', rows: ['8C /r | Ev,Sw'], semantics: (x, dst, src) => storeSelector(x, dst, src.get()) }),
+  ...instruction({
+    name: 'MOV',
+    rows: ['8C /r | Ev,Sw'],
+    semantics: (x, dst, src) => storeSelector(x, dst, src.get()),
+  }),
   ...instruction({
     name: 'MOV',
     rows: ['8E /r | Sw,Ew'],
@@ -156,7 +160,14 @@ const loadSystemSegment: Procedure = x86Procedure(
 const requireDescriptors = (x: X86Builder): void => {
   if (!x.parameters.long) x.raiseIf(not(x, usesDescriptors(x)), VECTOR.UD);
 };
-const systemSegment = (name: string, storeRow: string, loadName: string, loadRow: string, at: number, type: number): readonly Encoding[] => [
+const systemSegment = (
+  name: string,
+  storeRow: string,
+  loadName: string,
+  loadRow: string,
+  at: number,
+  type: number,
+): readonly Encoding[] => [
   ...instruction({
     name,
     rows: [storeRow],
@@ -206,7 +217,13 @@ const LAR_TYPES_LONG = 0b0001_1010_0000_0100;
 const LSL_TYPES = 0b0000_1010_0000_1110;
 const LSL_TYPES_LONG = 0b0000_1010_0000_0100;
 
-const inspect = (name: string, row: string, legacy: number, long: number, value: (x: X86Builder, d: Value) => Value): readonly Encoding[] =>
+const inspect = (
+  name: string,
+  row: string,
+  legacy: number,
+  long: number,
+  value: (x: X86Builder, d: Value) => Value,
+): readonly Encoding[] =>
   instruction({
     name,
     rows: [row],
@@ -240,7 +257,9 @@ const verify = (name: string, row: string, write: boolean): readonly Encoding[] 
   });
 const INSPECTION = [
   ...inspect('LAR', '0F 02 /r | Gv,Ew', LAR_TYPES, LAR_TYPES_LONG, (x, d) => x.and(x.shrU(d, 32), 0x00f0ff00n)),
-  ...inspect('LSL', '0F 03 /r | Gv,Ew', LSL_TYPES, LSL_TYPES_LONG, (x, d) => x.zext(unpackDescriptor(x, d).limit, 'i64')),
+  ...inspect('LSL', '0F 03 /r | Gv,Ew', LSL_TYPES, LSL_TYPES_LONG, (x, d) =>
+    x.zext(unpackDescriptor(x, d).limit, 'i64'),
+  ),
   ...verify('VERR', '0F 00 /4 | Ew', false),
   ...verify('VERW', '0F 00 /5 | Ew', true),
   ...instruction({

@@ -147,9 +147,27 @@ const GROUP_2 = [
   ...instruction({ name: 'ROR', rows: rows(1), hot: true, undefinedFlags: OVERFLOW, semantics: rotating(false) }),
   ...instruction({ name: 'RCL', rows: rows(2), undefinedFlags: OVERFLOW, semantics: rotatingThroughCarry(true) }),
   ...instruction({ name: 'RCR', rows: rows(3), undefinedFlags: OVERFLOW, semantics: rotatingThroughCarry(false) }),
-  ...instruction({ name: 'SHL', rows: [...rows(4), ...rows(6)], hot: true, undefinedFlags: OVERFLOW | RFLAGS.AF | RFLAGS.CF, semantics: shifting(SHL) }),
-  ...instruction({ name: 'SHR', rows: rows(5), hot: true, undefinedFlags: OVERFLOW | RFLAGS.AF | RFLAGS.CF, semantics: shifting(SHR) }),
-  ...instruction({ name: 'SAR', rows: rows(7), hot: true, undefinedFlags: OVERFLOW | RFLAGS.AF, semantics: shifting(SAR) }),
+  ...instruction({
+    name: 'SHL',
+    rows: [...rows(4), ...rows(6)],
+    hot: true,
+    undefinedFlags: OVERFLOW | RFLAGS.AF | RFLAGS.CF,
+    semantics: shifting(SHL),
+  }),
+  ...instruction({
+    name: 'SHR',
+    rows: rows(5),
+    hot: true,
+    undefinedFlags: OVERFLOW | RFLAGS.AF | RFLAGS.CF,
+    semantics: shifting(SHR),
+  }),
+  ...instruction({
+    name: 'SAR',
+    rows: rows(7),
+    hot: true,
+    undefinedFlags: OVERFLOW | RFLAGS.AF,
+    semantics: shifting(SAR),
+  }),
 ];
 
 /** A double shift: bits come in from the second operand. 16-bit shifts by more than 16 are undefined; they rotate both in, as Intel's do. */

@@ -139,7 +139,10 @@ function variants(name: string, byteOpcode: string, wideOpcode: string): readonl
     const type = isIo && x.parameters.operandSize === 64 ? 'i32' : x.operandType;
     return { type, bytes: WIDTH[type] / 8 };
   };
-  return [...define(`${byteOpcode} | | rep`, () => ({ type: 'i8', bytes: 1 })), ...define(`${wideOpcode} | | rep`, wide)];
+  return [
+    ...define(`${byteOpcode} | | rep`, () => ({ type: 'i8', bytes: 1 })),
+    ...define(`${wideOpcode} | | rep`, wide),
+  ];
 }
 
 export const STRING: readonly Encoding[] = ROWS.flatMap(([name, b, w]) => variants(name, b, w));

@@ -3,10 +3,19 @@ import { type IntegerType, type Value, WIDTH } from '../../ir/types.ts';
 import { CR0_BITS, CR4_BITS } from '../control-bits.ts';
 import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
-import { cpuid, dropTranslations, entropy, portRead, portWrite, taskPriorityRead, taskPriorityWrite, timestamp } from '../externals.ts';
+import {
+  cpuid,
+  dropTranslations,
+  entropy,
+  portRead,
+  portWrite,
+  taskPriorityRead,
+  taskPriorityWrite,
+  timestamp,
+} from '../externals.ts';
 import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS, SYSTEM_FLAGS } from '../flags.ts';
-import { readMsr, writeCr0, writeCr3, writeCr4, writeMsr } from '../procedures/control-registers.ts';
 import { updateFpuBlocked } from '../procedures/checks.ts';
+import { readMsr, writeCr0, writeCr3, writeCr4, writeMsr } from '../procedures/control-registers.ts';
 import { checkPort } from '../procedures/io.ts';
 import { isProtected, isSet, modeChanged, setSegment } from '../procedures/segments.ts';
 import {
@@ -237,7 +246,8 @@ const CACHES = [
 // --- model-specific registers, time, identity, randomness -------------------------------------------------------------------------
 
 /** EDX:EAX. */
-const pair = (x: X86Builder): Value => x.or(x.zext(x.register(0, 'i32'), 'i64'), x.shl(x.zext(x.register(2, 'i32'), 'i64'), 32));
+const pair = (x: X86Builder): Value =>
+  x.or(x.zext(x.register(0, 'i32'), 'i64'), x.shl(x.zext(x.register(2, 'i32'), 'i64'), 32));
 const setPair = (x: X86Builder, value: Value): void => {
   x.setRegister(0, x.trunc(value, 'i32'));
   x.setRegister(2, x.trunc(x.shrU(value, 32), 'i32'));
@@ -333,7 +343,10 @@ const SYSCALL = [
       x.setRegister(1, x.nextIp());
       x.setRegister(11, x.zext(x.and(flags, ~RFLAGS.RF), 'i64'));
       const target = x.get(LSTAR);
-      x.flags.write(x.and(flags, x.not(x.trunc(x.get(FMASK), 'i32'))), x.const('i32', ARITHMETIC_FLAGS | OTHER_FLAGS | SYSTEM_FLAGS));
+      x.flags.write(
+        x.and(flags, x.not(x.trunc(x.get(FMASK), 'i32'))),
+        x.const('i32', ARITHMETIC_FLAGS | OTHER_FLAGS | SYSTEM_FLAGS),
+      );
       const selector = x.trunc(x.shrU(x.get(STAR), 32), 'i16');
       setFlat(x, selector, x.add(x.and(selector, 0xfffc), 8), 0, FLAT_CODE_64);
       x.jump(target);
@@ -392,7 +405,13 @@ const SYSCALL = [
         x.checkCanonical(target);
         x.checkCanonical(stack);
       }
-      setFlat(x, x.add(selector, long ? 32 : 16), x.add(selector, long ? 40 : 24), 3, long ? FLAT_CODE_64 : FLAT_CODE_32);
+      setFlat(
+        x,
+        x.add(selector, long ? 32 : 16),
+        x.add(selector, long ? 40 : 24),
+        3,
+        long ? FLAT_CODE_64 : FLAT_CODE_32,
+      );
       x.set(RSP, stack);
       x.jump(target);
     },

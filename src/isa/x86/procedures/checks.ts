@@ -27,7 +27,11 @@ export const checkSegment = procedure(
     const isWrite = x.ne(write, 0);
     const last = x.sub(x.add(offset, x.zext(bytes, 'i64')), 1);
     const top = x.select(x.ne(x.and(access, ACCESS_BIG), 0), x.const('i64', 0xffffffff), 0xffff);
-    const typeFails = x.select(isCode, x.or(isWrite, x.eq(readWrite, x.const('i1', 0))), x.and(isWrite, x.eq(readWrite, x.const('i1', 0))));
+    const typeFails = x.select(
+      isCode,
+      x.or(isWrite, x.eq(readWrite, x.const('i1', 0))),
+      x.and(isWrite, x.eq(readWrite, x.const('i1', 0))),
+    );
     const expandDown = x.and(x.eq(isCode, x.const('i1', 0)), x.ne(x.and(access, TYPE_EXPAND_DOWN), 0));
     const limitFails = x.select(expandDown, x.or(x.leU(offset, limit), x.ltU(top, last)), x.ltU(limit, last));
     const fails = x.or(x.ne(x.and(access, ACCESS_UNUSABLE), 0), x.or(typeFails, limitFails));
@@ -35,7 +39,6 @@ export const checkSegment = procedure(
     x.return();
   },
 );
-
 
 /** Raises what a blocked group of `FPU_GROUP` has to: #UD before #NM. */
 export const checkFpu = procedure(

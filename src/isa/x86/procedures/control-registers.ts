@@ -49,59 +49,74 @@ const afterChange = (x: X86Builder): void => {
   x.call(modeChanged);
 };
 
-export const writeCr0: Procedure = x86Procedure({ name: 'writeCr0', parameters: ['i64'], results: [], mayFault: true }, (x, value) => {
-  const has = (bit: bigint): Value => isSet(x, value, bit);
-  const fails = x.or(x.and(has(CR0_BITS.PG), not(x, has(CR0_BITS.PE))), x.and(has(CR0_BITS.NW), not(x, has(CR0_BITS.CD))));
-  x.raiseIf(x.or(fails, x.ne(x.shrU(value, 32), 0)), VECTOR.GP, 0);
-  const turnsOn = x.and(has(CR0_BITS.PG), not(x, isSet(x, x.get(CR0), CR0_BITS.PG)));
-  const turnsOff = x.and(not(x, has(CR0_BITS.PG)), isSet(x, x.get(CR0), CR0_BITS.PG));
-  const pcid = isSet(x, x.get(CR4), CR4_BITS.PCIDE);
-  const in64Bit = x.and(isSet(x, x.get(EFER), EFER_BITS.LMA), isSet(x, segmentPart(x, CS_AT, 'access'), RIGHTS.L));
-  x.raiseIf(x.and(turnsOff, x.or(pcid, in64Bit)), VECTOR.GP, 0);
-  x.if(x.and(turnsOn, isSet(x, x.get(EFER), EFER_BITS.LME)), () => {
-    const noPae = not(x, isSet(x, x.get(CR4), CR4_BITS.PAE));
-    x.raiseIf(x.or(noPae, isSet(x, segmentPart(x, CS_AT, 'access'), RIGHTS.L)), VECTOR.GP, 0);
-    x.set(EFER, x.or(x.get(EFER), EFER_BITS.LMA));
-  });
-  x.if(turnsOff, () => x.set(EFER, x.and(x.get(EFER), ~EFER_BITS.LMA)));
-  const flushes = x.ne(x.and(x.xor(value, x.get(CR0)), CR0_BITS.PG | CR0_BITS.WP | CR0_BITS.PE), 0);
-  x.set(CR0, x.or(x.and(value, CR0_WRITABLE), CR0_BITS.ET));
-  x.if(flushes, () => dropAll(x));
-  x.call(updateFpuBlocked);
-  x.call(modeChanged);
-  x.return();
-});
+export const writeCr0: Procedure = x86Procedure(
+  { name: 'writeCr0', parameters: ['i64'], results: [], mayFault: true },
+  (x, value) => {
+    const has = (bit: bigint): Value => isSet(x, value, bit);
+    const fails = x.or(
+      x.and(has(CR0_BITS.PG), not(x, has(CR0_BITS.PE))),
+      x.and(has(CR0_BITS.NW), not(x, has(CR0_BITS.CD))),
+    );
+    x.raiseIf(x.or(fails, x.ne(x.shrU(value, 32), 0)), VECTOR.GP, 0);
+    const turnsOn = x.and(has(CR0_BITS.PG), not(x, isSet(x, x.get(CR0), CR0_BITS.PG)));
+    const turnsOff = x.and(not(x, has(CR0_BITS.PG)), isSet(x, x.get(CR0), CR0_BITS.PG));
+    const pcid = isSet(x, x.get(CR4), CR4_BITS.PCIDE);
+    const in64Bit = x.and(isSet(x, x.get(EFER), EFER_BITS.LMA), isSet(x, segmentPart(x, CS_AT, 'access'), RIGHTS.L));
+    x.raiseIf(x.and(turnsOff, x.or(pcid, in64Bit)), VECTOR.GP, 0);
+    x.if(x.and(turnsOn, isSet(x, x.get(EFER), EFER_BITS.LME)), () => {
+      const noPae = not(x, isSet(x, x.get(CR4), CR4_BITS.PAE));
+      x.raiseIf(x.or(noPae, isSet(x, segmentPart(x, CS_AT, 'access'), RIGHTS.L)), VECTOR.GP, 0);
+      x.set(EFER, x.or(x.get(EFER), EFER_BITS.LMA));
+    });
+    x.if(turnsOff, () => x.set(EFER, x.and(x.get(EFER), ~EFER_BITS.LMA)));
+    const flushes = x.ne(x.and(x.xor(value, x.get(CR0)), CR0_BITS.PG | CR0_BITS.WP | CR0_BITS.PE), 0);
+    x.set(CR0, x.or(x.and(value, CR0_WRITABLE), CR0_BITS.ET));
+    x.if(flushes, () => dropAll(x));
+    x.call(updateFpuBlocked);
+    x.call(modeChanged);
+    x.return();
+  },
+);
 
-export const writeCr3: Procedure = x86Procedure({ name: 'writeCr3', parameters: ['i64'], results: [], mayFault: true }, (x, value) => {
-  const pcid = isSet(x, x.get(CR4), CR4_BITS.PCIDE);
-  const plain = x.select(pcid, x.and(value, ~CR3_NO_FLUSH), value);
-  x.raiseIf(x.ne(x.and(plain, RESERVED_CR3), 0), VECTOR.GP, 0);
-  x.set(CR3, plain);
-  dropAll(x);
-  x.call(modeChanged);
-  x.return();
-});
+export const writeCr3: Procedure = x86Procedure(
+  { name: 'writeCr3', parameters: ['i64'], results: [], mayFault: true },
+  (x, value) => {
+    const pcid = isSet(x, x.get(CR4), CR4_BITS.PCIDE);
+    const plain = x.select(pcid, x.and(value, ~CR3_NO_FLUSH), value);
+    x.raiseIf(x.ne(x.and(plain, RESERVED_CR3), 0), VECTOR.GP, 0);
+    x.set(CR3, plain);
+    dropAll(x);
+    x.call(modeChanged);
+    x.return();
+  },
+);
 
-export const writeCr4: Procedure = x86Procedure({ name: 'writeCr4', parameters: ['i64'], results: [], mayFault: true }, (x, value) => {
-  const has = (bit: bigint): Value => isSet(x, value, bit);
-  x.raiseIf(x.ne(x.and(value, ((1n << 64n) - 1n) & ~CR4_WRITABLE), 0), VECTOR.GP, 0);
-  const long = isSet(x, x.get(EFER), EFER_BITS.LMA);
-  x.raiseIf(x.and(long, not(x, has(CR4_BITS.PAE))), VECTOR.GP, 0);
-  const enablesPcid = x.and(has(CR4_BITS.PCIDE), not(x, isSet(x, x.get(CR4), CR4_BITS.PCIDE)));
-  x.raiseIf(x.and(enablesPcid, x.or(not(x, long), x.ne(x.and(x.get(CR3), 0xfff), 0))), VECTOR.GP, 0);
-  x.set(CR4, value);
-  afterChange(x);
-  x.return();
-});
+export const writeCr4: Procedure = x86Procedure(
+  { name: 'writeCr4', parameters: ['i64'], results: [], mayFault: true },
+  (x, value) => {
+    const has = (bit: bigint): Value => isSet(x, value, bit);
+    x.raiseIf(x.ne(x.and(value, ((1n << 64n) - 1n) & ~CR4_WRITABLE), 0), VECTOR.GP, 0);
+    const long = isSet(x, x.get(EFER), EFER_BITS.LMA);
+    x.raiseIf(x.and(long, not(x, has(CR4_BITS.PAE))), VECTOR.GP, 0);
+    const enablesPcid = x.and(has(CR4_BITS.PCIDE), not(x, isSet(x, x.get(CR4), CR4_BITS.PCIDE)));
+    x.raiseIf(x.and(enablesPcid, x.or(not(x, long), x.ne(x.and(x.get(CR3), 0xfff), 0))), VECTOR.GP, 0);
+    x.set(CR4, value);
+    afterChange(x);
+    x.return();
+  },
+);
 
-const writeEfer: Procedure = x86Procedure({ name: 'writeEfer', parameters: ['i64'], results: [], mayFault: true }, (x, value) => {
-  x.raiseIf(x.ne(x.and(value, ~(EFER_WRITABLE | EFER_BITS.LMA)), 0), VECTOR.GP, 0);
-  const changesLme = x.ne(x.and(x.xor(value, x.get(EFER)), EFER_BITS.LME), 0);
-  x.raiseIf(x.and(changesLme, isSet(x, x.get(CR0), CR0_BITS.PG)), VECTOR.GP, 0);
-  x.set(EFER, x.or(x.and(value, EFER_WRITABLE), x.and(x.get(EFER), EFER_BITS.LMA)));
-  afterChange(x);
-  x.return();
-});
+const writeEfer: Procedure = x86Procedure(
+  { name: 'writeEfer', parameters: ['i64'], results: [], mayFault: true },
+  (x, value) => {
+    x.raiseIf(x.ne(x.and(value, ~(EFER_WRITABLE | EFER_BITS.LMA)), 0), VECTOR.GP, 0);
+    const changesLme = x.ne(x.and(x.xor(value, x.get(EFER)), EFER_BITS.LME), 0);
+    x.raiseIf(x.and(changesLme, isSet(x, x.get(CR0), CR0_BITS.PG)), VECTOR.GP, 0);
+    x.set(EFER, x.or(x.and(value, EFER_WRITABLE), x.and(x.get(EFER), EFER_BITS.LMA)));
+    afterChange(x);
+    x.return();
+  },
+);
 
 type Rule = 'any' | 'canonical' | 'low32' | 'pat' | 'ignored';
 interface CoreMsr {
@@ -169,16 +184,19 @@ function writeCoreMsr(x: X86Builder, { state, rule }: CoreMsr, value: Value): vo
 }
 
 /** Index → value; #GP(0) where there is no such register. */
-export const readMsr: Procedure = x86Procedure({ name: 'readMsr', parameters: ['i32'], results: ['i64'], mayFault: true }, (x, index) => {
-  for (const msr of CORE_MSRS) x.if(x.eq(index, msr.index), () => x.return(x.get(msr.state)));
-  for (const [n, at] of BASES) x.if(x.eq(index, n), () => x.return(segmentPart(x, at, 'base')));
-  x.if(x.eq(index, EFER_INDEX), () => x.return(x.get(EFER)));
-  x.if(x.eq(index, ARCH_CAPABILITIES_INDEX), () => x.return(x.const('i64', ARCH_CAPABILITIES)));
-  x.if(x.eq(index, TSC_INDEX), () => x.return(x.add(x.call(timestamp)[0], x.get(TSC_ADJUST))));
-  const [value, exists] = x.call(msrRead, index);
-  x.raiseIf(x.eq(exists, 0), VECTOR.GP, 0);
-  x.return(value);
-});
+export const readMsr: Procedure = x86Procedure(
+  { name: 'readMsr', parameters: ['i32'], results: ['i64'], mayFault: true },
+  (x, index) => {
+    for (const msr of CORE_MSRS) x.if(x.eq(index, msr.index), () => x.return(x.get(msr.state)));
+    for (const [n, at] of BASES) x.if(x.eq(index, n), () => x.return(segmentPart(x, at, 'base')));
+    x.if(x.eq(index, EFER_INDEX), () => x.return(x.get(EFER)));
+    x.if(x.eq(index, ARCH_CAPABILITIES_INDEX), () => x.return(x.const('i64', ARCH_CAPABILITIES)));
+    x.if(x.eq(index, TSC_INDEX), () => x.return(x.add(x.call(timestamp)[0], x.get(TSC_ADJUST))));
+    const [value, exists] = x.call(msrRead, index);
+    x.raiseIf(x.eq(exists, 0), VECTOR.GP, 0);
+    x.return(value);
+  },
+);
 
 /** Index, value; #GP(0) where the register does not exist or does not take the value. */
 export const writeMsr: Procedure = x86Procedure(

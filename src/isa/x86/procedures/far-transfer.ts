@@ -16,9 +16,9 @@ import {
   isVirtual8086,
   markAccessed,
   modeChanged,
+  RIGHTS,
   readDescriptor,
   requestAttention,
-  RIGHTS,
   segmentPart,
   selectorCode,
   setRealSegment,
@@ -135,7 +135,16 @@ function readGate(x: X86Builder, selector: Value, d: Value, address: Value): Gat
   x.raiseIf(fails, VECTOR.GP, targetCode);
   x.raiseIf(isClear(x, unpacked.access, RIGHTS.P), VECTOR.NP, targetCode);
   const parameters = x.and(x.trunc(x.shrU(d, 32), 'i32'), 0x1f);
-  return { selector: target, d: codeD, address: codeAddress, access: unpacked.access, limit: unpacked.limit, offset: offset.get(), wide, parameters };
+  return {
+    selector: target,
+    d: codeD,
+    address: codeAddress,
+    access: unpacked.access,
+    limit: unpacked.limit,
+    offset: offset.get(),
+    wide,
+    parameters,
+  };
 }
 
 /** System descriptors: task gates and TSSs. Returns from the procedure when it was one. */
@@ -196,9 +205,21 @@ function callInnerLegacy(x: X86Builder, gate: Gate, level: Value, nextIp: Value,
     const value = peek(x, size, 0, x.zext(x.mul(left.get(), size / 8), 'i64'));
     pointer.set(pushOnto(x, { ...stack, pointer: pointer.get() }, [value], type));
   });
-  const bottom = pushOnto(x, { ...stack, pointer: pointer.get() }, [word(segmentPart(x, CS_AT, 'selector')), nextIp], type);
+  const bottom = pushOnto(
+    x,
+    { ...stack, pointer: pointer.get() },
+    [word(segmentPart(x, CS_AT, 'selector')), nextIp],
+    type,
+  );
   checkTarget(x, gate.access, gate.limit, gate.offset);
-  x.call(setSegment, x.const('i32', SS_AT), stack.selector, stack.base, stack.limit, x.or(stack.access, RIGHTS.accessed));
+  x.call(
+    setSegment,
+    x.const('i32', SS_AT),
+    stack.selector,
+    stack.base,
+    stack.limit,
+    x.or(stack.access, RIGHTS.accessed),
+  );
   x.set(RSP, bottom);
   enterCode(x, gate.d, gate.address, gate.selector, level, gate.offset);
   x.return();
@@ -210,7 +231,12 @@ function callInnerLong(x: X86Builder, gate: Gate, level: Value, nextIp: Value): 
   const tr = selectorCode(x, segmentPart(x, TR_AT, 'selector'));
   x.raiseIf(x.ltU(segmentPart(x, TR_AT, 'limit'), x.add(at, 7)), VECTOR.TS, tr);
   const stack = x.load('i64', x.add(segmentPart(x, TR_AT, 'base'), x.zext(at, 'i64')), 'supervisor');
-  const words = [x.zext(segmentPart(x, SS_AT, 'selector'), 'i64'), x.get(RSP), x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'), nextIp];
+  const words = [
+    x.zext(segmentPart(x, SS_AT, 'selector'), 'i64'),
+    x.get(RSP),
+    x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'),
+    nextIp,
+  ];
   for (const [i, word] of words.entries()) x.store(x.sub(stack, (i + 1) * 8), word, 'supervisor');
   x.checkCanonical(gate.offset);
   const unusable = x.or(x.const('i32', RIGHTS.unusable), x.shl(level, 5));
@@ -226,7 +252,11 @@ function callThroughGate(x: X86Builder, gate: Gate, nextIp: Value): void {
   const long = isLongMode(x);
   x.if(x.ltU(level, x.get(CPL)), () => {
     x.if(long, () => callInnerLong(x, gate, level, nextIp));
-    x.if(gate.wide, () => callInnerLegacy(x, gate, level, nextIp, 32), () => callInnerLegacy(x, gate, level, nextIp, 16));
+    x.if(
+      gate.wide,
+      () => callInnerLegacy(x, gate, level, nextIp, 32),
+      () => callInnerLegacy(x, gate, level, nextIp, 16),
+    );
   });
   checkTarget(x, gate.access, gate.limit, gate.offset);
   const words = [x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'), nextIp];
@@ -234,7 +264,16 @@ function callThroughGate(x: X86Builder, gate: Gate, nextIp: Value): void {
     pokeBelow(x, size, words);
     moveStack(x, -(size / 8) * 2);
   };
-  x.if(long, () => push(64), () => x.if(gate.wide, () => push(32), () => push(16)));
+  x.if(
+    long,
+    () => push(64),
+    () =>
+      x.if(
+        gate.wide,
+        () => push(32),
+        () => push(16),
+      ),
+  );
   enterCode(x, gate.d, gate.address, gate.selector, level, gate.offset);
   x.return();
 }
@@ -309,7 +348,11 @@ const loadReturnStack: Procedure = x86Procedure(
 /** Sets SS from what `loadReturnStack` gave. */
 function setReturnStack(x: X86Builder, selector: Value, d: Value, level: Value): void {
   const { base, limit, access } = unpackDescriptor(x, d);
-  const rights = x.select(x.eq(d, 0), x.or(x.const('i32', RIGHTS.unusable), x.shl(level, 5)), x.or(access, RIGHTS.accessed));
+  const rights = x.select(
+    x.eq(d, 0),
+    x.or(x.const('i32', RIGHTS.unusable), x.shl(level, 5)),
+    x.or(access, RIGHTS.accessed),
+  );
   x.call(setSegment, x.const('i32', SS_AT), selector, base, limit, rights);
 }
 
@@ -384,7 +427,8 @@ function returnToVirtual8086(x: X86Builder, ip: Value, selector: Value, image: V
   x.flags.write(image, x.const('i32', 0x3fffff));
   x.set(CPL, 3);
   const [ss, es, ds, fs, gs] = selectors;
-  for (const [n, s] of [es, selector, ss, ds, fs, gs].entries()) x.call(setRealSegment, x.const('i32', n * SEGMENT_STRIDE), s);
+  for (const [n, s] of [es, selector, ss, ds, fs, gs].entries())
+    x.call(setRealSegment, x.const('i32', n * SEGMENT_STRIDE), s);
   x.set(RSP, rsp);
   x.set(RIP, x.and(ip, 0xffff));
   x.call(modeChanged);
@@ -409,7 +453,10 @@ const makeInterruptReturn = (size: TransferSize): Procedure =>
     x.if(not(x, usesDescriptors(x)), () => {
       x.raiseIf(x.ltU(x.zext(segmentPart(x, CS_AT, 'limit'), 'i64'), ip), VECTOR.GP, 0);
       const inVirtual = x.const('i32', RFLAGS.IF);
-      const changeable = x.or(x.const('i32', ARITHMETIC_FLAGS | OTHER_FLAGS), x.select(isVirtual8086(x), inVirtual, RFLAGS.IF | RFLAGS.IOPL));
+      const changeable = x.or(
+        x.const('i32', ARITHMETIC_FLAGS | OTHER_FLAGS),
+        x.select(isVirtual8086(x), inVirtual, RFLAGS.IF | RFLAGS.IOPL),
+      );
       moveStack(x, (size / 8) * 3);
       enterReal(x, selector, ip);
       x.flags.write(image, size === 16 ? x.and(changeable, 0xffff) : changeable);
@@ -420,7 +467,9 @@ const makeInterruptReturn = (size: TransferSize): Procedure =>
       const toVirtual = x.and(isSet(x, image, RFLAGS.VM), x.and(x.eq(x.get(CPL), 0), not(x, isLongMode(x))));
       x.if(toVirtual, () => returnToVirtual8086(x, ip, selector, image));
     }
-    finishReturn(x, { size, ip, selector, stackWord: 3, release: x.const('i64', 0) }, true, () => writeReturnFlags(x, image, size));
+    finishReturn(x, { size, ip, selector, stackWord: 3, release: x.const('i64', 0) }, true, () =>
+      writeReturnFlags(x, image, size),
+    );
   });
 
 const bySize = (make: (size: TransferSize) => Procedure): Readonly<Record<TransferSize, Procedure>> => {

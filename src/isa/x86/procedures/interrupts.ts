@@ -30,8 +30,8 @@ import {
   isVirtual8086,
   markAccessed,
   modeChanged,
-  readDescriptor,
   RIGHTS,
+  readDescriptor,
   segmentPart,
   selectorCode,
   setRealSegment,
@@ -64,10 +64,10 @@ function clearFlags(x: X86Builder, interruptGate: Value): void {
   x.set(FLAGS_SYSTEM, x.select(interruptGate, x.and(system, ~RFLAGS.IF), system));
 }
 
-/** Real mode: the vector table holds far pointers (SDM vol. 3 §20.1.4). */
+/** Real mode: the vector table holds far pointers (SDM vol. 3 §20.1.4). Arguments: vector, return address. */
 const deliverReal: Procedure = x86Procedure(
-  { name: 'deliverReal', parameters: ['i32', 'i32', 'i64'], results: [], mayFault: true },
-  (x, vector, event, returnIp) => {
+  { name: 'deliverReal', parameters: ['i32', 'i64'], results: [], mayFault: true },
+  (x, vector, returnIp) => {
     const at = x.shl(vector, 2);
     x.raiseIf(x.ltU(x.get(IDTR_LIMIT), x.add(at, 3)), VECTOR.GP, x.or(x.shl(vector, 3), 2));
     const pointer = x.load('i32', x.add(x.get(IDTR_BASE), x.zext(at, 'i64')), 'supervisor');
@@ -141,7 +141,11 @@ const deliverLong: Procedure = x86Procedure(
     x.raiseIf(x.and(isSet(x, event, EVENT.software), x.ltU(dplOf(x, access), x.get(CPL))), VECTOR.GP, gate);
     x.raiseIf(isClear(x, access, RIGHTS.P), VECTOR.NP, gate);
     const handler = handlerSegment(x, x.trunc(x.shrU(low, 16), 'i16'), ext);
-    x.raiseIf(x.ne(x.and(handler.access, RIGHTS.L | RIGHTS.DB), RIGHTS.L), VECTOR.GP, selectorCode(x, handler.selector, ext));
+    x.raiseIf(
+      x.ne(x.and(handler.access, RIGHTS.L | RIGHTS.DB), RIGHTS.L),
+      VECTOR.GP,
+      selectorCode(x, handler.selector, ext),
+    );
     const inner = x.ltU(handler.level, x.get(CPL));
     const stack = longStack(x, handler.level, inner, x.and(x.trunc(x.shrU(low, 32), 'i32'), 7), ext);
     const frame: Value[] = [
@@ -199,7 +203,11 @@ const readInnerStack: Procedure = x86Procedure(
     const wide = isSet(x, segmentPart(x, TR_AT, 'access'), 8);
     const at = x.select(wide, x.add(x.shl(level, 3), 4), x.add(x.shl(level, 2), 2));
     const last = x.add(at, x.select(wide, x.const('i32', 5), 3));
-    x.raiseIf(x.ltU(segmentPart(x, TR_AT, 'limit'), last), VECTOR.TS, selectorCode(x, segmentPart(x, TR_AT, 'selector'), ext));
+    x.raiseIf(
+      x.ltU(segmentPart(x, TR_AT, 'limit'), last),
+      VECTOR.TS,
+      selectorCode(x, segmentPart(x, TR_AT, 'selector'), ext),
+    );
     const address = x.add(segmentPart(x, TR_AT, 'base'), x.zext(at, 'i64'));
     const pointer = x.variable(x.zext(x.load('i16', address, 'supervisor'), 'i64'));
     x.if(wide, () => pointer.set(x.zext(x.load('i32', address, 'supervisor'), 'i64')));
@@ -241,7 +249,11 @@ export function pushOnto(
 }
 
 /** Legacy protected mode through a 16- or 32-bit gate: the frame and the new stack (SDM vol. 3 §6.12.1). */
-function deliverThroughGate(x: X86Builder, type: 'i16' | 'i32', a: { event: Value; code: Value; returnIp: Value; gate: Value; gateAccess: Value }): void {
+function deliverThroughGate(
+  x: X86Builder,
+  type: 'i16' | 'i32',
+  a: { event: Value; code: Value; returnIp: Value; gate: Value; gateAccess: Value },
+): void {
   const ext = extOf(x, a.event);
   const handler = handlerSegment(x, x.trunc(x.shrU(a.gate, 16), 'i16'), ext);
   const virtual = isVirtual8086(x);
@@ -277,15 +289,33 @@ function deliverThroughGate(x: X86Builder, type: 'i16' | 'i32', a: { event: Valu
       const bottom = finish(frame, stack);
       x.if(virtual, () => {
         for (const n of [5, 4, 3, 0]) {
-          x.call(setSegment, x.const('i32', n * CS_AT), x.const('i16', 0), x.const('i64', 0), x.const('i32', 0), x.const('i32', RIGHTS.unusable));
+          x.call(
+            setSegment,
+            x.const('i32', n * CS_AT),
+            x.const('i16', 0),
+            x.const('i64', 0),
+            x.const('i32', 0),
+            x.const('i32', RIGHTS.unusable),
+          );
         }
       });
-      x.call(setSegment, x.const('i32', SS_AT), stack.selector, stack.base, stack.limit, x.or(stack.access, RIGHTS.accessed));
+      x.call(
+        setSegment,
+        x.const('i32', SS_AT),
+        stack.selector,
+        stack.base,
+        stack.limit,
+        x.or(stack.access, RIGHTS.accessed),
+      );
       x.set(RSP, bottom);
       enter();
     },
     () => {
-      const stack = { base: segmentPart(x, SS_AT, 'base'), limit: segmentPart(x, SS_AT, 'limit'), access: segmentPart(x, SS_AT, 'access') };
+      const stack = {
+        base: segmentPart(x, SS_AT, 'base'),
+        limit: segmentPart(x, SS_AT, 'limit'),
+        access: segmentPart(x, SS_AT, 'access'),
+      };
       const frame = pushOnto(x, { ...stack, pointer: x.get(RSP) }, common, type);
       const mask = x.get(STACK_MASK);
       const bottom = finish(frame, stack);
@@ -313,7 +343,11 @@ const deliverProtected: Procedure = x86Procedure(
     x.if(isTask, () => {
       x.call(taskSwitch, x.trunc(x.shrU(gate, 16), 'i16'), x.const('i32', 1), returnIp, extOf(x, event));
       x.if(isSet(x, event, EVENT.hasCode), () => {
-        const stack = { base: segmentPart(x, SS_AT, 'base'), limit: segmentPart(x, SS_AT, 'limit'), access: segmentPart(x, SS_AT, 'access') };
+        const stack = {
+          base: segmentPart(x, SS_AT, 'base'),
+          limit: segmentPart(x, SS_AT, 'limit'),
+          access: segmentPart(x, SS_AT, 'access'),
+        };
         x.set(RSP, pushOnto(x, { ...stack, pointer: x.get(RSP) }, [x.zext(code, 'i64')], 'i32'));
       });
       x.return();
@@ -332,7 +366,7 @@ export const deliver: Procedure = x86Procedure(
   { name: 'deliver', parameters: ['i32', 'i32', 'i32', 'i64'], results: [], mayFault: true },
   (x, vector, event, code, returnIp) => {
     x.if(not(x, isProtected(x)), () => {
-      x.call(deliverReal, vector, event, returnIp);
+      x.call(deliverReal, vector, returnIp);
       x.return();
     });
     x.if(isLongMode(x), () => {
@@ -353,34 +387,31 @@ function classOf(x: X86Builder, vector: Value): Value {
 }
 
 /** Delivers the noted exception at RIP, turning faults met meanwhile into double faults. Result: 1 for shutdown (a triple fault). */
-export const deliverFault: Procedure = x86Procedure(
-  { name: 'deliverFault', parameters: [], results: ['i32'] },
-  (x) => {
-    x.loop(() => {
-      x.set(FAULT, 0);
-      const before = x.get(DELIVERING);
-      x.if(x.eq(before, 3), () => {
-        x.set(DELIVERING, 0);
-        x.return(x.const('i32', 1));
-      });
-      const first = classOf(x, x.get(FAULT_VECTOR));
-      const contributory = x.and(x.eq(before, 1), x.eq(first, 1));
-      const afterPageFault = x.and(x.eq(before, 2), x.ne(first, 0));
-      x.if(x.or(contributory, afterPageFault), () => {
-        x.set(FAULT_VECTOR, VECTOR.DF);
-        x.set(FAULT_HAS_CODE, 1);
-        x.set(FAULT_CODE, 0);
-      });
-      const vector = x.get(FAULT_VECTOR);
-      x.set(DELIVERING, classOf(x, vector));
-      const event = x.select(x.ne(x.get(FAULT_HAS_CODE), 0), x.const('i32', EVENT.hasCode), 0);
-      x.callGuarded(deliver, vector, event, x.get(FAULT_CODE), x.get(RIP));
-      x.breakIf(x.eq(x.get(FAULT), 0));
+export const deliverFault: Procedure = x86Procedure({ name: 'deliverFault', parameters: [], results: ['i32'] }, (x) => {
+  x.loop(() => {
+    x.set(FAULT, 0);
+    const before = x.get(DELIVERING);
+    x.if(x.eq(before, 3), () => {
+      x.set(DELIVERING, 0);
+      x.return(x.const('i32', 1));
     });
-    x.set(DELIVERING, 0);
-    x.return(x.const('i32', 0));
-  },
-);
+    const first = classOf(x, x.get(FAULT_VECTOR));
+    const contributory = x.and(x.eq(before, 1), x.eq(first, 1));
+    const afterPageFault = x.and(x.eq(before, 2), x.ne(first, 0));
+    x.if(x.or(contributory, afterPageFault), () => {
+      x.set(FAULT_VECTOR, VECTOR.DF);
+      x.set(FAULT_HAS_CODE, 1);
+      x.set(FAULT_CODE, 0);
+    });
+    const vector = x.get(FAULT_VECTOR);
+    x.set(DELIVERING, classOf(x, vector));
+    const event = x.select(x.ne(x.get(FAULT_HAS_CODE), 0), x.const('i32', EVENT.hasCode), 0);
+    x.callGuarded(deliver, vector, event, x.get(FAULT_CODE), x.get(RIP));
+    x.breakIf(x.eq(x.get(FAULT), 0));
+  });
+  x.set(DELIVERING, 0);
+  x.return(x.const('i32', 0));
+});
 
 /** An external interrupt or NMI between instructions. Argument: vector. Result: 1 for shutdown. */
 export const deliverInterrupt: Procedure = x86Procedure(

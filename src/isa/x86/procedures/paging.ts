@@ -100,7 +100,13 @@ const walk32: Procedure = x86Procedure(
       const wide = x.zext(pde, 'i64');
       const frame = x.or(x.and(wide, 0xffc00000n), x.shl(x.and(x.shrU(wide, 13), 0xff), 32));
       const rights = x.and(wide, ENTRY.RW | ENTRY.US);
-      finish(x, linear, access, { entry: pde, entryAddress: directory, rights, frame, offsetMask: x.const('i64', 0x3fffff) });
+      finish(x, linear, access, {
+        entry: pde,
+        entryAddress: directory,
+        rights,
+        frame,
+        offsetMask: x.const('i64', 0x3fffff),
+      });
     });
     x.if(not(x, isSet(x, pde, ENTRY.A)), () => x.storePhysical(directory, x.or(pde, ENTRY.A)));
     const table = x.add(x.and(x.zext(pde, 'i64'), 0xfffff000n), x.shl(x.and(x.shrU(linear, 12), 0x3ff), 2));
@@ -153,7 +159,9 @@ const walkPae: Procedure = x86Procedure(
     const address = x.add(x.and(x.get(CR3), 0xffffffe0n), x.shl(x.and(x.shrU(linear, 30), 3), 3));
     const pdpte = x.loadPhysical('i64', address);
     x.if(not(x, isSet(x, pdpte, ENTRY.P)), () => x.call(pageFault, linear, access, x.const('i32', 0)));
-    x.if(isSet(x, pdpte, RESERVED_PDPTE), () => x.call(pageFault, linear, access, x.const('i32', ERROR.P | ERROR.RSVD)));
+    x.if(isSet(x, pdpte, RESERVED_PDPTE), () =>
+      x.call(pageFault, linear, access, x.const('i32', ERROR.P | ERROR.RSVD)),
+    );
     x.return(...x.call(walk64, linear, access, x.and(pdpte, FRAME_MASK), x.const('i64', 21)));
   },
 );

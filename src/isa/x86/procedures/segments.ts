@@ -14,9 +14,9 @@ import {
   ES_AT,
   FLAGS_OTHER,
   FLAGS_SYSTEM,
+  FS_AT,
   GDTR_BASE,
   GDTR_LIMIT,
-  FS_AT,
   GENERATION,
   GS_AT,
   INTERRUPT_PENDING,
@@ -67,44 +67,45 @@ export const dplOf = (x: X86Builder, access: Value): Value => x.and(x.shrU(acces
 export const isProtected = (x: X86Builder): Value => isSet(x, x.get(CR0), CR0_BITS.PE);
 export const isVirtual8086 = (x: X86Builder): Value => isSet(x, x.get(FLAGS_SYSTEM), RFLAGS.VM);
 /** Protected mode and not virtual-8086: selectors name descriptors. */
-export const usesDescriptors = (x: X86Builder): Value => x.and(isProtected(x), isClear(x, x.get(FLAGS_SYSTEM), RFLAGS.VM));
+export const usesDescriptors = (x: X86Builder): Value =>
+  x.and(isProtected(x), isClear(x, x.get(FLAGS_SYSTEM), RFLAGS.VM));
 export const isLongMode = (x: X86Builder): Value => isSet(x, x.get(EFER), EFER_BITS.LMA);
 export const is64Bit = (x: X86Builder): Value => x.eq(x.get(CODE_SIZE), 64);
 
 /** Recomputes what follows from CS, SS, CPL, CR0, CR4, EFER and AC: code size, stack size, TLB banks, jump epoch. */
-export const modeChanged: Procedure = x86Procedure(
-  { name: 'modeChanged', parameters: [], results: [] },
+export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parameters: [], results: [] }, (x) => {
+  const cs = segmentPart(x, CS_AT, 'access');
+  const long = x.and(isLongMode(x), isSet(x, cs, RIGHTS.L));
+  const size = x.select(long, x.const('i32', 64), x.select(isSet(x, cs, RIGHTS.DB), x.const('i32', 32), 16));
+  // The engine runs each code size with its own code: it changes over at the next boundary.
+  x.if(x.ne(size, x.get(CODE_SIZE)), () => x.set(RETIRED_LIMIT, 0));
+  x.set(CODE_SIZE, size);
+  const narrow = x.select(isSet(x, segmentPart(x, SS_AT, 'access'), RIGHTS.DB), x.const('i64', 0xffffffffn), 0xffffn);
+  x.set(STACK_MASK, x.select(long, x.const('i64', -1n), narrow));
+  const user = x.eq(x.get(CPL), 3);
+  const smap = isSet(x, x.get(CR4), CR4_BITS.SMAP);
+  const bank = (guarded: Value): Value => x.select(guarded, x.const('i32', TLB_BANK_SIZE), 0);
+  const supervisor = bank(x.and(smap, isClear(x, x.get(FLAGS_OTHER), RFLAGS.AC)));
+  x.set(TLB_BANK, x.add(x.get(TLB_BANKS), x.select(user, x.const('i32', 2 * TLB_BANK_SIZE), supervisor)));
+  x.set(TLB_BANK_SUPERVISOR, x.add(x.get(TLB_BANKS), bank(smap)));
+  // 15 bits: two epochs never differ by the 16 ones that tell canonical addresses apart.
+  const generation = x.shl(x.and(x.get(GENERATION), 0xfff), 3);
+  const kind = x.or(x.shl(x.zext(user, 'i32'), 2), x.shrU(size, 5));
+  x.set(JUMP_EPOCH, x.shl(x.zext(x.or(generation, kind), 'i64'), 48));
+  x.return();
+});
+
+/** Interrupts may have been enabled: where one waits, the engine looks at the next boundary. */
+export const requestAttention: Procedure = x86Procedure(
+  { name: 'requestAttention', parameters: [], results: [] },
   (x) => {
-    const cs = segmentPart(x, CS_AT, 'access');
-    const long = x.and(isLongMode(x), isSet(x, cs, RIGHTS.L));
-    const size = x.select(long, x.const('i32', 64), x.select(isSet(x, cs, RIGHTS.DB), x.const('i32', 32), 16));
-    // The engine runs each code size with its own code: it changes over at the next boundary.
-    x.if(x.ne(size, x.get(CODE_SIZE)), () => x.set(RETIRED_LIMIT, 0));
-    x.set(CODE_SIZE, size);
-    const narrow = x.select(isSet(x, segmentPart(x, SS_AT, 'access'), RIGHTS.DB), x.const('i64', 0xffffffffn), 0xffffn);
-    x.set(STACK_MASK, x.select(long, x.const('i64', -1n), narrow));
-    const user = x.eq(x.get(CPL), 3);
-    const smap = isSet(x, x.get(CR4), CR4_BITS.SMAP);
-    const bank = (guarded: Value): Value => x.select(guarded, x.const('i32', TLB_BANK_SIZE), 0);
-    const supervisor = bank(x.and(smap, isClear(x, x.get(FLAGS_OTHER), RFLAGS.AC)));
-    x.set(TLB_BANK, x.add(x.get(TLB_BANKS), x.select(user, x.const('i32', 2 * TLB_BANK_SIZE), supervisor)));
-    x.set(TLB_BANK_SUPERVISOR, x.add(x.get(TLB_BANKS), bank(smap)));
-    // 15 bits: two epochs never differ by the 16 ones that tell canonical addresses apart.
-    const generation = x.shl(x.and(x.get(GENERATION), 0xfff), 3);
-    const kind = x.or(x.shl(x.zext(user, 'i32'), 2), x.shrU(size, 5));
-    x.set(JUMP_EPOCH, x.shl(x.zext(x.or(generation, kind), 'i64'), 48));
+    const waits = x.ne(x.get(INTERRUPT_PENDING), 0);
+    x.if(x.and(waits, isSet(x, x.get(FLAGS_SYSTEM), RFLAGS.IF)), () => x.set(RETIRED_LIMIT, 0));
+    // Single-stepping starts with the next instruction.
+    x.if(isSet(x, x.get(FLAGS_OTHER), RFLAGS.TF), () => x.set(RETIRED_LIMIT, 0));
     x.return();
   },
 );
-
-/** Interrupts may have been enabled: where one waits, the engine looks at the next boundary. */
-export const requestAttention: Procedure = x86Procedure({ name: 'requestAttention', parameters: [], results: [] }, (x) => {
-  const waits = x.ne(x.get(INTERRUPT_PENDING), 0);
-  x.if(x.and(waits, isSet(x, x.get(FLAGS_SYSTEM), RFLAGS.IF)), () => x.set(RETIRED_LIMIT, 0));
-  // Single-stepping starts with the next instruction.
-  x.if(isSet(x, x.get(FLAGS_OTHER), RFLAGS.TF), () => x.set(RETIRED_LIMIT, 0));
-  x.return();
-});
 
 /** Writes base, limit, access rights and what follows from them. Arguments: segment, selector, base, limit, access rights. */
 export const setSegment: Procedure = x86Procedure(
@@ -118,7 +119,10 @@ export const setSegment: Procedure = x86Procedure(
     const end = x.add(x.zext(limit, 'i64'), 1);
     const isCode = isSet(x, access, RIGHTS.code);
     const readWrite = isSet(x, access, RIGHTS.readWrite);
-    const special = x.or(isSet(x, access, RIGHTS.unusable), x.and(x.eq(isCode, x.const('i1', 0)), isSet(x, access, RIGHTS.conforming)));
+    const special = x.or(
+      isSet(x, access, RIGHTS.unusable),
+      x.and(x.eq(isCode, x.const('i1', 0)), isSet(x, access, RIGHTS.conforming)),
+    );
     const none = x.const('i64', 0);
     const readable = x.or(x.eq(isCode, x.const('i1', 0)), readWrite);
     const writable = x.and(x.eq(isCode, x.const('i1', 0)), readWrite);
@@ -253,7 +257,14 @@ export function dropInnerSegments(x: X86Builder, level: Value): void {
     const inner = x.and(x.ltU(dplOf(x, access), level), x.eq(conforming, x.const('i1', 0)));
     const usable = isClear(x, access, RIGHTS.unusable);
     x.if(x.and(inner, usable), () => {
-      x.call(setSegment, x.const('i32', at), x.const('i16', 0), x.const('i64', 0), x.const('i32', 0), x.const('i32', RIGHTS.unusable));
+      x.call(
+        setSegment,
+        x.const('i32', at),
+        x.const('i16', 0),
+        x.const('i64', 0),
+        x.const('i32', 0),
+        x.const('i32', RIGHTS.unusable),
+      );
     });
   }
 }

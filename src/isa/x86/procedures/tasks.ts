@@ -2,26 +2,26 @@
 import type { Procedure, Value } from '../../ir/types.ts';
 import { CR0_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';
+import { dropTranslations } from '../externals.ts';
 import { RFLAGS } from '../flags.ts';
 import { CPL, CR0, CR3, CS_AT, FLAGS_OTHER, GDTR_BASE, LDTR_AT, RIP, SEGMENT_STRIDE, SS_AT, TR_AT } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
-import { dropTranslations } from '../externals.ts';
 import { updateFpuBlocked } from './checks.ts';
 import {
+  dplOf,
   isClear,
   isSet,
   isVirtual8086,
   loadSegment,
   markAccessed,
   modeChanged,
-  readDescriptor,
   RIGHTS,
+  readDescriptor,
   segmentPart,
   selectorCode,
   setRealSegment,
   setSegment,
   unpackDescriptor,
-  dplOf,
 } from './segments.ts';
 
 /** How a task switch came about: the third argument of `taskSwitch`. */
