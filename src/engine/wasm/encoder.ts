@@ -139,6 +139,9 @@ export const OP_FC = {
 /** Opcodes behind the prefix FD that are no pure operations; those are in `vector-opcodes.ts`. */
 export const OP_FD = { v128_load: 0, v128_store: 11, v128_const: 12 } as const;
 
+/** The type of a block without parameters and results. */
+export const BLOCK_EMPTY = 0x40;
+
 /** A growing byte buffer with LEB128 numbers. */
 export class ByteWriter {
   #bytes = new Uint8Array(256);

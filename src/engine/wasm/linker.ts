@@ -2,9 +2,10 @@
 import { walk } from '../../isa/ir/builder.ts';
 import type { External, Procedure, Statement, Type } from '../../isa/ir/types.ts';
 import { ByteWriter, ModuleBuilder, OP, type Signature } from './encoder.ts';
-import { Locals, Lowering, type Target } from './lowering.ts';
+import { Lowering } from './lowering.ts';
 import { WASM_TYPE } from './op-code.ts';
 import { slowLoad, slowStore } from './slow-path.ts';
+import { Locals, type Target, withLocals } from './target.ts';
 
 type Callable = Procedure | External;
 
@@ -160,12 +161,4 @@ function pushZero(out: ByteWriter, type: Type): void {
       for (let i = 0; i < 16; i++) out.byte(0);
       break;
   }
-}
-
-/** A function body: the declarations of its locals, then its code. */
-export function withLocals(locals: Locals, code: ByteWriter): Uint8Array {
-  const out = new ByteWriter();
-  locals.write(out);
-  out.bytes(code.view());
-  return out.view();
 }

@@ -38,9 +38,10 @@ import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, JUMP_CACHE_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
+import { lowerColdHandler } from './cold-handler.ts';
 import { DecodeCache, type Handlers } from './decode-cache.ts';
-import { findBlock, JUMP_CACHE, lowerColdHandler, MainLoop, noteFault } from './interpreter.ts';
 import { Linker } from './linker.ts';
+import { findBlock, JUMP_CACHE, MainLoop, noteFault } from './main-loop.ts';
 import { PSEUDO_COUNT, RECORD_AT } from './record.ts';
 import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY } from './tlb.ts';
 

@@ -2,163 +2,32 @@
  * The interpreter: one WebAssembly function that walks decoded records, with a case for each hot row generated from its definition; other
  * rows are functions of their own, made at their first use and reached through a table.
  */
-
 import { external } from '../../isa/ir/builder.ts';
-import type { FieldNode, Statement } from '../../isa/ir/types.ts';
+import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
-import {
-  CS_AT,
-  EXIT,
-  IP_BASE,
-  JUMP_EPOCH,
-  RECORD,
-  RETIRED,
-  RETIRED_LIMIT,
-  RIP,
-  SEGMENTS,
-} from '../../isa/x86/state.ts';
+import { CS_AT, EXIT, IP_BASE, JUMP_EPOCH, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS } from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, PAGE_SIZE } from '../layout.ts';
-import { ByteWriter, OP } from './encoder.ts';
+import { Emitter, noteRecord, pushField, REC, STATUS } from './emitter.ts';
+import { BLOCK_EMPTY, ByteWriter } from './encoder.ts';
 import type { ModuleParts } from './linker.ts';
-import { withLocals } from './linker.ts';
-import { Locals, Lowering, type Target } from './lowering.ts';
+import { Lowering } from './lowering.ts';
 import { writeMemoryOp } from './op-code.ts';
-import { CROSSES_PAGE, FIELD_PLACES, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
+import { CROSSES_PAGE, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
+import { Locals, type Target } from './target.ts';
 
 /** Looks the instruction at RIP up, decoding where it must → its record. */
 export const findBlock = external('findBlock', [], ['i32'], { class: 'engine' });
 /** An exception is about to be delivered. */
 export const noteFault = external('noteFault', [], [], { class: 'engine' });
 
-/** What a handler outside the main loop returns. 4 and 5: a jump over link 0 or 1, its target in RIP. */
-const STATUS = { next: 0, jump: 1, fault: 2, exit: 3, link: 4 } as const;
-
 /** Entries of the jump cache: key (8 bytes), record (4); a page of code has `SLOTS` of them. */
 export const JUMP_CACHE = { pages: 128, slots: 128, entrySize: 16 } as const;
 
-/** Local 0 of handlers and of the main loop. */
-const REC = 0;
 const RIP_LOCAL = 1;
 const LINK_LOCAL = 2;
 const SCRATCH_LOCAL = 3;
 const LINEAR_LOCAL = 4;
 const FIXED_LOCALS = 5;
-
-/** Small helpers over a code buffer. */
-class Emitter {
-  readonly code = new ByteWriter();
-  readonly #cpuBase: number;
-
-  constructor(cpuBase: number) {
-    this.#cpuBase = cpuBase;
-  }
-  op(...names: (keyof typeof OP)[]): void {
-    for (const name of names) this.code.byte(OP[name]);
-  }
-  i32(n: number): void {
-    this.op('i32_const');
-    this.code.s32(n);
-  }
-  i64(n: bigint): void {
-    this.op('i64_const');
-    this.code.s64(n);
-  }
-  get(local: number): void {
-    this.op('local_get');
-    this.code.u32(local);
-  }
-  set(local: number): void {
-    this.op('local_set');
-    this.code.u32(local);
-  }
-  br(depth: number): void {
-    this.op('br');
-    this.code.u32(depth);
-  }
-  call(index: number): void {
-    this.op('call');
-    this.code.u32(index);
-  }
-  load(type: 'i32' | 'i64', state: { offset: number }): void {
-    this.i32(0);
-    writeMemoryOp(this.code, 'load', type, this.#cpuBase + state.offset);
-  }
-  store(type: 'i32' | 'i64', state: { offset: number }, push: () => void): void {
-    this.i32(0);
-    push();
-    writeMemoryOp(this.code, 'store', type, this.#cpuBase + state.offset);
-  }
-  recordField(type: 'i8' | 'i16' | 'i32' | 'i64', at: number): void {
-    this.get(REC);
-    writeMemoryOp(this.code, 'load', type, at);
-  }
-  /** RETIRED += index of the record + `more`. */
-  retire(more: number): void {
-    this.store('i64', RETIRED, () => {
-      this.load('i64', RETIRED);
-      this.recordField('i8', RECORD_AT.index);
-      if (more > 0) {
-        this.i32(more);
-        this.op('i32_add');
-      }
-      this.op('i64_extend_i32_u', 'i64_add');
-    });
-  }
-  /** The instruction pointer of the record. */
-  pushIp(): void {
-    this.load('i64', IP_BASE);
-    this.recordField('i16', RECORD_AT.offset);
-    this.op('i64_extend_i32_u', 'i64_add');
-  }
-}
-
-/** Operands come from the record; a field narrower than its value is extended by the load. */
-function pushField(code: ByteWriter, node: FieldNode): void {
-  const { at, size } = FIELD_PLACES[node.name];
-  code.byte(OP.local_get);
-  code.u32(REC);
-  const stored = ({ 1: 'i8', 2: 'i16', 4: 'i32', 8: 'i64' } as const)[size];
-  const narrow = node.type === 'i8' || node.type === 'i16' || (node.type === 'i32' && size === 8);
-  writeMemoryOp(code, 'load', narrow ? node.type : stored, at);
-}
-
-const noteRecord = (cpuBase: number) => (code: ByteWriter) => {
-  code.byte(OP.i32_const);
-  code.byte(0);
-  code.byte(OP.local_get);
-  code.u32(REC);
-  writeMemoryOp(code, 'store', 'i32', cpuBase + RECORD.offset);
-};
-
-/** A handler as a function of its own: record → status. */
-export function lowerColdHandler(m: ModuleParts, body: readonly Statement[]): Uint8Array {
-  const e = new Emitter(m.cpuBase);
-  const locals = new Locals(1);
-  const leave = (status: number): void => {
-    e.i32(status);
-    e.op('return');
-  };
-  const target: Target = {
-    cpuBase: m.cpuBase,
-    functionIndex: m.functionIndex,
-    field: pushField,
-    beforeCall: noteRecord(m.cpuBase),
-    fault: () => leave(STATUS.fault),
-    jump: (_code, _depth, link, pushTarget) => {
-      e.store('i64', RIP, pushTarget);
-      leave(link === undefined ? STATUS.jump : STATUS.link + link);
-    },
-    exit: (_code, _depth, reason) => {
-      if (reason !== EXIT.halt) throw new Error(`exit ${reason} from an instruction`);
-      leave(STATUS.exit);
-    },
-    return: () => leave(STATUS.next),
-  };
-  new Lowering(e.code, locals, target).body(body);
-  e.i32(STATUS.next);
-  e.op('end');
-  return withLocals(locals, e.code);
-}
 
 /** Writes the main loop for one mode. */
 export class MainLoop {
@@ -184,11 +53,11 @@ export class MainLoop {
     const e = this.#e;
     const handlers = PSEUDO_COUNT + this.#bodies.length;
     e.op('loop');
-    e.code.byte(0x40);
+    e.code.byte(BLOCK_EMPTY);
     // transfer, lookUp, deliver, fault, the cold handlers, then one for each handler.
     for (let i = 0; i < 5 + handlers; i++) {
       e.op('block');
-      e.code.byte(0x40);
+      e.code.byte(BLOCK_EMPTY);
     }
     e.recordField('i16', RECORD_AT.handler);
     e.op('br_table');
@@ -314,7 +183,7 @@ export class MainLoop {
     e.code.u32(SCRATCH_LOCAL);
     this.#pushWithinLimit();
     e.op('i32_and', 'if');
-    e.code.byte(0x40);
+    e.code.byte(BLOCK_EMPTY);
     e.get(SCRATCH_LOCAL);
     e.set(REC);
     e.br(this.#to('loop', depth + 1));
@@ -349,7 +218,7 @@ export class MainLoop {
     const statuses = 6;
     for (let i = 0; i < statuses; i++) {
       e.op('block');
-      e.code.byte(0x40);
+      e.code.byte(BLOCK_EMPTY);
     }
     e.get(SCRATCH_LOCAL);
     e.op('br_table');
@@ -403,7 +272,7 @@ export class MainLoop {
     e.call(this.#m.functionIndex(noteFault));
     e.call(this.#m.functionIndex(deliverFault));
     e.op('if');
-    e.code.byte(0x40);
+    e.code.byte(BLOCK_EMPTY);
     e.i32(EXIT.shutdown);
     e.op('return', 'end');
     e.load('i64', RIP);
@@ -417,7 +286,7 @@ export class MainLoop {
     const e = this.#e;
     this.#pushWithinLimit();
     e.op('i32_eqz', 'if');
-    e.code.byte(0x40);
+    e.code.byte(BLOCK_EMPTY);
     e.store('i64', RIP, () => e.get(RIP_LOCAL));
     e.i32(EXIT.budget);
     e.op('return', 'end');
@@ -430,7 +299,7 @@ export class MainLoop {
     e.get(LINEAR_LOCAL);
     e.load('i64', JUMP_EPOCH);
     e.op('i64_xor', 'i64_eq', 'if');
-    e.code.byte(0x40);
+    e.code.byte(BLOCK_EMPTY);
     this.#cacheHit();
     e.op('end');
   }
@@ -483,14 +352,14 @@ export class MainLoop {
     // A link may lead from one instruction to another of the same page.
     e.get(LINK_LOCAL);
     e.op('if');
-    e.code.byte(0x40);
+    e.code.byte(BLOCK_EMPTY);
     e.load('i64', IP_BASE);
     base();
     e.op('i64_eq');
     e.recordField('i8', RECORD_AT.flags);
     e.i32(CROSSES_PAGE);
     e.op('i32_and', 'i32_eqz', 'i32_and', 'if');
-    e.code.byte(0x40);
+    e.code.byte(BLOCK_EMPTY);
     e.get(LINK_LOCAL);
     e.get(REC);
     writeMemoryOp(e.code, 'store', 'i32', 0);

@@ -1,0 +1,115 @@
+/** Guest memory: a look into the TLB in line, everything else by a call. */
+import type { LoadNode, Procedure, StoreNode, Value } from '../../isa/ir/types.ts';
+import { WIDTH } from '../../isa/ir/types.ts';
+import { FAULT, TLB_BANK, TLB_BANK_SUPERVISOR } from '../../isa/x86/state.ts';
+import { PAGE_SIZE, RAM_BASE } from '../layout.ts';
+import { BLOCK_EMPTY, TYPE_CODE } from './encoder.ts';
+import { ValueLowering } from './lower-values.ts';
+import { WASM_TYPE, writeMemoryOp } from './op-code.ts';
+import { slowLoad, slowStore } from './slow-path.ts';
+import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
+
+export class MemoryLowering extends ValueLowering {
+  protected checkFault(): void {
+    this.i32(0);
+    writeMemoryOp(this.code, 'load', 'i32', this.target.cpuBase + FAULT.offset);
+    this.op('if');
+    this.code.byte(BLOCK_EMPTY);
+    this.target.fault(this.code, this.depth + 1);
+    this.op('end');
+  }
+
+  protected storePhysical(v: Value, value: Value): void {
+    const address = this.inLocal(v);
+    this.isRam(address);
+    this.op('if');
+    this.code.byte(BLOCK_EMPTY);
+    this.local('local_get', address);
+    this.op('i32_wrap_i64');
+    this.push(value, true);
+    writeMemoryOp(this.code, 'store', value.type, RAM_BASE);
+    this.op('end');
+  }
+
+  /** Pushes whether the TLB has the page of all `bytes` at `address` in the tag `tag`; the entry's place is in the local returned. */
+  protected lookUp(address: number, bytes: number, tag: number, access: 'current' | 'supervisor'): number {
+    const code = this.code;
+    const entry = this.take('i32');
+    this.local('local_get', address);
+    this.op('i64_const');
+    code.s64(7n);
+    this.op('i64_shr_u');
+    this.op('i32_wrap_i64');
+    this.i32(TLB_INDEX_MASK);
+    this.op('i32_and');
+    this.i32(0);
+    const bank = access === 'current' ? TLB_BANK : TLB_BANK_SUPERVISOR;
+    writeMemoryOp(code, 'load', 'i32', this.target.cpuBase + bank.offset);
+    this.op('i32_add');
+    this.local('local_tee', entry);
+    writeMemoryOp(code, 'load', 'i64', tag);
+    this.local('local_get', address);
+    if (bytes > 1) {
+      this.op('i64_const');
+      code.s64(BigInt(bytes - 1));
+      this.op('i64_add');
+    }
+    this.op('i64_const');
+    code.s64(BigInt(-PAGE_SIZE));
+    this.op('i64_and');
+    this.op('i64_eq');
+    return entry;
+  }
+  protected hostAddress(address: number, entry: number): void {
+    this.local('local_get', address);
+    this.op('i32_wrap_i64');
+    this.local('local_get', entry);
+    writeMemoryOp(this.code, 'load', 'i32', TLB_ENTRY.addend);
+    this.op('i32_add');
+  }
+
+  /** Leaves the loaded value on the stack. */
+  protected load(v: LoadNode): void {
+    const address = this.inLocal(v.address);
+    const tag = v.forWrite ? TLB_ENTRY.writeTag : TLB_ENTRY.readTag;
+    const entry = this.lookUp(address, WIDTH[v.type] / 8, tag, v.access);
+    this.op('if');
+    this.code.byte(TYPE_CODE[WASM_TYPE[v.type]]);
+    this.hostAddress(address, entry);
+    writeMemoryOp(this.code, 'load', v.type, 0);
+    this.op('else');
+    this.local('local_get', address);
+    this.slowCall(slowLoad(v.type, v.access, v.forWrite));
+    this.op('end');
+  }
+
+  protected store(s: StoreNode): void {
+    const { type } = s.value;
+    const address = this.inLocal(s.address);
+    const value = s.value.kind === 'const' ? undefined : this.inLocal(s.value);
+    const pushValue = (): void => {
+      if (value === undefined) this.push(s.value);
+      else this.local('local_get', value);
+    };
+    const entry = this.lookUp(address, WIDTH[type] / 8, TLB_ENTRY.writeTag, s.access);
+    this.op('if');
+    this.code.byte(BLOCK_EMPTY);
+    this.hostAddress(address, entry);
+    pushValue();
+    writeMemoryOp(this.code, 'store', type, 0);
+    this.op('else');
+    this.local('local_get', address);
+    pushValue();
+    this.slowCall(slowStore(type, s.access));
+    this.op('end');
+  }
+
+  protected slowCall(procedure: Procedure): void {
+    this.target.beforeCall(this.code);
+    this.op('call');
+    this.code.u32(this.target.functionIndex(procedure));
+    this.depth++;
+    this.checkFault();
+    this.depth--;
+  }
+}

@@ -1,0 +1,285 @@
+/** Values of the IR as WebAssembly expressions. */
+import { type OpNode, type Type, type Value, WIDTH } from '../../isa/ir/types.ts';
+import { RAM_SIZE } from '../../isa/x86/state.ts';
+import { RAM_BASE } from '../layout.ts';
+import { type ByteWriter, OP, TYPE_CODE, type WasmType } from './encoder.ts';
+import type { Placement } from './liveness.ts';
+import {
+  FLOAT,
+  MODULAR,
+  SIGNED,
+  UNSIGNED,
+  WASM_TYPE,
+  writeFloatConversion,
+  writeMask,
+  writeMemoryOp,
+  writeSignExtension,
+} from './op-code.ts';
+import type { Locals, Target } from './target.ts';
+import { VECTOR_OPCODES } from './vector-opcodes.ts';
+
+export class ValueLowering {
+  protected readonly code: ByteWriter;
+  protected readonly locals: Locals;
+  protected readonly target: Target;
+  protected placement: Placement = { uses: new Map(), inlined: new Set() };
+  protected values = new Map<Value, number>();
+  protected variables = new Map<number, number>();
+  protected loops = new Map<number, number>();
+  protected taken: [WasmType, number][] = [];
+  /** Labels open inside the body. */
+  protected depth = 0;
+
+  constructor(code: ByteWriter, locals: Locals, target: Target) {
+    this.code = code;
+    this.locals = locals;
+    this.target = target;
+  }
+
+  protected take(type: WasmType): number {
+    const index = this.locals.take(type);
+    this.taken.push([type, index]);
+    return index;
+  }
+  protected op(name: keyof typeof OP): void {
+    this.code.byte(OP[name]);
+  }
+  protected i32(n: number): void {
+    this.op('i32_const');
+    this.code.s32(n);
+  }
+  protected local(op: 'local_get' | 'local_set' | 'local_tee', index: number): void {
+    this.op(op);
+    this.code.u32(index);
+  }
+
+  protected variable(id: number, type: Type): number {
+    const known = this.variables.get(id);
+    if (known !== undefined) return known;
+    const local = this.take(WASM_TYPE[type]);
+    this.variables.set(id, local);
+    return local;
+  }
+
+  /** The value in a local, for several uses. */
+  protected inLocal(v: Value): number {
+    const known = this.values.get(v);
+    if (known !== undefined) return known;
+    this.push(v);
+    const local = this.take(WASM_TYPE[v.type]);
+    this.local('local_set', local);
+    return local;
+  }
+
+  /** Pushes whether an aligned physical address is RAM. */
+  protected isRam(address: number): void {
+    this.local('local_get', address);
+    this.i32(0);
+    writeMemoryOp(this.code, 'load', 'i64', this.target.cpuBase + RAM_SIZE.offset);
+    this.op('i64_lt_u');
+  }
+  /** What is not RAM reads as zero: a page table there maps nothing. */
+  protected loadPhysical(v: Value, type: Type): void {
+    const address = this.inLocal(v);
+    this.isRam(address);
+    this.op('if');
+    this.code.byte(TYPE_CODE[WASM_TYPE[type]]);
+    this.local('local_get', address);
+    this.op('i32_wrap_i64');
+    writeMemoryOp(this.code, 'load', type, RAM_BASE);
+    this.op('else');
+    this.constant(type, 0n);
+    this.op('end');
+  }
+
+  /** Pushes a value. `loose`: what lies above a narrow integer may be anything. */
+  protected push(v: Value, loose = false): void {
+    const local = this.values.get(v);
+    if (local !== undefined) this.local('local_get', local);
+    else this.compute(v, loose);
+  }
+
+  /** Pushes something that is zero exactly where the truth value is false. */
+  protected pushCondition(v: Value): void {
+    if (v.kind === 'op' && v.op === 'ne' && this.placement.inlined.has(v) && WASM_TYPE[v.args[0].type] === 'i32') {
+      const [a, b] = v.args;
+      if (b.kind === 'const' && b.value === 0n) {
+        this.push(a);
+        return;
+      }
+    }
+    this.push(v);
+  }
+
+  protected compute(v: Value, loose: boolean): void {
+    const code = this.code;
+    switch (v.kind) {
+      case 'const':
+        this.constant(v.type, v.value);
+        break;
+      case 'field':
+        this.target.field(code, v);
+        break;
+      case 'parameter':
+        this.local('local_get', v.index);
+        break;
+      case 'get':
+        this.i32(0);
+        writeMemoryOp(code, 'load', v.type, this.target.cpuBase + v.state.offset);
+        break;
+      case 'getAt':
+        this.push(v.at);
+        writeMemoryOp(code, 'load', v.type, this.target.cpuBase + v.file.offset);
+        break;
+      case 'readVariable':
+        this.local('local_get', this.variable(v.variable.id, v.type));
+        break;
+      case 'loadPhysical':
+        this.loadPhysical(v.address, v.type);
+        break;
+      case 'loadRaw':
+        this.push(v.address);
+        writeMemoryOp(code, 'load', v.type, 0);
+        break;
+      case 'op':
+        this.operation(v, loose);
+        break;
+      default:
+        throw new Error(`IR value ${v.kind} has no local`);
+    }
+  }
+
+  protected constant(type: Type, value: bigint): void {
+    const code = this.code;
+    switch (WASM_TYPE[type]) {
+      case 'i32':
+        this.i32(Number(BigInt.asIntN(32, value)));
+        break;
+      case 'i64':
+        this.op('i64_const');
+        code.s64(value);
+        break;
+      case 'v128':
+        code.byte(0xfd);
+        code.u32(12);
+        for (let i = 0n; i < 16n; i++) code.byte(Number((value >> (i * 8n)) & 0xffn));
+        break;
+      case 'f32':
+      case 'f64':
+        this.op(type === 'f32' ? 'f32_const' : 'f64_const');
+        for (let i = 0; i < WIDTH[type] / 8; i++) code.byte(Number((value >> BigInt(i * 8)) & 0xffn));
+        break;
+    }
+  }
+
+  protected operation(v: OpNode, loose: boolean): void {
+    const { op, args } = v;
+    if (op in VECTOR_OPCODES) {
+      for (const a of args) this.push(a);
+      this.code.byte(0xfd);
+      this.code.u32(VECTOR_OPCODES[op]);
+      for (const b of v.immediate) this.code.byte(b);
+      return;
+    }
+    if (op === 'select') this.select(v);
+    else if (op.startsWith('trunc.') || op.startsWith('zext.') || op.startsWith('sext.')) this.resize(v, loose);
+    else if (op in FLOAT) {
+      for (const a of args) this.push(a);
+      this.code.byte(FLOAT[op][args[0].type as 'f32' | 'f64']);
+    } else if (op.includes('.')) {
+      this.push(args[0]);
+      if (!writeFloatConversion(this.code, op, args[0].type)) throw new Error(`no code for ${op} of ${args[0].type}`);
+    } else this.integer(v, loose);
+  }
+
+  protected select(v: OpNode): void {
+    const [condition, a, b] = v.args;
+    this.push(a);
+    this.push(b);
+    this.pushCondition(condition);
+    if (v.type === 'i128') {
+      this.op('select_typed');
+      this.code.u32(1);
+      this.code.byte(TYPE_CODE.v128);
+    } else this.op('select');
+  }
+
+  protected resize(v: OpNode, loose: boolean): void {
+    const [a] = v.args;
+    const [how] = v.op.split('.');
+    const from = WASM_TYPE[a.type];
+    const to = WASM_TYPE[v.type];
+    const truncates = how === 'trunc';
+    this.push(a, truncates && from === 'i32');
+    if (how === 'sext') writeSignExtension(this.code, a.type);
+    if (from === 'i64' && to === 'i32') this.op('i32_wrap_i64');
+    if (from === 'i32' && to === 'i64') this.op(how === 'sext' ? 'i64_extend_i32_s' : 'i64_extend_i32_u');
+    if ((truncates && !loose) || (how === 'sext' && to === 'i32' && !loose)) writeMask(this.code, v.type);
+  }
+
+  protected integer(v: OpNode, loose: boolean): void {
+    const { op, args } = v;
+    const [a, b] = args;
+    const type = WASM_TYPE[a.type] as 'i32' | 'i64';
+    if (op in MODULAR) this.modular(v, type, loose);
+    else if (op === 'shl') {
+      this.push(a, true);
+      this.push(b);
+      this.code.byte(type === 'i64' ? OP.i64_shl : OP.i32_shl);
+      if (!loose) writeMask(this.code, v.type);
+    } else if (op === 'eq' && b.kind === 'const' && b.value === 0n) {
+      this.push(a);
+      this.op(type === 'i64' ? 'i64_eqz' : 'i32_eqz');
+    } else if (op in UNSIGNED) {
+      for (const arg of args) this.push(arg);
+      this.code.byte(UNSIGNED[op][type]);
+    } else if (op in SIGNED) {
+      for (const arg of args) {
+        this.push(arg, true);
+        writeSignExtension(this.code, arg.type);
+      }
+      this.code.byte(SIGNED[op][type]);
+      if (v.type !== 'i1') writeMask(this.code, v.type);
+    } else if (op === 'shr_s') {
+      this.push(a, true);
+      writeSignExtension(this.code, a.type);
+      this.push(b);
+      this.code.byte(type === 'i64' ? OP.i64_shr_s : OP.i32_shr_s);
+      if (!loose) writeMask(this.code, v.type);
+    } else this.count(v, type);
+  }
+
+  protected modular(v: OpNode, type: 'i32' | 'i64', loose: boolean): void {
+    const [a, b] = v.args;
+    const keepsZeros = v.op === 'and' || v.op === 'or' || v.op === 'xor';
+    if (v.op === 'xor' && v.type === 'i1' && b.kind === 'const') {
+      this.push(a);
+      this.op('i32_eqz');
+      return;
+    }
+    const looseArguments = loose || !keepsZeros;
+    this.push(a, looseArguments);
+    this.push(b, looseArguments);
+    this.code.byte(MODULAR[v.op][type]);
+    if (!loose && !keepsZeros) writeMask(this.code, v.type);
+  }
+
+  protected count(v: OpNode, type: 'i32' | 'i64'): void {
+    const [a] = v.args;
+    const spare = (type === 'i64' ? 64 : 32) - WIDTH[a.type];
+    this.push(a);
+    if (v.op === 'ctz') {
+      if (spare > 0) {
+        this.i32(2 ** WIDTH[a.type]);
+        this.op('i32_or');
+      }
+      this.op(type === 'i64' ? 'i64_ctz' : 'i32_ctz');
+    } else if (v.op === 'clz') {
+      this.op(type === 'i64' ? 'i64_clz' : 'i32_clz');
+      if (spare > 0) {
+        this.i32(spare);
+        this.op('i32_sub');
+      }
+    } else throw new Error(`no code for ${v.op}`);
+  }
+}
