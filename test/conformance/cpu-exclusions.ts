@@ -47,6 +47,7 @@ export function exclusion(e: Encoding): string | undefined {
   const { name } = e.definition;
   if (/^(JMP|CALL)$/.test(name) && e.operands.some((o) => o === 'Ap' || o === 'M' || o === 'Mp'))
     return 'a far transfer';
+  if (name === 'NOP' && e.opcode === 0x0d) return 'reserved: a NOP on Intel processors, #UD on AMD';
   return reasons.get(name) ?? reasons.get(`${name} ${e.operands[0] ?? ''}`);
 }
 

@@ -128,6 +128,8 @@ export class EmulatedRunner {
     entry(PHYSICAL.gdt, 8, 0x0000_8b00_0000_0067n | ((tss & 0xff_ffffn) << 16n) | (((tss >> 24n) & 0xffn) << 56n));
     entry(PHYSICAL.gdt, 9, tss >> 32n);
     this.#put(PHYSICAL.tss + 4, SUPERVISOR + BigInt(PHYSICAL.stackTop));
+    // The map of I/O ports lies beyond the segment's limit: user mode may use none.
+    this.#put(PHYSICAL.tss + 0x60, 0x68n << 48n);
     for (let vector = 0; vector < 256; vector++) this.#gate(vector);
     this.#view(ENTRY, 2).setUint16(0, 0xcf48, true);
   }
@@ -156,8 +158,8 @@ export class EmulatedRunner {
       [`${name}.access`, access],
     ];
     const settings: (readonly [string, bigint])[] = [
-      // PAE, OSFXSR, OSXMMEXCPT, FSGSBASE; SCE, LME, LMA, NXE; PE, MP, ET, NE, WP, AM, PG.
-      ['CR4', 0x1_0620n],
+      // PAE, OSFXSR, OSXMMEXCPT, FSGSBASE, OSXSAVE; SCE, LME, LMA, NXE; PE, MP, ET, NE, WP, AM, PG.
+      ['CR4', 0x5_0620n],
       ['CR3', BigInt(PHYSICAL.pml4)],
       ['IA32_EFER', 0xd01n],
       ['CR0', 0x8005_0033n],

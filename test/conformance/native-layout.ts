@@ -35,11 +35,11 @@ export const INPUT = {
 /** What it writes of each. */
 export const OUTPUT = { frame: 0, signal: FRAME.words * 8, fx: 192, scratch: 640, size: 640 + PAGE_SIZE } as const;
 
-/** The child's own memory. */
-export const HARNESS = 0x5a00_0000;
+/** The child's own memory, where no address that a case makes up is likely to lie. */
+export const HARNESS = 0x5a5a_0000_0000;
 export const ALTERNATE_STACK = { at: HARNESS + 0x1_0000, size: 0x1_0000 } as const;
-export const INPUT_BUFFER = 0x6000_0000;
-export const OUTPUT_BUFFER = 0x7000_0000;
+export const INPUT_BUFFER = 0x5a5a_6000_0000;
+export const OUTPUT_BUFFER = 0x5a5a_7000_0000;
 export const BUFFER_BYTES = 0x100_0000;
 /** Cases of one run of the child. */
 export const MAX_CASES = Math.floor(BUFFER_BYTES / Math.max(INPUT.size, OUTPUT.size));

@@ -51,7 +51,7 @@ const [RAX, RCX, RDX, , , , RSI, RDI] = [0, 1, 2, 3, 4, 5, 6, 7];
 const [R10, R12, R13, R14, R15] = [10, 12, 13, 14, 15];
 
 const DATA = HARNESS + 0x8000;
-/** The program's variables, as absolute addresses. */
+/** The program's variables. */
 const VARIABLE = { input: DATA, inputEnd: DATA + 8, output: DATA + 16 } as const;
 const SIGACTION = DATA + 0x40;
 const STACK_T = DATA + 0x80;
@@ -74,10 +74,11 @@ class Assembler {
   address(name: string): number {
     return HARNESS + this.#labels.get(name)!;
   }
-  /** 32-bit immediate, zero-extended. */
+  /** The shortest MOV: 32 bits are zero-extended. */
   set(register: number, value: number): void {
-    if (register >= 8) this.emit(0x41);
-    this.emit(0xb8 | (register & 7), ...low(value, 4));
+    const isWide = value >= 2 ** 32;
+    if (isWide || register >= 8) this.emit(0x40 | (isWide ? 8 : 0) | (register >> 3));
+    this.emit(0xb8 | (register & 7), ...low(value, isWide ? 8 : 4));
   }
   /** An instruction with a register and memory at [base + displacement]. */
   memory(opcode: number, register: number, base: number, displacement: number): void {
@@ -94,9 +95,10 @@ class Assembler {
   lea(register: number, base: number, displacement: number): void {
     this.memory(0x8d, register, base, displacement);
   }
-  /** To and from variables at absolute addresses. */
-  absolute(opcode: number, register: number, address: number): void {
-    this.emit(0x48 | ((register & 8) >> 1), opcode, 0x04 | ((register & 7) << 3), 0x25, ...low(address, 4));
+  /** To and from variables, relative to RIP. */
+  variable(opcode: number, register: number, address: number): void {
+    this.emit(0x48 | ((register & 8) >> 1), opcode, 0x05 | ((register & 7) << 3));
+    this.emit(...low((address - HARNESS - this.bytes.length - 4) >>> 0, 4));
   }
   /** `opcode`: of a jump with a 32-bit displacement. */
   jump(opcode: readonly number[], label: string): void {
@@ -141,7 +143,7 @@ function start(a: Assembler): void {
   a.emit(0x48, 0x01, 0xc6); // add rsi,rax
   a.jump(JMP, 'read');
   a.label('have all');
-  a.absolute(0x89, RSI, VARIABLE.inputEnd);
+  a.variable(0x89, RSI, VARIABLE.inputEnd);
   a.set(RDI, STACK_T);
   a.set(RSI, 0);
   a.syscall(SYSCALL.sigaltstack);
@@ -170,7 +172,7 @@ function handler(a: Assembler): void {
   a.label('handler');
   a.emit(0x49, 0x89, 0xd7); // mov r15,rdx
   a.emit(0x41, 0x89, 0xfe); // mov r14d,edi
-  a.absolute(0x8b, R12, VARIABLE.output);
+  a.variable(0x8b, R12, VARIABLE.output);
   a.emit(0x4d, 0x85, 0xe4); // test r12,r12
   a.jump(JNE, 'save');
   a.set(R12, OUTPUT_BUFFER);
@@ -188,9 +190,9 @@ function handler(a: Assembler): void {
   a.copy(PAGE_SIZE);
   a.lea(R12, R12, OUTPUT.size);
   a.label('next');
-  a.absolute(0x89, R12, VARIABLE.output);
-  a.absolute(0x8b, R13, VARIABLE.input);
-  a.absolute(0x3b, R13, VARIABLE.inputEnd); // cmp r13,[inputEnd]
+  a.variable(0x89, R12, VARIABLE.output);
+  a.variable(0x8b, R13, VARIABLE.input);
+  a.variable(0x3b, R13, VARIABLE.inputEnd); // cmp r13,[inputEnd]
   a.jump(JAE, 'finish');
   loadCase(a);
   a.emit(0xc3);
@@ -213,7 +215,7 @@ function loadCase(a: Assembler): void {
   a.load(RDI, R15, CONTEXT_FPSTATE);
   a.emit(0x80, 0x8f, ...low(XSTATE_BV, 4), 3); // or byte [rdi+XSTATE_BV],3
   a.lea(R13, R13, INPUT.size);
-  a.absolute(0x89, R13, VARIABLE.input);
+  a.variable(0x89, R13, VARIABLE.input);
 }
 
 /** R12: the end of the results. */

@@ -26,11 +26,22 @@ function lastInstruction(c: GeneratedCase, { rip }: Outcome): Generated | undefi
 
 const LARGE_STATE = /^(FLDENV|FRSTOR|FNSAVE|FNSTENV|FXSAVE|FXSAVE64|FXRSTOR|FXRSTOR64)$/;
 
+const isWord = ({ bytes }: Generated): boolean => bytes.includes(0x66);
+
 const DIFFERENCES: readonly Difference[] = [
   {
     reason:
       'a segment register pushed as 32 bits: Intel leaves the upper half of the stack slot alone, AMD clears it (SDM vol. 2, PUSH)',
-    applies: (c) => c.mode === 32 && has(c, /^PUSH$/, /^[C-G]S$/),
+    applies: (c) => c.mode === 32 && has(c, /^PUSH$/, /^[C-GS]S$/),
+  },
+  {
+    reason: 'MOVSXD with 16-bit operands reads 16 bits of memory on Intel processors, 32 on AMD (SDM vol. 2, MOVSXD)',
+    applies: (c) => c.instructions.some((i) => i.encoding.definition.name === 'MOVSXD' && isWord(i)),
+  },
+  {
+    reason: 'which address of a masked store faults, and whether the x87 tags have changed by then, is not defined',
+    applies: (c, native) =>
+      native.vector === PAGE_FAULT && /^MASKMOV/.test(lastInstruction(c, native)?.encoding.definition.name ?? ''),
   },
   {
     reason: 'which byte of a large operand is touched first, and so CR2, is not defined',

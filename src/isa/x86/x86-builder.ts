@@ -186,25 +186,28 @@ export class X86Builder extends IrBuilder {
   }
 
   /** Goes to the next instruction plus the immediate; `link` 0 the branch taken, 1 the next instruction. */
-  jumpRelative(): void {
+  jumpRelative(commit: () => void = () => {}): void {
     const { long, operandSize } = this.parameters;
     const sum = this.add(this.nextIp(), this.field('immediate', 'i64'));
     if (long) {
+      commit();
       this.jump(sum, 0);
       return;
     }
     const target = this.and(sum, operandSize === 16 ? 0xffffn : 0xffffffffn);
     this.checkCodeLimit(target);
+    commit();
     this.jump(target, 0);
   }
   jumpNext(): void {
     this.jump(this.nextIp(), 1);
   }
-  /** A near jump to an offset of the operand size. */
-  jumpNear(target: Value): void {
+  /** A near jump to an offset of the operand size; `commit` changes registers once the target is known to be good. */
+  jumpNear(target: Value, commit: () => void = () => {}): void {
     const wide = this.zext(target, 'i64');
     if (this.parameters.long) this.checkCanonical(wide);
     else this.checkCodeLimit(wide);
+    commit();
     this.jump(wide);
   }
 

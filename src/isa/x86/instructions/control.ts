@@ -48,8 +48,7 @@ const CALL = [
     rows: ['E8 | Jz | f64'],
     hot: true,
     semantics: (x) => {
-      x.push(x.trunc(x.nextIp(), x.operandType));
-      x.jumpRelative();
+      x.jumpRelative(() => x.push(x.trunc(x.nextIp(), x.operandType)));
     },
   }),
   ...instruction({
@@ -57,9 +56,7 @@ const CALL = [
     rows: ['FF /2 | Ev | f64'],
     hot: true,
     semantics: (x, target) => {
-      const to = target.get();
-      x.push(x.trunc(x.nextIp(), x.operandType));
-      x.jumpNear(to);
+      x.jumpNear(target.get(), () => x.push(x.trunc(x.nextIp(), x.operandType)));
     },
   }),
 ];
@@ -71,8 +68,7 @@ const RET = [
     hot: true,
     semantics: (x) => {
       const to = x.peek(x.operandType);
-      x.drop(WIDTH[to.type] / 8);
-      x.jumpNear(to);
+      x.jumpNear(to, () => x.drop(WIDTH[to.type] / 8));
     },
   }),
   ...instruction({
@@ -80,8 +76,7 @@ const RET = [
     rows: ['C2 | Iw | f64'],
     semantics: (x, release) => {
       const to = x.peek(x.operandType);
-      x.drop(x.add(x.zext(release.get(), 'i64'), WIDTH[to.type] / 8));
-      x.jumpNear(to);
+      x.jumpNear(to, () => x.drop(x.add(x.zext(release.get(), 'i64'), WIDTH[to.type] / 8)));
     },
   }),
 ];
@@ -96,11 +91,13 @@ const loop = (name: string, opcode: string, also: (x: X86Builder) => Value | und
       const count = x.sub(counter(x), 1);
       const condition = also(x);
       const again = x.ne(count, 0);
-      x.setRegister(1, count);
       x.if(
         condition === undefined ? again : x.and(again, condition),
-        () => x.jumpRelative(),
-        () => x.jumpNext(),
+        () => x.jumpRelative(() => x.setRegister(1, count)),
+        () => {
+          x.setRegister(1, count);
+          x.jumpNext();
+        },
       );
     },
   });
