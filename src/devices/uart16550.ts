@@ -249,7 +249,9 @@ export class Uart16550 extends ByteDevice {
 
   #writeInterruptEnable(value: number): void {
     const enabled = value & ~this.#interruptEnable;
+    const silenced = this.#interruptEnable & ~value;
     this.#interruptEnable = value & 0x0f;
+    if (silenced & IER_RECEIVED_DATA) this.#takeBack();
     // Drivers count on an interrupt as soon as they enable it over an empty transmitter (PC16550D §8.6.4).
     if (enabled & IER_TRANSMITTER_EMPTY) this.#transmitterEmptied = true;
     this.#deliver();
@@ -260,7 +262,7 @@ export class Uart16550 extends ByteDevice {
     const toggled = ((value ^ this.#fifoControl) & FCR_ENABLE) !== 0;
     // The other bits are only programmed while the enable bit is written as 1.
     this.#fifoControl = value & FCR_ENABLE ? value & 0xc9 : 0;
-    if (toggled || (value & FCR_ENABLE && value & FCR_CLEAR_RECEIVER)) this.#clearReceiver();
+    if (toggled || (value & FCR_ENABLE && value & FCR_CLEAR_RECEIVER)) this.#takeBack();
     this.#deliver();
     this.#update();
   }
@@ -302,6 +304,19 @@ export class Uart16550 extends ByteDevice {
     }
     this.#fifo.push(Uint8Array.of(byte));
     this.#restartTimeout();
+  }
+
+  /**
+   * Empties the FIFO without losing what was typed: it goes back on the wire. So do drivers lose bytes on real lines,
+   * which try registers out or set the FIFO up while they already listen; but no person typed into those.
+   */
+  #takeBack(): void {
+    if (!this.#loopback()) {
+      const later = this.#arriving.take(this.#arriving.length);
+      this.#arriving.push(this.#fifo.take(this.#fifo.length));
+      this.#arriving.push(later);
+    }
+    this.#clearReceiver();
   }
 
   #clearReceiver(): void {
