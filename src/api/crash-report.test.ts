@@ -28,8 +28,9 @@ test('every register is named, 16 digits each', () => {
 });
 
 test('an arrow marks the instruction pointer; the instructions before it are found', () => {
-  // add eax,ebx; add eax,12345678h; add ecx,edx
-  const memory = ram([0x01, 0xd8, 0x05, 0x78, 0x56, 0x34, 0x12, 0x01, 0xd1], 0x100);
+  // mov rbx,rsp; push rax; call; add eax,ebx; add eax,12345678h; add ecx,edx
+  const call = [0x48, 0x89, 0xe3, 0x50, 0xe8, 0x11, 0x22, 0x00, 0x00];
+  const memory = ram([...call, ...call, 0x01, 0xd8, 0x05, 0x78, 0x56, 0x34, 0x12, 0x01, 0xd1], 0x100 - 18);
   const lines = codeDump(cpu({ RIP: 0x107n }), memory).split('\n');
   const arrow = lines.findIndex((line) => line.startsWith('=> '));
   assert.match(lines[arrow]!, /^=> 00000107 {2}01 d1 +add/);

@@ -58,6 +58,7 @@ export class Machine {
       noReboot: options.noReboot,
       timeoutMs: options.timeout === undefined ? undefined : options.timeout * MS_PER_S,
     });
+    if (options.terminal !== undefined) this.resize(options.terminal.columns, options.terminal.rows);
   }
 
   /**
@@ -186,9 +187,11 @@ async function bootSource(host: Host, checked: CheckedOptions): Promise<BootSour
   return { kernel: { name: 'kernel', bytes: embedded.kernel }, initrds, commandLine };
 }
 
-function embeddedCommandLine(base: string, { append = '', console }: CheckedOptions): string {
+function embeddedCommandLine(base: string, { append = '', console, terminal }: CheckedOptions): string {
   const words = base.split(' ');
   if (!/(^|\s)console=/.test(append)) words.unshift(console === 'virtio' ? 'console=hvc0' : 'console=ttyS0');
+  // Neither of its consoles can tell the size at the start: serial ports never, and Linux asks virtio consoles when they change.
+  if (terminal !== undefined) words.push(`trapeze.cols=${terminal.columns}`, `trapeze.rows=${terminal.rows}`);
   return [...words, append].filter((word) => word !== '').join(' ');
 }
 

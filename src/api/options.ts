@@ -29,6 +29,10 @@ const memory = z
       `${formatSize(Number(input))} is out of range: choose ${formatSize(LEAST_MEMORY)} to ${formatSize(MOST_MEMORY)}, in whole pages of 4K`,
   });
 
+const cells = z.int('give whole numbers of columns and rows').min(1, 'at least 1 column and row').max(0xffff);
+
+const terminal = z.strictObject({ columns: cells, rows: cells }, { error: 'give { columns, rows }' });
+
 const diskFile = z.strictObject({
   path: z.string().min(1, 'give a file name'),
   mode: z.enum(['rw', 'ro', 'cow'], { error: "choose 'rw', 'ro' or 'cow'" }).default('rw'),
@@ -63,6 +67,7 @@ const schema = z.strictObject({
     .optional(),
   append: z.string({ error: 'give the kernel command line as one string' }).optional(),
   console: z.enum(CONSOLES, { error: `choose ${CONSOLES.join(' or ')}` }).default('virtio'),
+  terminal: terminal.optional(),
   memory: memory.prefault('512M'),
   disks: z.array(disk).max(16, 'at most 16 disks').default([]),
   engine: z.enum(ENGINES, { error: `choose ${ENGINES.join(', ')}` }).default('auto'),
@@ -85,6 +90,8 @@ export interface MachineOptions {
   readonly append?: string | undefined;
   /** What the embedded Linux talks on: its virtio console (the default), which knows the terminal's size, or its serial port. */
   readonly console?: (typeof CONSOLES)[number] | undefined;
+  /** The size of the terminal that shows the guest's console. Later changes: `resize`. */
+  readonly terminal?: TerminalSize | undefined;
   /** RAM: bytes, or a size such as `'512M'` (the default); 4M to 3G. */
   readonly memory?: number | string | undefined;
   /** Disks in order (`/dev/vda`, `/dev/vdb`, …): raw image files, or back ends of your own. */
@@ -104,6 +111,11 @@ export interface MachineOptions {
   readonly onTrace?: ((line: string) => void) | undefined;
   /** Told of what goes wrong in the host while the guest runs on, such as a full disk under an overlay. */
   readonly onWarning?: ((line: string) => void) | undefined;
+}
+
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
 }
 
 export interface DiskFile {

@@ -12,7 +12,7 @@ import { showProgress } from './progress.ts';
 import type { RunFlags, SerialTarget } from './run-options.ts';
 import { flagOf, machineOptions, parseSerial } from './run-options.ts';
 import { processMemory, summary } from './run-statistics.ts';
-import { Terminal } from './terminal.ts';
+import { Terminal, terminalSize } from './terminal.ts';
 
 /** Signals that end a run, with their numbers: the exit code is 128 more, as in a shell. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
@@ -88,7 +88,6 @@ class Session {
       return () => process.off(name, handler);
     });
     this.#terminal.open();
-    this.#terminal.announceSize();
     this.#clearProgress = showProgress(() => `starting the guest (${summary(this.#machine.statistics())})`);
     try {
       const result = await this.#machine.run();
@@ -163,6 +162,7 @@ async function createMachine(flags: RunFlags, serial: SerialTarget, report: (lin
   try {
     return await Machine.create({
       ...machineOptions(flags, serial),
+      terminal: terminalSize(),
       onTrace: report,
       onWarning: (line) => report(`trapeze: ${line}`),
     });

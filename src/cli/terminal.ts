@@ -3,6 +3,7 @@
  * Also serves when input or output is a file or a pipe.
  */
 import process from 'node:process';
+import type { TerminalSize } from '../host/node/index.ts';
 import type { KeyAction } from './escape-keys.ts';
 import { EscapeKeys } from './escape-keys.ts';
 
@@ -16,6 +17,12 @@ export interface TerminalListener {
 const NEWLINE = 0x0a;
 /** Undoes what guests leave behind: colours, a hidden cursor, no wrapping at the margin. */
 const RESTORE_SCREEN = '\x1b[0m\x1b[?25h\x1b[?7h';
+
+/** The size of the terminal that shows the output; undefined when that is a file or a pipe. */
+export function terminalSize(): TerminalSize | undefined {
+  const { isTTY, columns, rows } = process.stdout;
+  return isTTY === true && columns > 0 && rows > 0 ? { columns, rows } : undefined;
+}
 
 export class Terminal {
   readonly #listener: TerminalListener;
@@ -40,7 +47,7 @@ export class Terminal {
     process.on('SIGCONT', this.#enterRawMode);
     this.#enterRawMode();
     stdout.on('error', this.#outputFailed);
-    stdout.on('resize', this.announceSize);
+    stdout.on('resize', this.#resized);
     stdin.on('data', this.#typed);
     // A hung-up terminal or a directory as input is an end of input like any other.
     stdin.on('error', () => {});
@@ -50,7 +57,7 @@ export class Terminal {
     const { stdin, stdout } = process;
     process.off('exit', this.#restore);
     process.off('SIGCONT', this.#enterRawMode);
-    stdout.off('resize', this.announceSize);
+    stdout.off('resize', this.#resized);
     stdin.off('data', this.#typed);
     this.#restore();
     // A pipe that stays open would keep the process alive.
@@ -71,9 +78,9 @@ export class Terminal {
     process.stderr.write(`${start}${text}\n`);
   }
 
-  readonly announceSize = (): void => {
-    const { columns, rows } = process.stdout;
-    if (process.stdout.isTTY === true && columns > 0 && rows > 0) this.#listener.resized(columns, rows);
+  readonly #resized = (): void => {
+    const size = terminalSize();
+    if (size !== undefined) this.#listener.resized(size.columns, size.rows);
   };
 
   readonly #typed = (bytes: Uint8Array): void => {

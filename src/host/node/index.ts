@@ -10,7 +10,7 @@ import { nodeHost } from './host.ts';
 export type { TraceKind } from '../../api/choices.ts';
 export type { TextMatch } from '../../api/console-text.ts';
 export type { OutputListener, Port } from '../../api/machine.ts';
-export type { DiskFile, MachineOptions } from '../../api/options.ts';
+export type { DiskFile, MachineOptions, TerminalSize } from '../../api/options.ts';
 export type { Statistics } from '../../api/statistics.ts';
 export type { BlockBackend } from '../../devices/contract.ts';
 export type { Result } from '../../machine/machine.ts';
