@@ -59,7 +59,7 @@ export class Registers {
     this.writeAt(state.offset, bytes, BigInt.asUintN(bytes * 8, value));
   }
   /** A 32-bit register, or the low half of a wider one, without BigInt. */
-  u32(state: State, half = 0): number {
+  u32(state: Pick<State, 'offset'>, half = 0): number {
     return this.#view.getUint32(this.#base + state.offset + half * 4, true);
   }
   setU32(state: State, value: number, half = 0): void {

@@ -14,7 +14,7 @@ import {
 } from '../../isa/ir/types.ts';
 import { deviceRead, deviceWrite } from '../../isa/x86/externals.ts';
 import { ACCESS, TRANSLATION, translate } from '../../isa/x86/procedures/paging.ts';
-import { CPL, RAM_SIZE, TLB_BANK, TLB_BANK_SUPERVISOR } from '../../isa/x86/state.ts';
+import { CPL, RAM_SIZE, TLB_BANK, TLB_BANK_SUPERVISOR, TLB_LARGE } from '../../isa/x86/state.ts';
 import { type X86Builder, x86Procedure } from '../../isa/x86/x86-builder.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE } from '../layout.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
@@ -39,6 +39,10 @@ const fill: Procedure = x86Procedure(
       const frame = x.trunc(x.shrU(physical, 12), 'i32');
       const plain = x.eq(x.loadRaw('i8', x.add(frame, PAGE_FLAGS_BASE)), 0);
       const writable = x.and(plain, x.ne(x.and(info, TRANSLATION.writable), 0));
+      x.if(x.ne(x.and(info, TRANSLATION.large), 0), () => {
+        const half = x.select(x.ltS(linear, 0), x.const('i32', 2), 1);
+        x.set(TLB_LARGE, x.or(x.get(TLB_LARGE), half));
+      });
       x.storeRaw(entry, page);
       x.storeRaw(x.add(entry, TLB_ENTRY.writeTag), x.select(writable, page, -1n));
       const host = x.add(x.trunc(x.and(physical, -PAGE_SIZE), 'i32'), RAM_BASE);

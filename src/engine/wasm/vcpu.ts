@@ -20,10 +20,8 @@ import {
   FETCH_PHYSICAL,
   FLAGS_OTHER,
   FLAGS_SYSTEM,
-  GENERATION,
   INTERRUPT_PENDING,
   IP_BASE,
-  JUMP_EPOCH,
   RAM_SIZE,
   RECORD,
   RETIRED,
@@ -35,15 +33,15 @@ import {
 } from '../../isa/x86/state.ts';
 import { alwaysLeaves, bodyOf, handlerKey, hotParameters } from '../bodies.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
-import { CPU_BASE, JUMP_CACHE_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
+import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import { DecodeCache, type Handlers } from './decode-cache.ts';
 import { Linker } from './linker.ts';
-import { findBlock, JUMP_CACHE, MainLoop, noteFault } from './main-loop.ts';
+import { findBlock, MainLoop, noteFault } from './main-loop.ts';
 import { PSEUDO_COUNT, RECORD_AT } from './record.ts';
-import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY } from './tlb.ts';
+import { Translations } from './translations.ts';
 
 type Run = (record: number) => number;
 /** The main loop of one mode and the numbers of its handlers. */
@@ -57,9 +55,6 @@ interface HandlerInfo {
 }
 
 const WASM_PAGE = 65536;
-const TLB_BYTES = TLB_BANKS_COUNT * TLB_ENTRIES * TLB_ENTRY.size;
-const JUMP_CACHE_BYTES = JUMP_CACHE.pages * JUMP_CACHE.slots * JUMP_CACHE.entrySize;
-const GENERATIONS = 0x1000;
 const DR6_SINGLE_STEP = 0x4000n;
 const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
 const HALTED: Exit = { kind: 'halted' };
@@ -70,7 +65,7 @@ export class InterpreterVcpu implements Vcpu, Handlers {
   readonly #host: EngineHost;
   readonly #registers: Registers;
   readonly #bytes: Uint8Array;
-  readonly #words: Uint32Array;
+  readonly #translations: Translations;
   readonly #linker: Linker;
   readonly #table: WebAssembly.Table;
   readonly #cache: DecodeCache;
@@ -92,9 +87,9 @@ export class InterpreterVcpu implements Vcpu, Handlers {
     this.#memory = memory;
     this.#registers = new Registers(memory.wasm, CPU_BASE);
     this.#bytes = new Uint8Array(memory.wasm.buffer);
-    this.#words = new Uint32Array(memory.wasm.buffer);
+    this.#translations = new Translations(memory.wasm, this.#registers);
     this.#table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
-    this.#cache = new DecodeCache(memory.wasm, memory.size, this, () => this.#dropWriteTags());
+    this.#cache = new DecodeCache(memory.wasm, memory.size, this, () => this.#translations.dropWriteTags());
     this.#linker = new Linker({
       memory: memory.wasm,
       pages: memory.wasm.buffer.byteLength / WASM_PAGE,
@@ -133,7 +128,8 @@ export class InterpreterVcpu implements Vcpu, Handlers {
         interrupts.setTaskPriority(Number(value));
         this.kick();
       },
-      dropTranslations: (all: number, address: bigint) => (all === 1 ? this.#dropAll() : this.#dropPage(address)),
+      dropTranslations: (all: number, address: bigint) =>
+        all === 1 ? this.#translations.dropAll() : this.#translations.dropPage(address),
       codeWritten: (physical: bigint, length: number) => this.#cache.written(Number(physical), length),
       findBlock: () => this.#findBlock(),
       noteFault: () => this.#noteFault(),
@@ -153,33 +149,6 @@ export class InterpreterVcpu implements Vcpu, Handlers {
   }
   #count(vector: number): void {
     this.#vectors.set(vector, (this.#vectors.get(vector) ?? 0) + 1);
-  }
-
-  // --- translations -------------------------------------------------------------------------------------------------------------
-
-  #dropWriteTags(): void {
-    const words = this.#words;
-    const end = (TLB_BASE + TLB_BYTES) >> 2;
-    for (let at = (TLB_BASE + TLB_ENTRY.writeTag) >> 2; at < end; at += TLB_ENTRY.size >> 2) words[at] = 0xffffffff;
-  }
-  /** Every translation and every way by instruction pointer. */
-  #dropAll(): void {
-    this.#bytes.fill(0xff, TLB_BASE, TLB_BASE + TLB_BYTES);
-    this.#nextGeneration();
-  }
-  #nextGeneration(): void {
-    const r = this.#registers;
-    const generation = (r.u32(GENERATION) + 1) % GENERATIONS;
-    // Entries of the generation that had this number before must not be taken for new ones.
-    if (generation === 0) this.#bytes.fill(0xff, JUMP_CACHE_BASE, JUMP_CACHE_BASE + JUMP_CACHE_BYTES);
-    r.setU32(GENERATION, generation);
-    // The kind in the low three bits stays.
-    const kind = (r.u32(JUMP_EPOCH, 1) >>> 16) & 7;
-    r.setU32(JUMP_EPOCH, ((generation << 3) | kind) << 16, 1);
-  }
-  #dropPage(address: bigint): void {
-    void address;
-    this.#dropAll();
   }
 
   // --- instructions -------------------------------------------------------------------------------------------------------------
@@ -209,13 +178,8 @@ export class InterpreterVcpu implements Vcpu, Handlers {
     r.setU32(IP_BASE, low - offset);
     r.setU32(IP_BASE, low >= offset ? high : high - 1, 1);
     if (this.#stepping) return;
-    const linear = size === 64 ? low : (low + r.u32({ offset: SEGMENTS.offset + CS_AT } as typeof RIP)) >>> 0;
-    const page = (linear >>> 12) & (JUMP_CACHE.pages - 1);
-    const slot = (linear ^ (linear >>> 7)) & (JUMP_CACHE.slots - 1);
-    const at = (JUMP_CACHE_BASE >> 2) + ((page * JUMP_CACHE.slots) | slot) * (JUMP_CACHE.entrySize >> 2);
-    this.#words[at] = linear;
-    this.#words[at + 1] = ((size === 64 ? high : 0) ^ r.u32(JUMP_EPOCH, 1)) >>> 0;
-    this.#words[at + 2] = record;
+    const base = size === 64 ? 0 : r.u32({ offset: SEGMENTS.offset + CS_AT });
+    this.#translations.remember((low + base) >>> 0, size === 64 ? high : 0, record);
   }
 
   numberOf(decoded: Decoded): number {
@@ -292,7 +256,7 @@ export class InterpreterVcpu implements Vcpu, Handlers {
   #execute(limit: number): number {
     const r = this.#registers;
     const mode = this.#mode(r.u32(CODE_SIZE) === 64);
-    if (this.#stepping) this.#nextGeneration();
+    if (this.#stepping) this.#translations.nextGeneration();
     r.setNumber(RETIRED_LIMIT, Math.min(limit, MAX_LIMIT));
     r.setU32(RECORD, DecodeCache.start);
     this.#running = true;
@@ -336,7 +300,7 @@ export class InterpreterVcpu implements Vcpu, Handlers {
     const r = this.#registers;
     this.#changed = false;
     this.#refresh();
-    this.#dropAll();
+    this.#translations.dropAll();
     r.setU32(FAULT, 0);
   }
 
@@ -367,7 +331,7 @@ export class InterpreterVcpu implements Vcpu, Handlers {
     r.set(RAM_SIZE, BigInt(this.#memory.size));
     r.setU32(TLB_BANKS, TLB_BASE);
     r.setU32(CODE_SIZE, 16);
-    this.#bytes.fill(0xff, JUMP_CACHE_BASE, JUMP_CACHE_BASE + JUMP_CACHE_BYTES);
+    this.#translations.dropJumps();
     this.#cache.clear();
     this.#changed = true;
   }

@@ -163,6 +163,8 @@ export const TLB_BANK = register('TLB_BANK', 'i32', 'engine');
 export const TLB_BANK_SUPERVISOR = register('TLB_BANK_SUPERVISOR', 'i32', 'engine');
 /** Where the first bank starts. */
 export const TLB_BANKS = register('TLB_BANKS', 'i32', 'engine');
+/** Halves of the linear address space of which the TLB may hold parts of large pages: bit 0 the lower, bit 1 the upper. */
+export const TLB_LARGE = register('TLB_LARGE', 'i32', 'engine');
 /** Bytes of RAM; what lies above is devices. */
 export const RAM_SIZE = register('RAM_SIZE', 'i64', 'engine');
 /** 1: an exception waits in FAULT_VECTOR to be delivered. */

@@ -12,6 +12,8 @@ export const ACCESS = { write: 1, user: 2, fetch: 4, implicit: 8 } as const;
 export const TRANSLATION = {
   /** A write at this privilege needs no further look: the page is writable and its dirty bit set. */
   writable: 1,
+  /** The page is larger than 4 KiB. */
+  large: 2,
 } as const;
 
 /** Bits of a paging-structure entry. */
@@ -80,7 +82,9 @@ function finish(x: X86Builder, linear: Value, access: Value, leaf: Leaf): void {
   const [mayWrite] = x.call(isAllowed, leaf.rights, x.or(access, ACCESS.write));
   const dirty = x.ne(x.and(wanted, ENTRY.D), 0);
   const physical = x.or(leaf.frame, x.and(linear, leaf.offsetMask));
-  x.return(physical, x.select(x.and(dirty, mayWrite), x.const('i32', TRANSLATION.writable), 0));
+  const writable = x.select(x.and(dirty, mayWrite), x.const('i32', TRANSLATION.writable), 0);
+  const large = x.select(x.ne(leaf.offsetMask, 0xfff), x.const('i32', TRANSLATION.large), 0);
+  x.return(physical, x.or(writable, large));
 }
 
 /** Two levels of 4-byte entries (SDM vol. 3 §4.3). */
