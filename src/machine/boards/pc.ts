@@ -5,7 +5,7 @@ import { mebibytes } from '../../boot/placement.ts';
 import type { BootSource } from '../../boot/source.ts';
 import { A20Gate } from '../../devices/a20.ts';
 import { ACPI_PM_SIZE, AcpiPowerManagement } from '../../devices/acpi-pm.ts';
-import type { BlockBackend, ByteSink, Clock, Device, GuestMemory, IrqLine } from '../../devices/contract.ts';
+import type { BlockBackend, ByteSink, Device, GuestMemory, IrqLine } from '../../devices/contract.ts';
 import { DebugExit } from '../../devices/debug-exit.ts';
 import { KeyboardController } from '../../devices/i8042.ts';
 import { IoApic } from '../../devices/io-apic.ts';
@@ -28,6 +28,7 @@ import type { Engine, Vcpu } from '../../engine/engine.ts';
 import { UserError } from '../../user-error.ts';
 import type { AccessCount } from '../bus.ts';
 import { AddressBus } from '../bus.ts';
+import { ConsoleInput } from '../console-input.ts';
 import type { HostServices } from '../host-services.ts';
 import { LockstepIo } from '../lockstep-io.ts';
 import type { Board, Supervisor } from '../machine.ts';
@@ -85,7 +86,6 @@ export function createPcMachine(options: PcOptions): Machine {
 
 /** Inputs of the PIC that are levels: those of PCI and the SCI. */
 const LEVEL_INPUTS = [IRQ.sci, ...PCI_IRQS].reduce((mask, irq) => mask | (1 << irq), 0);
-const OFFER_AGAIN_NS = 10_000_000n;
 const VIRTUAL_SEED = 0x0074_7261_7065_7a65n;
 
 class PcBoard implements Board {
@@ -104,15 +104,13 @@ class PcBoard implements Board {
   readonly #serial: Uart16550;
   readonly #pci: PciBus;
   readonly #console: ConsoleDevice | undefined;
-  readonly #clock: Clock;
-  /** Console input that the device has not taken yet. */
-  readonly #typed: Uint8Array[] = [];
+  readonly #consoleInput: ConsoleInput;
+  #consoleSize: readonly [columns: number, rows: number] | undefined;
   readonly #disks: readonly BlockDevice[];
 
   constructor(options: PcOptions, supervisor: Supervisor) {
     const { engine, host, clock } = options;
     this.#memory = engine.memory;
-    this.#clock = supervisor.clock;
     this.#boot = options.boot;
     this.#lockstep = clock === 'virtual' ? new LockstepIo(host.time, () => supervisor.attention()) : undefined;
     this.#fill = clock === 'virtual' ? fillFrom(splitMix64(VIRTUAL_SEED)) : host.randomFill;
@@ -128,7 +126,8 @@ class PcBoard implements Board {
     this.#serial = this.#addSerial(options, supervisor);
 
     this.#pci = this.#addPci(supervisor);
-    this.#console = options.console && new ConsoleDevice(options.console);
+    this.#consoleInput = this.#add(this.#createConsoleInput(supervisor));
+    this.#console = options.console && new ConsoleDevice(this.#heard(options.console));
     this.#disks = (options.disks ?? []).map(
       (disk, i) => new BlockDevice(this.#lockstep?.wrap(disk) ?? disk, `disk${i}`),
     );
@@ -155,12 +154,11 @@ class PcBoard implements Board {
   }
 
   consoleInput(bytes: Uint8Array): void {
-    const idle = this.#typed.length === 0;
-    this.#typed.push(bytes);
-    if (idle) this.#offerTyped();
+    this.#consoleInput.type(bytes);
   }
 
   resize(columns: number, rows: number): void {
+    this.#consoleSize = [columns, rows];
     this.#console?.resize(columns, rows);
   }
 
@@ -182,17 +180,20 @@ class PcBoard implements Board {
     return new Map([...this.#ports.accesses(), ...this.#mmio.accesses()]);
   }
 
-  /** The console takes so much at once; a long paste is offered piece by piece. */
-  #offerTyped(): void {
-    for (let head = this.#typed[0]; head !== undefined; head = this.#typed[0]) {
-      const taken = this.#console?.input(head) ?? head.length;
-      if (taken < head.length) {
-        this.#typed[0] = head.subarray(taken);
-        this.#clock.after(OFFER_AGAIN_NS, () => this.#offerTyped());
-        return;
-      }
-      this.#typed.shift();
-    }
+  #createConsoleInput({ clock }: Supervisor): ConsoleInput {
+    const take = (bytes: Uint8Array): number => this.#console?.input(bytes) ?? bytes.length;
+    // Linux looks at the size only when it changes: as a change it hears it also at the start.
+    return new ConsoleInput(clock, take, () => this.#consoleSize && this.#console?.resize(...this.#consoleSize));
+  }
+
+  /** The same sink; what it is given tells that the console is in use. */
+  #heard(sink: ByteSink): ByteSink {
+    return {
+      write: (bytes) => {
+        this.#consoleInput.printed();
+        sink.write(bytes);
+      },
+    };
   }
 
   /** A device of the board is reset with it. */
