@@ -4,7 +4,17 @@ import { existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { completionScript } from '../src/cli/completion.ts';
 import { createProgram } from '../src/cli/program.ts';
-import { debugExit, echoUntil, forever, print, reset, spin, tinyGuest, tripleFault } from './support/tiny-guest.ts';
+import {
+  debugExit,
+  echoUntil,
+  forever,
+  powerOff,
+  print,
+  reset,
+  spin,
+  tinyGuest,
+  tripleFault,
+} from './support/tiny-guest.ts';
 import { scratch, shown, start, trapeze } from './support/trapeze.ts';
 
 const noFullDevice = existsSync('/dev/full') ? false : 'SKIPPED: there is no /dev/full here';
@@ -68,6 +78,12 @@ test('the guest prints on stdout; the debug-exit port makes the exit code', asyn
   const kernel = scratch(t)('kernel', tinyGuest(print('hello\r\n'), debugExit(21)));
   const { code, stdout, stderr } = await trapeze(['run', '--kernel', kernel, '--debug-exit', '0xf4']);
   assert.deepEqual([code, stdout, stderr], [43, 'hello\r\n', '']);
+});
+
+test('a guest that powers off ends with 0', async (t) => {
+  const kernel = scratch(t)('kernel', tinyGuest(print('bye'), powerOff(), spin()));
+  const { code, stdout } = await trapeze(['run', '--kernel', kernel]);
+  assert.deepEqual([code, stdout], [0, 'bye']);
 });
 
 test('what comes through a pipe is typed as it is, Ctrl-A too; its end is no end of the run', async (t) => {

@@ -190,7 +190,7 @@ async function bootSource(host: Host, checked: CheckedOptions): Promise<BootSour
 function embeddedCommandLine(base: string, { append = '', console, terminal }: CheckedOptions): string {
   const words = base.split(' ');
   if (!/(^|\s)console=/.test(append)) words.unshift(console === 'virtio' ? 'console=hvc0' : 'console=ttyS0');
-  // Neither of its consoles can tell the size at the start: serial ports never, and Linux asks virtio consoles when they change.
+  // A serial port cannot tell its size, and a virtio console does a moment after the shell has looked.
   if (terminal !== undefined) words.push(`trapeze.cols=${terminal.columns}`, `trapeze.rows=${terminal.rows}`);
   return [...words, append].filter((word) => word !== '').join(' ');
 }
