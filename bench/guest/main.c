@@ -4,8 +4,9 @@
  *
  *   BENCH <name> <nanoseconds> ns <checksum> <instructions> instructions
  *
- * As the first process of a machine it powers off at the end. An argument repeats each workload that many times; the
- * kernel hands it over as `-- N` at the end of its command line.
+ * As the first process of a machine it powers off at the end. Arguments: how many times to repeat each workload (1),
+ * then the names of those to run (all); the kernel hands them over behind `--` at the end of its command line. The
+ * argument `list` prints the names alone.
  */
 #include "bench.h"
 
@@ -82,11 +83,38 @@ static const struct workload WORKLOADS[] = {
     {"memory-random", memory_random, 27262990},
 };
 
+static int equal(const char *a, const char *b) {
+  for (; *a && *a == *b; a++) b++;
+  return *a == *b;
+}
+
+/** Whether `names`, which end with a null pointer, hold the name; no names at all mean any. */
+static int selected(const char *const *names, const char *name) {
+  if (!*names) return 1;
+  for (; *names; names++)
+    if (equal(*names, name)) return 1;
+  return 0;
+}
+
+static void list_workloads(void) {
+  for (unsigned i = 0; i < sizeof WORKLOADS / sizeof *WORKLOADS; i++) {
+    put(WORKLOADS[i].name);
+    print_line();
+  }
+}
+
+static void run_workloads(const char *const *names, uint64_t repeats) {
+  for (unsigned i = 0; i < sizeof WORKLOADS / sizeof *WORKLOADS; i++)
+    if (selected(names, WORKLOADS[i].name)) measure(&WORKLOADS[i], repeats);
+}
+
 /** Called by _start with the stack as the kernel left it: the argument count, then the arguments. */
 __attribute__((used, noreturn)) static void begin(const long *stack) {
   const char *const *arguments = (const char *const *)(stack + 1);
-  uint64_t repeats = stack[0] > 1 ? parse_number(arguments[1]) : 1;
-  for (unsigned i = 0; i < sizeof WORKLOADS / sizeof *WORKLOADS; i++) measure(&WORKLOADS[i], repeats);
+  if (stack[0] > 1 && equal(arguments[1], "list"))
+    list_workloads();
+  else
+    run_workloads(arguments + (stack[0] > 2 ? 2 : stack[0]), stack[0] > 1 ? parse_number(arguments[1]) : 1);
   if (system_call(SYS_getpid, 0, 0, 0) == 1)
     system_call(SYS_reboot, REBOOT_MAGIC1, REBOOT_MAGIC2, REBOOT_POWER_OFF);
   for (;;) system_call(SYS_exit, 0, 0, 0);

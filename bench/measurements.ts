@@ -1,0 +1,110 @@
+/** What is measured. */
+import { fileURLToPath } from 'node:url';
+import { parseBenchLines } from './bench-lines.ts';
+import type { Run, Watch } from './execute.ts';
+import type { GuestFiles } from './guest-files.ts';
+import type { Guest, Job } from './peers/peer.ts';
+
+export type Unit =
+  | { readonly kind: 'seconds' }
+  | { readonly kind: 'megabytes' }
+  /** Millions of `of` a second. */
+  | { readonly kind: 'rate'; readonly of: string };
+
+export interface Sample {
+  readonly name: string;
+  readonly unit: Unit;
+  readonly value: number;
+  /** Must be the same for all peers. */
+  readonly checksum?: string;
+}
+
+export interface Measurement {
+  readonly name: string;
+  readonly job: Job;
+  readonly watch: Watch;
+  read(run: Run): Sample[];
+}
+
+const SECONDS: Unit = { kind: 'seconds' };
+const MEGABYTES: Unit = { kind: 'megabytes' };
+
+/** The last of what the embedded guest prints before its shell reads. */
+const PROMPT = ':~# ';
+
+const part = (name: string): string => fileURLToPath(new URL(`parts/${name}.ts`, import.meta.url));
+
+function rates(run: Run): Sample[] {
+  return parseBenchLines(run.output).map(({ name, nanoseconds, checksum, count, unit }) => ({
+    name,
+    unit: { kind: 'rate', of: unit },
+    // Per nanosecond, times 1000: millions a second.
+    value: (count / nanoseconds) * 1000,
+    checksum,
+  }));
+}
+
+/** Time from starting the process until the guest has printed `until`. */
+function bootTime(name: string, guest: Guest, until: string): Measurement {
+  return {
+    name,
+    job: { kind: 'boot', guest },
+    watch: { until },
+    read: ({ seconds }) => [{ name, unit: SECONDS, value: seconds }],
+  };
+}
+
+/** Memory of the process while the guest boots and until it has printed `until`. */
+function memory(name: string, guest: Guest, until: string): Measurement {
+  return {
+    name,
+    job: { kind: 'boot', guest },
+    watch: { until, guestRamBytes: guest.memoryMiB * 2 ** 20 },
+    read: ({ beyondRamBytes }) =>
+      beyondRamBytes === undefined ? [] : [{ name, unit: MEGABYTES, value: beyondRamBytes / 1e6 }],
+  };
+}
+
+function partOfTrapeze(name: string): Measurement {
+  return { name, job: { kind: 'part', module: part(name) }, watch: {}, read: rates };
+}
+
+/** One run of the guest benchmark: as many samples as workloads. */
+function program(
+  files: NonNullable<GuestFiles['program']>,
+  workloads: readonly string[],
+  repeats: number,
+): Measurement {
+  const job: Job = { kind: 'program', guest: files.guest, program: files.program, workloads, repeats };
+  return { name: workloads.length === 1 ? workloads[0] : `${workloads.length} workloads`, job, watch: {}, read: rates };
+}
+
+export interface Selection {
+  /** Parts of names; empty: everything. */
+  readonly only: readonly string[];
+  readonly repeats: number;
+}
+
+/** Names of everything that can be measured here. */
+export function names(files: GuestFiles): string[] {
+  return [...single(files).map(({ name }) => name), ...(files.program?.workloads ?? [])];
+}
+
+function single({ embedded, debian }: GuestFiles): Measurement[] {
+  const all = [
+    bootTime('boot-embedded', embedded, PROMPT),
+    memory('memory-embedded', embedded, PROMPT),
+    partOfTrapeze('decoder'),
+  ];
+  for (const { name, guest, marker } of debian) all.push(bootTime(`boot-${name}`, guest, marker));
+  return all;
+}
+
+/** What was selected, in the order in which it is to run. */
+export function measurements(files: GuestFiles, { only, repeats }: Selection): Measurement[] {
+  const selected = (name: string): boolean => only.length === 0 || only.some((word) => name.includes(word));
+  const chosen = single(files).filter(({ name }) => selected(name));
+  const workloads = files.program?.workloads.filter(selected) ?? [];
+  if (files.program !== undefined && workloads.length > 0) chosen.push(program(files.program, workloads, repeats));
+  return chosen;
+}
