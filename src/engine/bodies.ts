@@ -1,17 +1,7 @@
-/** What each decoded row means, as IR, and which rows an interpreter's main loop holds itself. */
+/** Which rows an interpreter's main loop holds itself, and what stands for bytes that are no instruction. */
 import type { Statement } from '../isa/ir/types.ts';
 import { type Encoding, instruction, type Parameters } from '../isa/x86/definition.ts';
 import { VECTOR } from '../isa/x86/exceptions.ts';
-import { bindOperand } from '../isa/x86/operands.ts';
-import { X86Builder } from '../isa/x86/x86-builder.ts';
-
-/** The meaning of a row under some parameters. */
-export function bodyOf(encoding: Encoding, parameters: Parameters): readonly Statement[] {
-  const absolute = encoding.operands.some((o) => o.startsWith('O'));
-  const x = new X86Builder(parameters, absolute);
-  encoding.definition.semantics(x, ...encoding.operands.map((code) => bindOperand(x, code)));
-  return x.statements;
-}
 
 /** Every path leaves the instruction by a jump, an exit or an exception: nothing follows it in its block. */
 export function alwaysLeaves(body: readonly Statement[]): boolean {

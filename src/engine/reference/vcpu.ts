@@ -1,6 +1,7 @@
 /** A virtual CPU that the reference evaluator executes, one instruction at a time, decoding each anew and walking page tables always. */
 import type { External, FieldName, LoadNode, Procedure, Statement, StoreNode, Type } from '../../isa/ir/types.ts';
 import { WIDTH } from '../../isa/ir/types.ts';
+import { bodyOf } from '../../isa/x86/body.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
 import { VECTOR } from '../../isa/x86/exceptions.ts';
@@ -10,7 +11,7 @@ import { deliverFault, deliverInterrupt } from '../../isa/x86/procedures/interru
 import { ACCESS, translate } from '../../isa/x86/procedures/paging.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import * as S from '../../isa/x86/state.ts';
-import { bodyOf, handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
+import { handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';

@@ -1,5 +1,6 @@
 /** A virtual CPU that the interpreter executes. */
 import type { Statement } from '../../isa/ir/types.ts';
+import { bodyOf } from '../../isa/x86/body.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import type { CodeSize, Decoded } from '../../isa/x86/decoder.ts';
 import { VECTOR } from '../../isa/x86/exceptions.ts';
@@ -31,7 +32,7 @@ import {
   TLB_BANKS,
   XCR0,
 } from '../../isa/x86/state.ts';
-import { alwaysLeaves, bodyOf, handlerKey, hotParameters } from '../bodies.ts';
+import { alwaysLeaves, handlerKey, hotParameters } from '../bodies.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';

@@ -10,9 +10,9 @@ export const deviceRead = external('deviceRead', ['i64', 'i32'], ['i32'], { clas
 /** Physical address, width in bytes (1, 2, 4), value. */
 export const deviceWrite = external('deviceWrite', ['i64', 'i32', 'i32'], [], { class: 'io' });
 /** The time-stamp counter. */
-export const timestamp = external('timestamp', [], ['i64'], { class: 'io' });
-/** 64 random bits. */
-export const entropy = external('entropy', [], ['i64'], { class: 'io' });
+export const timestamp = external('timestamp', [], ['i64'], { class: 'time' });
+/** 64 random bits: they belong to nobody, and reading them changes nothing for others. */
+export const entropy = external('entropy', [], ['i64'], { class: 'user' });
 /** Leaf, subleaf → EAX, EBX, ECX, EDX. */
 export const cpuid = external('cpuid', ['i32', 'i32'], ['i32', 'i32', 'i32', 'i32'], { class: 'control' });
 /** Index of a register outside the core → its value, 1 if it exists. */

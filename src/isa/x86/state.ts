@@ -125,7 +125,7 @@ export const PAT = register('IA32_PAT', 'i64', 'control');
 export const MISC_ENABLE = register('IA32_MISC_ENABLE', 'i64', 'control');
 export const TSC_AUX = register('IA32_TSC_AUX', 'i64', 'control');
 /** What the guest's writes to the time-stamp counter added to it. */
-export const TSC_ADJUST = register('IA32_TSC_ADJUST', 'i64', 'control');
+export const TSC_ADJUST = register('IA32_TSC_ADJUST', 'i64', 'time');
 
 // --- x87, MMX, SSE ----------------------------------------------------------------------------------------------------------------
 
