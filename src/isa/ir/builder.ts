@@ -33,10 +33,16 @@ export class IrBuilder {
   #variables = 0;
   #loops = 0;
   #openLoops: number[] = [];
+  #nesting = 0;
 
   /** What was built so far. */
   get statements(): readonly Statement[] {
     return this.#list;
+  }
+
+  /** Inside an `if` or a loop: what is built may not happen, or happen again. */
+  get nested(): boolean {
+    return this.#nesting > 0;
   }
 
   #push<S extends Statement>(s: S): S {
@@ -49,10 +55,12 @@ export class IrBuilder {
     const outer = this.#list;
     const inner: Statement[] = [];
     this.#list = inner;
+    this.#nesting++;
     try {
       build();
     } finally {
       this.#list = outer;
+      this.#nesting--;
     }
     return inner;
   }

@@ -38,11 +38,25 @@ export interface FlagValues {
   readonly of: Value;
 }
 
+/** What the flags were last computed from. Conditions are then computed from that, and the flags themselves may never be needed. */
+type Origin =
+  | { readonly kind: 'difference'; readonly a: Value; readonly b: Value; readonly result: Value }
+  | { readonly kind: 'sum'; readonly a: Value; readonly result: Value }
+  | { readonly kind: 'logic'; readonly result: Value }
+  /** ZF, SF and PF alone follow the result. */
+  | { readonly kind: 'result'; readonly result: Value };
+
 export class Flags {
   readonly #b: IrBuilder;
+  #origin: Origin | undefined;
 
   constructor(b: IrBuilder) {
     this.#b = b;
+  }
+
+  /** Flags that may or may not have been set come from nowhere in particular. */
+  #remember(origin: Origin | undefined): void {
+    this.#origin = this.#b.nested ? undefined : origin;
   }
 
   /** From a result and the carry out of each of its bits. */
@@ -54,22 +68,25 @@ export class Flags {
     b.set(FLAG_RESULT, b.sext(result, 'i64'));
   }
 
-  /** `r = a + b` or `a + b + CF`. */
-  add(a: Value, c: Value, r: Value): void {
+  /** `r = a + b`, or `a + b + CF` with `withCarry`. */
+  add(a: Value, c: Value, r: Value, withCarry = false): void {
     const b = this.#b;
     this.#arithmetic(r, b.or(b.and(a, c), b.and(b.or(a, c), b.not(r))));
+    this.#remember(withCarry ? { kind: 'result', result: r } : { kind: 'sum', a, result: r });
   }
 
-  /** `r = a - b` or `a - b - CF`. */
-  sub(a: Value, c: Value, r: Value): void {
+  /** `r = a - b`, or `a - b - CF` with `withCarry`. */
+  sub(a: Value, c: Value, r: Value, withCarry = false): void {
     const b = this.#b;
     this.#arithmetic(r, b.or(b.and(b.not(a), c), b.and(b.not(b.xor(a, c)), r)));
+    this.#remember(withCarry ? { kind: 'result', result: r } : { kind: 'difference', a, b: c, result: r });
   }
 
   /** AND, OR, XOR, TEST: CF, OF and AF are clear. */
   logic(r: Value): void {
     this.#b.set(FLAG_AUX, 0);
     this.#b.set(FLAG_RESULT, this.#b.sext(r, 'i64'));
+    this.#remember({ kind: 'logic', result: r });
   }
 
   /** ZF, SF, PF and AF (clear) from the result; CF and OF as given (`i1`). */
@@ -79,6 +96,7 @@ export class Flags {
     const aux = b.or(b.shl(carry, 31), b.shl(b.xor(carry, b.zext(of, 'i32')), 30));
     b.set(FLAG_AUX, aux);
     b.set(FLAG_RESULT, b.sext(r, 'i64'));
+    this.#remember({ kind: 'result', result: r });
   }
 
   /** Sets CF alone. */
@@ -86,6 +104,10 @@ export class Flags {
     const b = this.#b;
     const change = b.neg(b.zext(b.xor(this.cf(), cf), 'i32'));
     b.set(FLAG_AUX, b.xor(b.get(FLAG_AUX), b.and(change, CARRY_AND_OVERFLOW)));
+    this.#keepResult();
+  }
+  #keepResult(): void {
+    this.#remember(this.#origin && { kind: 'result', result: this.#origin.result });
   }
 
   /** Sets CF and OF alone (rotations). */
@@ -94,6 +116,7 @@ export class Flags {
     const carry = b.zext(cf, 'i32');
     const top = b.or(b.shl(carry, 31), b.shl(b.xor(carry, b.zext(of, 'i32')), 30));
     b.set(FLAG_AUX, b.or(b.and(b.get(FLAG_AUX), ~CARRY_AND_OVERFLOW), top));
+    this.#keepResult();
   }
 
   /** INC and DEC: as `add` or `sub` without CF. Call with the old CF. */
@@ -110,21 +133,36 @@ export class Flags {
     b.set(FLAG_AUX, b.or(b.or(top, parity), b.or(bit(f.af, 3), bit(f.sf, 7))));
     // A result that is positive, of even parity in its low byte, and zero only where ZF is set.
     b.set(FLAG_RESULT, b.shl(b.zext(b.xor(f.zf, b.const('i1', 1)), 'i64'), 8));
+    this.#remember(undefined);
   }
 
   cf(): Value {
-    return this.#b.ltS(this.#b.get(FLAG_AUX), 0);
+    const b = this.#b;
+    switch (this.#origin?.kind) {
+      case 'difference':
+        return b.ltU(this.#origin.a, this.#origin.b);
+      case 'sum':
+        return b.ltU(this.#origin.result, this.#origin.a);
+      case 'logic':
+        return b.const('i1', 0);
+      default:
+        return b.ltS(b.get(FLAG_AUX), 0);
+    }
   }
   of(): Value {
     const b = this.#b;
+    if (this.#origin?.kind === 'logic') return b.const('i1', 0);
     const aux = b.get(FLAG_AUX);
     return b.ltS(b.xor(aux, b.shl(aux, 1)), 0);
   }
   zf(): Value {
-    return this.#b.eq(this.#b.get(FLAG_RESULT), 0);
+    const origin = this.#origin;
+    if (origin?.kind === 'difference') return this.#b.eq(origin.a, origin.b);
+    return this.#b.eq(origin?.result ?? this.#b.get(FLAG_RESULT), 0);
   }
   sf(): Value {
     const b = this.#b;
+    if (this.#origin !== undefined) return b.ltS(this.#origin.result, 0);
     return b.xor(b.ltS(b.get(FLAG_RESULT), 0), b.bit(b.get(FLAG_AUX), 7));
   }
   af(): Value {
@@ -139,10 +177,29 @@ export class Flags {
     return { cf: this.cf(), pf: this.pf(), af: this.af(), zf: this.zf(), sf: this.sf(), of: this.of() };
   }
 
+  /** BE, L and LE of a comparison are comparisons. */
+  #compared(cc: number): Value | undefined {
+    const b = this.#b;
+    const origin = this.#origin;
+    if (origin?.kind !== 'difference') return undefined;
+    switch (cc >> 1) {
+      case 3:
+        return b.leU(origin.a, origin.b);
+      case 6:
+        return b.ltS(origin.a, origin.b);
+      case 7:
+        return b.leS(origin.a, origin.b);
+      default:
+        return undefined;
+    }
+  }
+
   /** Condition `cc`, 0–15 (SDM vol. 2 appendix B.1.4.7). */
   condition(cc: number): Value {
     const b = this.#b;
     const positive = (): Value => {
+      const compared = this.#compared(cc);
+      if (compared !== undefined) return compared;
       switch (cc >> 1) {
         case 0:
           return this.of();

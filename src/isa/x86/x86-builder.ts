@@ -38,19 +38,29 @@ const NEUTRAL: Parameters = {
 };
 
 export class X86Builder extends IrBuilder {
-  readonly parameters: Parameters;
   readonly flags: Flags;
-  readonly #absolute: boolean;
+  #parameters: Parameters;
+  #absolute = false;
   #address: Value | undefined;
 
   /** `absolute`: the address of the memory operand is the immediate (operand code O). */
   constructor(parameters: Parameters = NEUTRAL, absolute = false) {
     super();
-    this.parameters = parameters;
-    this.#absolute = absolute;
     this.flags = new Flags(this);
+    this.#parameters = parameters;
+    this.begin(parameters, absolute);
+  }
+
+  /** Goes on with another instruction. */
+  begin(parameters: Parameters, absolute: boolean): void {
+    this.#parameters = parameters;
+    this.#absolute = absolute;
     // Computed at the front, so that every later use sees it; what is not used vanishes.
-    if (parameters.memory || absolute) this.#address = this.#effectiveAddress();
+    this.#address = parameters.memory || absolute ? this.#effectiveAddress() : undefined;
+  }
+
+  get parameters(): Parameters {
+    return this.#parameters;
   }
 
   get operandType(): IntegerType {

@@ -32,7 +32,7 @@ const ADD: Alu = (x, a, b) => {
 };
 const ADC: Alu = (x, a, b) => {
   const result = x.add(x.add(a, b), carryIn(x, a.type as IntegerType));
-  return { result, flags: () => x.flags.add(a, b, result) };
+  return { result, flags: () => x.flags.add(a, b, result, true) };
 };
 const SUB: Alu = (x, a, b) => {
   const result = x.sub(a, b);
@@ -40,7 +40,7 @@ const SUB: Alu = (x, a, b) => {
 };
 const SBB: Alu = (x, a, b) => {
   const result = x.sub(x.sub(a, b), carryIn(x, a.type as IntegerType));
-  return { result, flags: () => x.flags.sub(a, b, result) };
+  return { result, flags: () => x.flags.sub(a, b, result, true) };
 };
 const logic =
   (f: (x: X86Builder, a: Value, b: Value) => Value): Alu =>
