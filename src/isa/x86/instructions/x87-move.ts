@@ -1,5 +1,5 @@
 /** x87 loads, stores, constants and the order of the stack (SDM vol. 1 §5.2.1, §5.2.4, §5.2.6). */
-import type { Procedure, Value } from '../../ir/types.ts';
+import { integerType, type Procedure, type Value } from '../../ir/types.ts';
 import { type Encoding, instruction, type Semantics } from '../definition.ts';
 import type { BoundOperand } from '../operands.ts';
 import { ENV, INDEFINITE_SE, INDEFINITE_SIGNIFICAND, PRE_COMPUTATION } from '../procedures/softfloat-format.ts';
@@ -121,6 +121,13 @@ const LOAD_CONSTANTS = [
 
 // --- stores -----------------------------------------------------------------------------------------------------------------------
 
+/** A page fault comes before what the stack or the value is found to be, even where that keeps the store from happening. */
+function checkWritable(x: X86Builder, address: Value, bytes: number): void {
+  for (let at = 0; at < bytes; at += 8) {
+    x.loadForWrite(integerType(Math.min(bytes - at, 8) * 8), at === 0 ? address : x.add(address, at));
+  }
+}
+
 /** Calls a procedure that stores ST(0) at an address and returns flags. */
 const store =
   (
@@ -132,6 +139,7 @@ const store =
   (x, dst) => {
     requireX87(x);
     const address = x.operandAddress(bytesOf(dst), 'write');
+    checkWritable(x, address, bytesOf(dst));
     const [flags] = x.call(procedureOf(dst), address, ...args.map((a) => x.const('i32', a)));
     recordPointers(x);
     const [done] = x.call(x87FinishStore, flags);
@@ -148,6 +156,7 @@ const storeInteger = (rounding: number, pops: boolean): Semantics =>
 const storeExtended: Semantics = (x) => {
   requireX87(x);
   const address = x.operandAddress(TEN_BYTES, 'write');
+  checkWritable(x, address, TEN_BYTES);
   const flags = emptyStatus(x, 0);
   const empty = x.ne(flags, 0);
   const { se, significand } = readStack(x, 0);
