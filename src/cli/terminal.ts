@@ -2,6 +2,7 @@
  * The person's terminal as the guest's: raw while a machine runs, and as it was before on every way out.
  * Also serves when input or output is a file or a pipe.
  */
+import { spawnSync } from 'node:child_process';
 import process from 'node:process';
 import type { TerminalSize } from '../host/node/index.ts';
 import type { KeyAction } from './escape-keys.ts';
@@ -72,10 +73,10 @@ export class Terminal {
 
   /** Shows lines of Trapeze's own on stderr, never in the middle of a guest's line. */
   say(text: string): void {
-    // Raw mode leaves the translation of line ends on (libuv sets ONLCR).
-    const start = this.#atLineStart || process.stdout.isTTY !== true ? '' : '\n';
+    const lineEnd = this.#open && this.interactive ? '\r\n' : '\n';
+    const start = this.#atLineStart || process.stdout.isTTY !== true ? '' : lineEnd;
     this.#atLineStart = true;
-    process.stderr.write(`${start}${text}\n`);
+    process.stderr.write(start + text.replaceAll('\n', lineEnd) + lineEnd);
   }
 
   readonly #resized = (): void => {
@@ -89,7 +90,10 @@ export class Terminal {
   };
 
   readonly #enterRawMode = (): void => {
-    if (this.#open && this.interactive) process.stdin.setRawMode(true);
+    if (!this.#open || !this.interactive) return;
+    process.stdin.setRawMode(true);
+    // Node's raw mode still turns LF into CR LF, but a guest's LF may mean "one line down". Leaving raw mode undoes this too.
+    spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
   };
 
   readonly #restore = (): void => {
