@@ -80,8 +80,8 @@ function generateInstructions(
     const fixed = stored !== undefined ? STORE_OFFSET : isIndirect ? END_SLOT : loaded;
     const generated = generateInstruction({ random, encoding, mode, ...place }, fixed);
     if (generated === undefined) continue;
-    if (name === 'POPF') instructions.push(pushFlags(random, isWord(generated)));
-    instructions.push(generated);
+    if (name === 'POPF') instructions.push(pushFlags(random, isWord(generated)), { ...generated, joined: true });
+    else instructions.push(generated);
     // What it stored must not be read again.
     if (stored !== undefined)
       return { instructions, ignored: stored.map(([from, to]) => [STORE_OFFSET + from, STORE_OFFSET + to]) };

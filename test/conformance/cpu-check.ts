@@ -39,6 +39,8 @@ export interface CpuOptions {
 }
 
 const BATCH = 500;
+const FEW_TRIES = 3;
+const MANY_TRIES = 40;
 
 interface Verdict {
   readonly engine: string;
@@ -83,9 +85,14 @@ export class CpuCheck {
 
   /** Undefined: all agree. */
   #judge(c: GeneratedCase, theirs: Outcome, random: Random): Verdict | 'skipped' | undefined {
+    const verdict = this.#compare(c, theirs, random, FEW_TRIES);
+    return verdict === undefined || verdict === 'skipped' ? verdict : this.#compare(c, theirs, random, MANY_TRIES);
+  }
+  /** `tries`: how often to try other values of undefined flags. */
+  #compare(c: GeneratedCase, theirs: Outcome, random: Random, tries: number): Verdict | 'skipped' | undefined {
     let ours: ReturnType<typeof unknownOutcome>;
     try {
-      ours = unknownOutcome(this.#reference, c, random);
+      ours = unknownOutcome(this.#reference, c, random, tries);
     } catch (error) {
       return { engine: 'reference', lines: [String((error as Error).stack)] };
     }

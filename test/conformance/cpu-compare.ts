@@ -17,8 +17,8 @@ export const NOTHING_UNKNOWN: Unknown = { general: Array(16).fill(0n), flags: 0,
 const COMPARED_FLAGS = 0x25_4dd5;
 const PAGE_FAULT = 14;
 const PRESENT = 1;
-/** Linux reports faults beyond user space as protection violations, whatever is there. */
-const USER_END = 1n << 47n;
+/** Linux reports faults beyond user space as protection violations, whatever is there (its last page is not used). */
+const USER_END = (1n << 47n) - 0x1000n;
 
 const hex = (value: bigint | number, digits: number): string => value.toString(16).padStart(digits, '0');
 

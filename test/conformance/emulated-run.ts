@@ -48,6 +48,7 @@ const PRESENT = 1n;
 const WRITABLE = 2n;
 const USER = 4n;
 const LARGE = 0x80n;
+const NO_EXECUTE = 1n << 63n;
 const TABLE = PRESENT | WRITABLE | USER;
 
 const KERNEL_CS = 0x10n;
@@ -119,7 +120,7 @@ export class EmulatedRunner {
     entry(PHYSICAL.lowDirectory, CODE_PAGE >> 21, BigInt(PHYSICAL.codeTable) | TABLE);
     entry(PHYSICAL.lowDirectory, SCRATCH_PAGE >> 21, BigInt(PHYSICAL.scratchTable) | TABLE);
     entry(PHYSICAL.codeTable, 0, BigInt(PHYSICAL.code) | TABLE);
-    entry(PHYSICAL.scratchTable, 0, BigInt(PHYSICAL.scratch) | TABLE);
+    entry(PHYSICAL.scratchTable, 0, BigInt(PHYSICAL.scratch) | TABLE | NO_EXECUTE);
     entry(PHYSICAL.pml4, high, BigInt(PHYSICAL.highPdpt) | PRESENT | WRITABLE);
     entry(PHYSICAL.highPdpt, 0, BigInt(PHYSICAL.highDirectory) | PRESENT | WRITABLE);
     entry(PHYSICAL.highDirectory, 0, PRESENT | WRITABLE | LARGE);

@@ -10,6 +10,8 @@ export type Mode = 32 | 64;
 export interface Generated {
   readonly encoding: Encoding;
   readonly bytes: number[];
+  /** The instruction before must be executed too: no branch may go here. */
+  readonly joined?: true;
   /** A relative branch: where its displacement lies, and its size. */
   readonly branch: { readonly at: number; readonly size: 1 | 2 | 4 } | undefined;
   /** A RIP-relative operand: where its displacement lies, and the address it is for. */
@@ -282,7 +284,7 @@ export function layOut(
   for (const [i, { bytes, branch, relative }] of instructions.entries()) {
     const next = starts[i] + bytes.length;
     if (branch !== undefined) {
-      const target = random.pick([...starts.slice(i + 1), end]);
+      const target = random.pick([...starts.filter((_, n) => n > i && instructions[n].joined !== true), end]);
       code.splice(starts[i] + branch.at, branch.size, ...littleEndian(BigInt(target - next), branch.size));
     }
     if (relative !== undefined) {

@@ -54,7 +54,10 @@ function execute(runner: EmulatedRunner, c: GeneratedCase, disturb: (mask: numbe
   while (rip !== undefined) {
     const decoded = decode(c.code.subarray(Number(rip) - CODE_PAGE), c.mode);
     const mask = typeof decoded === 'string' ? 0 : undefinedFlags(decoded, runner);
-    if (mask === EVERYTHING) return { outcome: undefined, met: true };
+    if (mask === EVERYTHING) {
+      runner.finish();
+      return { outcome: undefined, met: true };
+    }
     const next = runner.step();
     if (mask !== 0 && next !== undefined && next !== rip) {
       met = true;
@@ -65,22 +68,22 @@ function execute(runner: EmulatedRunner, c: GeneratedCase, disturb: (mask: numbe
   return { outcome: runner.finish(), met };
 }
 
-/** What of the outcome depends on undefined flags: the case is run again with others. Undefined where even its end depends on them. */
+/**
+ * What of the outcome depends on undefined flags: the case is run again `tries` times with others. Undefined where even its end depends
+ * on them.
+ */
 export function unknownOutcome(
   runner: EmulatedRunner,
   c: GeneratedCase,
   random: Random,
+  tries: number,
 ): { outcome: Outcome; unknown: Unknown } | undefined {
   const { outcome, met } = execute(runner, c, () => 0);
   if (outcome === undefined) return undefined;
   let unknown: Unknown | undefined = NOTHING_UNKNOWN;
   if (!met) return { outcome, unknown };
-  for (const disturb of [
-    (mask: number) => mask,
-    (mask: number) => mask & random.u32(),
-    (mask: number) => mask & random.u32(),
-  ]) {
-    const other = execute(runner, c, disturb).outcome;
+  for (let i = 0; i < tries; i++) {
+    const other = execute(runner, c, (mask) => (i === 0 ? mask : mask & random.u32())).outcome;
     unknown = other && unknown && unknownBetween(outcome, other, unknown);
   }
   return unknown && { outcome, unknown };

@@ -95,7 +95,6 @@ const BODIES: Readonly<Record<string, (x: X86Builder, e: Element) => Value | und
   },
   INS: (x, e) => {
     const port = x.register(2, 'i16');
-    x.call(checkPort, x.zext(port, 'i32'), x.const('i32', e.bytes));
     const address = destination(x, e, 'write');
     // The page must be writable before the device is read: a read may have effects.
     x.loadForWrite(e.type, address);
@@ -106,7 +105,6 @@ const BODIES: Readonly<Record<string, (x: X86Builder, e: Element) => Value | und
   },
   OUTS: (x, e) => {
     const port = x.register(2, 'i16');
-    x.call(checkPort, x.zext(port, 'i32'), x.const('i32', e.bytes));
     const value = x.load(e.type, source(x, e));
     x.call(portWrite, x.zext(port, 'i32'), x.const('i32', e.bytes), x.zext(value, 'i32'));
     advance(x, SI, step(x, e.bytes));
@@ -132,7 +130,12 @@ function variants(name: string, byteOpcode: string, wideOpcode: string): readonl
       rows: [row],
       hot: !isIo,
       endsBlock: isIo,
-      semantics: (x) => repeated(x, () => BODIES[name](x, elementOf(x))),
+      semantics: (x) => {
+        const element = elementOf(x);
+        // Whether the port may be used at all is asked even where the count is zero.
+        if (isIo) x.call(checkPort, x.zext(x.register(2, 'i16'), 'i32'), x.const('i32', element.bytes));
+        repeated(x, () => BODIES[name](x, element));
+      },
     });
   const wide = (x: X86Builder): Element => {
     // Ports have at most 32 bits.

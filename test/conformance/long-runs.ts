@@ -1,0 +1,66 @@
+/** The long runs of `npm run conformance`: print as they go, and return whether all was well. */
+import process from 'node:process';
+import { CpuCheck } from './cpu-check.ts';
+import { checkDecoder, formatDifference } from './decoder-check.ts';
+import { nativeUnavailable } from './native-run.ts';
+import { runStreamCheck } from './random-streams.ts';
+
+export interface RunOptions {
+  /** How many cases; undefined: as many as the project promises. */
+  readonly count: number | undefined;
+  readonly seed: number;
+}
+
+const DECODER_STRINGS = 5_000_000;
+const CPU_CASES = 200_000;
+const STREAMS = 1_000_000;
+const SHOWN = 50;
+
+/** A line that overwrites itself on a terminal, and is left out elsewhere. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r${text}`);
+}
+
+function header(name: string, count: number, seed: number): void {
+  console.log(`${name}: ${count} cases, seed ${seed}`);
+}
+
+export function runDecoder({ count = DECODER_STRINGS, seed }: RunOptions): boolean {
+  header('decoder', count, seed);
+  const report = checkDecoder(count, seed, (done) => progress(`${done}`));
+  for (const difference of report.differences.slice(0, SHOWN)) console.log(formatDifference(difference));
+  console.log(
+    `decoder: ${report.valid} of ${report.strings} strings are instructions; ${report.differing} differences from iced-x86`,
+  );
+  if (report.unseen.length > 0) console.log(`  never met: ${report.unseen.join(' ')}`);
+  return report.differing === 0;
+}
+
+export function runCpu({ count = CPU_CASES, seed }: RunOptions): boolean {
+  const reason = nativeUnavailable();
+  if (reason !== undefined) {
+    console.log(`cpu: SKIPPED, ${reason}`);
+    return true;
+  }
+  header('cpu', count, seed);
+  const check = new CpuCheck();
+  const report = check.run(count, seed, { progress: (done, failures) => progress(`${done}, ${failures} failures `) });
+  check.close();
+  for (const failure of report.failures.slice(0, SHOWN))
+    console.log(`case ${failure.number}, ${failure.engine}:\n${failure.text}`);
+  const ends = [...report.vectors].map(([vector, n]) => `${vector}: ${n}`).join(', ');
+  console.log(
+    `cpu: ${report.rows} rows; ${report.skipped} cases left out; ${report.failures.length} failures; ended by vector ${ends}`,
+  );
+  return report.failures.length === 0;
+}
+
+export function runStreams({ count = STREAMS, seed }: RunOptions): boolean {
+  header('streams', count, seed);
+  const report = runStreamCheck(count, seed, (done) => progress(`${done}`));
+  for (const failure of report.failures.slice(0, SHOWN)) console.log(failure);
+  console.log(
+    `streams: ${report.instructions} instructions; ${report.failures.length} failures; ends ${JSON.stringify(report.ends)}`,
+  );
+  return report.failures.length === 0;
+}
