@@ -44,6 +44,20 @@ test('answers come in the order of asking, only while settling', async () => {
   assert.deepEqual(orders, Array(2).fill('read 0,read 1,read 2,consequence'));
 });
 
+test('whoever asks while answers are on their way waits for them too', async () => {
+  const io = new LockstepIo(nodeTime, () => {});
+  let answered = false;
+  void io
+    .wrap(moody([20]))
+    .read(0, new Uint8Array(0))
+    .then(() => (answered = true));
+  void io.settle();
+  assert.notEqual(io.settle(), undefined);
+  await io.settle();
+  assert.ok(answered);
+  assert.equal(io.settle(), undefined);
+});
+
 test('a failed request rejects in its turn', async () => {
   const io = new LockstepIo(nodeTime, () => {});
   const disk = io.wrap(moody([]));

@@ -17,6 +17,7 @@ export class LockstepIo {
   /** Called for every request, so that the slice ends soon. */
   readonly #asked: () => void;
   #requests: Request[] = [];
+  #settling: Promise<void> | undefined;
 
   constructor(time: HostTime, asked: () => void) {
     this.#time = time;
@@ -37,7 +38,9 @@ export class LockstepIo {
 
   /** Answers everything asked so far and in consequence; undefined when nothing was. */
   settle(): Promise<void> | undefined {
-    return this.#requests.length === 0 ? undefined : this.#settleAll();
+    if (this.#settling === undefined && this.#requests.length > 0)
+      this.#settling = this.#settleAll().finally(() => (this.#settling = undefined));
+    return this.#settling;
   }
 
   async #settleAll(): Promise<void> {

@@ -178,7 +178,7 @@ export class Machine {
 
   async #loop(): Promise<Result> {
     for (;;) {
-      const settled = this.#options.clock === 'virtual' ? this.#board.settle() : undefined;
+      const settled = this.#board.settle();
       if (settled !== undefined) await settled;
       this.#clock.ringDue();
       const ended = this.#serveRequest();
@@ -213,6 +213,7 @@ export class Machine {
   }
 
   async #sleep(): Promise<void> {
+    // Guest time stands still while host I/O is under way: the loop settles that first.
     if (this.#requested !== undefined || this.#board.settle() !== undefined) return;
     const woken = new Promise<void>((resolve) => (this.#wake = resolve));
     await this.#clock.idle(woken);
