@@ -92,6 +92,16 @@ test('what comes through a pipe is typed as it is, Ctrl-A too; its end is no end
   assert.deepEqual([code, stdout], [1, 'one\x01xq']);
 });
 
+test('endless input does not pile up', async (t) => {
+  const file = scratch(t);
+  const [kernel, stats] = [file('kernel', tinyGuest(print('x'), spin())), file('stats.json')];
+  const words = ['run', '--kernel', kernel, '--timeout', '2', '--stats', stats];
+  const { outcome } = start(words, [openSync('/dev/zero', 'r'), 'pipe', 'pipe']);
+  assert.equal((await outcome).code, 4);
+  const { process: memory } = JSON.parse(readFileSync(stats, 'utf8'));
+  assert(memory.peakResidentBytes < 400e6, `${memory.peakResidentBytes} bytes`);
+});
+
 test('stdin may be closed', async (t) => {
   const kernel = scratch(t)('kernel', tinyGuest(print('x'), debugExit(1)));
   const { outcome } = start(['run', '--kernel', kernel, '--debug-exit', '0xf4'], ['ignore', 'pipe', 'pipe']);

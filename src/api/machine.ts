@@ -95,6 +95,11 @@ export class Machine {
     else this.#virtual.consoleInput(bytes);
   }
 
+  /** Bytes typed that the guest has not taken yet: who types a lot should wait when these are many. */
+  get waitingInput(): number {
+    return this.#virtual.waitingInput();
+  }
+
   /** Tells the guest the size of its virtio console. */
   resize(columns: number, rows: number): void {
     this.#virtual.resize(columns, rows);

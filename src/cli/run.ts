@@ -63,6 +63,7 @@ class Session {
     this.#terminal = new Terminal({
       action: (action) => this.#act(action),
       resized: (columns, rows) => machine.resize(columns, rows),
+      waiting: () => machine.waitingInput,
       outputClosed: () => this.#stop(EXIT.outputClosed),
     });
   }

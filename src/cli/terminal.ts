@@ -11,11 +11,16 @@ import { EscapeKeys } from './escape-keys.ts';
 export interface TerminalListener {
   readonly action: (action: KeyAction) => void;
   readonly resized: (columns: number, rows: number) => void;
+  /** Bytes that were sent and that the guest has not taken. */
+  readonly waiting: () => number;
   /** Nobody reads what is printed any more (EPIPE), or it cannot be written. */
   readonly outputClosed: () => void;
 }
 
 const NEWLINE = 0x0a;
+/** Bytes that may wait for the guest before no more are read. */
+const MOST_WAITING = 65_536;
+const RESUME_MS = 20;
 /** Undoes what guests leave behind: colours, a hidden cursor, no wrapping at the margin. */
 const RESTORE_SCREEN = '\x1b[0m\x1b[?25h\x1b[?7h';
 
@@ -31,6 +36,7 @@ export class Terminal {
   #open = false;
   #outputClosed = false;
   #atLineStart = true;
+  #resuming: NodeJS.Timeout | undefined;
 
   constructor(listener: TerminalListener) {
     this.#listener = listener;
@@ -61,6 +67,7 @@ export class Terminal {
     stdout.off('resize', this.#resized);
     stdin.off('data', this.#typed);
     this.#restore();
+    this.#stopResuming();
     // A pipe that stays open would keep the process alive.
     stdin.destroy();
   }
@@ -85,9 +92,26 @@ export class Terminal {
   };
 
   readonly #typed = (bytes: Uint8Array): void => {
+    this.#pauseWhileGuestIsBehind();
     const actions: KeyAction[] = this.interactive ? this.#keys.feed(bytes) : [{ kind: 'send', bytes }];
     for (const action of actions) this.#listener.action(action);
   };
+
+  /** A large file as input must not pile up in memory. (A terminal is read always: Ctrl-A must be heard.) */
+  #pauseWhileGuestIsBehind(): void {
+    if (this.interactive || this.#resuming !== undefined || this.#listener.waiting() < MOST_WAITING) return;
+    process.stdin.pause();
+    this.#resuming = setInterval(() => {
+      if (this.#listener.waiting() >= MOST_WAITING) return;
+      this.#stopResuming();
+      process.stdin.resume();
+    }, RESUME_MS);
+  }
+
+  #stopResuming(): void {
+    clearInterval(this.#resuming);
+    this.#resuming = undefined;
+  }
 
   readonly #enterRawMode = (): void => {
     if (!this.#open || !this.interactive) return;

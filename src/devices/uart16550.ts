@@ -101,6 +101,11 @@ export class Uart16550 extends ByteDevice {
     this.#update();
   }
 
+  /** Received bytes that have not reached the FIFO yet. */
+  get waiting(): number {
+    return this.#arriving.length;
+  }
+
   /** Hands transmitted bytes that are still collected to the sink now; call before the machine ends. */
   flush(): void {
     this.#outputAlarm?.cancel();

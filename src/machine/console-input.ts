@@ -31,6 +31,11 @@ export class ConsoleInput {
     if (!this.#offering) this.#offer();
   }
 
+  /** Bytes that the device has not taken yet. */
+  get waitingBytes(): number {
+    return this.#waiting.reduce((sum, bytes) => sum + bytes.length, 0);
+  }
+
   /** The guest printed on this console. */
   printed(): void {
     if (this.#state !== 'silent') return;

@@ -40,6 +40,8 @@ export interface Board {
   serialInput(bytes: Uint8Array): void;
   /** Bytes typed at the virtio console. */
   consoleInput(bytes: Uint8Array): void;
+  /** Typed bytes that the guest has not taken yet. */
+  waitingInput(): number;
   resize(columns: number, rows: number): void;
   pressPowerButton(): void;
   /** With a virtual clock: host I/O under way, which must end before time goes on. Undefined when there is none. */
@@ -146,6 +148,11 @@ export class Machine {
   consoleInput(bytes: Uint8Array): void {
     this.#board.consoleInput(bytes);
     this.#attention();
+  }
+
+  /** Typed bytes that the guest has not taken yet. */
+  waitingInput(): number {
+    return this.#board.waitingInput();
   }
 
   /** The terminal's new size, for the virtio console. */

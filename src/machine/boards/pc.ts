@@ -157,6 +157,10 @@ class PcBoard implements Board {
     this.#consoleInput.type(bytes);
   }
 
+  waitingInput(): number {
+    return this.#serial.waiting + this.#consoleInput.waitingBytes;
+  }
+
   resize(columns: number, rows: number): void {
     this.#consoleSize = [columns, rows];
     this.#console?.resize(columns, rows);
