@@ -8,6 +8,7 @@ import type { EngineHost } from '../../engine/engine.ts';
 import { nodeHost } from '../../host/node/time.ts';
 import { UserError } from '../../user-error.ts';
 import { VIRTUAL_EPOCH_MS } from '../machine.ts';
+import { splitMix64 } from '../random.ts';
 import type { PcOptions } from './pc.ts';
 import { createPcMachine } from './pc.ts';
 
@@ -242,4 +243,39 @@ test('a run that fails to load rejects with the reason', async () => {
   const { machine } = pc(function* () {}, { boot: { kernel, initrds: [], commandLine: '' } });
   await assert.rejects(machine.run(), /noise is not a kernel/);
   await delay(0);
+});
+
+/** Every window but the ports that switch off or reset. */
+const PORTS = [
+  0x20, 0x21, 0x40, 0x41, 0x42, 0x43, 0x60, 0x61, 0x70, 0x71, 0x80, 0xa0, 0xa1, 0x3f8, 0x3f9, 0x3fa, 0x3fb,
+];
+const MORE_PORTS = [0x3fc, 0x3fd, 0x3fe, 0x3ff, 0x4d0, 0x4d1, 0x600, 0x602, 0x608, 0x620, 0xcfc, 0xcfe, 0xcff];
+const WINDOWS = [0xc000_0000, 0xc000_8000, 0xe000_0000, 0xe000_8000, 0xfec0_0000, 0xfee0_0000];
+
+test('no access of a guest throws out of the board or gives a value too wide', async () => {
+  const seed = BigInt(Date.now());
+  const next = splitMix64(seed);
+  const below = (limit: number): number => Number(next() % BigInt(limit));
+  const pick = <T>(list: readonly T[]): T => list[below(list.length)]!;
+  const { machine } = pc(
+    function* ({ mmio, ports, msrs }) {
+      for (let i = 0; i < 60_000; i++) {
+        // Four bytes at a port would reach those that switch off.
+        const [bus, address, width] = pick([
+          [ports, pick([...PORTS, ...MORE_PORTS]), pick([1, 2] as const)],
+          [mmio, pick(WINDOWS) + below(0x5000), pick([1, 2, 4] as const)],
+        ]);
+        if (i % 4 === 0) ports.write(0xcf8, 4, 0x8000_0000 + below(0x2000));
+        if (i % 16 === 0) msrs.write(0x800 + below(0x40), next());
+        if (below(2) === 0) bus.write(address, width, below(2 ** (8 * width)));
+        const value = bus.read(address, width);
+        const fits = Number.isInteger(value) && value >= 0 && value < 2 ** (8 * width);
+        assert.ok(fits, `seed ${seed}: ${width} bytes at ${address.toString(16)} read ${value}`);
+        yield below(100);
+      }
+      yield { kind: 'shutdown' };
+    },
+    { console: { write: () => {} }, timeoutMs: 60_000 },
+  );
+  assert.deepEqual(await machine.run(), { kind: 'shutdown' });
 });
