@@ -33,6 +33,8 @@ interface CodePage {
   readonly covered: Uint32Array;
   /** Frames whose last instruction ends in this page. */
   readonly leaders: Set<number>;
+  /** Starts whose record leads to a region. */
+  readonly regions: Set<number>;
 }
 
 const MAX_BLOCK = 64;
@@ -54,18 +56,26 @@ export class DecodeCache {
   readonly #ramSize: number;
   readonly #handlers: Handlers;
   readonly #flushed: () => void;
+  readonly #dropped: () => void;
   #pages = new Map<number, CodePage>();
   #next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
   /** Instructions decoded so far. */
   decoded = 0;
 
-  /** `flushed` hears when every record was dropped, or when stores to a page must be seen from now on. */
-  constructor(memory: WebAssembly.Memory, ramSize: number, handlers: Handlers, flushed: () => void) {
+  /** `flushed` hears when stores to another page must be seen from now on, `dropped` when code became stale. */
+  constructor(
+    memory: WebAssembly.Memory,
+    ramSize: number,
+    handlers: Handlers,
+    flushed: () => void,
+    dropped: () => void,
+  ) {
     this.#memory = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#ramSize = ramSize;
     this.#handlers = handlers;
     this.#flushed = flushed;
+    this.#dropped = dropped;
     for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries())
       this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
   }
@@ -197,6 +207,7 @@ export class DecodeCache {
       runs: [],
       covered: new Uint32Array(PAGE_SIZE / 32),
       leaders: new Set(),
+      regions: new Set(),
     };
     this.#pages.set(frame, page);
     if ((frame + 1) * PAGE_SIZE <= this.#ramSize) {
@@ -231,11 +242,34 @@ export class DecodeCache {
     const page = this.#pages.get(frame);
     if (page === undefined) return;
     this.#pages.delete(frame);
+    this.#dropped();
     this.#memory[PAGE_FLAGS_BASE + frame] = 0;
     for (const [from, to] of page.runs) {
       for (let at = from; at < to; at += RECORD_SIZE) this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
     }
     for (const leader of page.leaders) this.#drop(leader);
+  }
+
+  /** The bytes of a page of RAM and whether the start has a record that a region may replace; undefined where there is none. */
+  regionAt(physical: number, size: CodeSize): Uint8Array | undefined {
+    const frame = Math.floor(physical / PAGE_SIZE);
+    const page = this.#pages.get(frame);
+    const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
+    if (page === undefined || !page.starts.has(key) || page.regions.has(key)) return undefined;
+    return this.#pageBytes(frame);
+  }
+  /** From now on the record of the start at `physical` has the handler of a region that covers some ranges of its page. */
+  install(
+    physical: number,
+    size: CodeSize,
+    handler: number,
+    ranges: readonly (readonly [offset: number, length: number])[],
+  ): void {
+    const page = this.#pages.get(Math.floor(physical / PAGE_SIZE))!;
+    const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
+    page.regions.add(key);
+    for (const [offset, length] of ranges) this.#cover(page, offset, length);
+    this.#view.setUint16(page.starts.get(key)! + RECORD_AT.handler, handler, true);
   }
 
   /** Drops everything. Not while a record is being executed other than to look the next one up. */

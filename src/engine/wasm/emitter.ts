@@ -8,8 +8,11 @@ import { FIELD_PLACES, RECORD_AT } from './record.ts';
 /** Local 0 of handlers and of the main loop: the record. */
 export const REC = 0;
 
-/** What a handler outside the main loop returns. 4 and 5: a jump over link 0 or 1, its target in RIP. */
-export const STATUS = { next: 0, jump: 1, fault: 2, exit: 3, link: 4 } as const;
+/**
+ * What a handler outside the main loop returns. 4 and 5: a jump over link 0 or 1, its target in RIP. `arrived` and `faulted` are of regions:
+ * RIP and RETIRED are those of the next instruction, or of the one that faulted.
+ */
+export const STATUS = { next: 0, jump: 1, fault: 2, exit: 3, link: 4, arrived: 6, faulted: 7 } as const;
 
 /** Small helpers over a code buffer. */
 export class Emitter {

@@ -215,7 +215,7 @@ export class MainLoop {
     e.code.u32(this.#m.builder.type({ parameters: ['i32'], results: ['i32'] }));
     e.code.u32(0);
     e.set(SCRATCH_LOCAL);
-    const statuses = 6;
+    const statuses = 8;
     for (let i = 0; i < statuses; i++) {
       e.op('block');
       e.code.byte(BLOCK_EMPTY);
@@ -251,6 +251,16 @@ export class MainLoop {
         e.retire(1);
         e.i32(EXIT.halt);
         e.op('return');
+        break;
+      case STATUS.arrived:
+        e.load('i64', RIP);
+        e.set(RIP_LOCAL);
+        e.i32(0);
+        e.set(LINK_LOCAL);
+        e.br(this.#to('transfer', depth));
+        break;
+      case STATUS.faulted:
+        e.br(this.#to('deliver', depth));
         break;
       case STATUS.jump:
         this.#jump(depth, undefined, () => e.load('i64', RIP), 1);

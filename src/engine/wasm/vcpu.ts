@@ -10,7 +10,9 @@ import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
 import { deliverFault, deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import {
+  CODE_DROPPED,
   CODE_SIZE,
+  CR2,
   CR4,
   CS_AT,
   EXIT,
@@ -39,10 +41,12 @@ import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import { DecodeCache, type Handlers } from './decode-cache.ts';
-import { Linker } from './linker.ts';
+import { Linker, type ModuleParts } from './linker.ts';
 import { findBlock, MainLoop, noteFault } from './main-loop.ts';
 import { PSEUDO_COUNT, RECORD_AT } from './record.ts';
 import { Translations } from './translations.ts';
+import { readRegion } from './translator/region.ts';
+import { RegionLowering } from './translator/region-lowering.ts';
 
 type Run = (record: number) => number;
 /** The main loop of one mode and the numbers of its handlers. */
@@ -56,6 +60,11 @@ interface HandlerInfo {
 }
 
 const WASM_PAGE = 65536;
+/** Instructions between two looks at where the guest is: while looking for hot code, and in code that was found. */
+const FAST_SAMPLING = 1 << 14;
+const SLOW_SAMPLING = 1 << 19;
+const HOT_SAMPLES = 4;
+const MAX_SAMPLES = 4096;
 const DR6_SINGLE_STEP = 0x4000n;
 const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
 const HALTED: Exit = { kind: 'halted' };
@@ -77,6 +86,8 @@ export class InterpreterVcpu implements Vcpu, Handlers {
   readonly #translateFetch: (distance: number) => void;
   readonly #deliverInterrupt: (vector: number) => number;
   readonly #refresh: () => void;
+  readonly #samples = new Map<number, number>();
+  #sampleAfter = FAST_SAMPLING;
   #coldHandlers = 0;
   #kicked = false;
   #running = false;
@@ -90,7 +101,13 @@ export class InterpreterVcpu implements Vcpu, Handlers {
     this.#bytes = new Uint8Array(memory.wasm.buffer);
     this.#translations = new Translations(memory.wasm, this.#registers);
     this.#table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
-    this.#cache = new DecodeCache(memory.wasm, memory.size, this, () => this.#translations.dropWriteTags());
+    this.#cache = new DecodeCache(
+      memory.wasm,
+      memory.size,
+      this,
+      () => this.#translations.dropWriteTags(),
+      () => this.#registers.setU32(CODE_DROPPED, 1),
+    );
     this.#linker = new Linker({
       memory: memory.wasm,
       pages: memory.wasm.buffer.byteLength / WASM_PAGE,
@@ -202,9 +219,13 @@ export class InterpreterVcpu implements Vcpu, Handlers {
     return info;
   }
   #makeCold(body: readonly Statement[]): number {
-    const exports = this.#linker.build([body], [], (m) => {
+    return this.#makeHandler([body], (m) => lowerColdHandler(m, body));
+  }
+  /** A function reached through the table: its index there. */
+  #makeHandler(bodies: readonly (readonly Statement[])[], lower: (m: ModuleParts) => Uint8Array): number {
+    const exports = this.#linker.build(bodies, [], (m) => {
       const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
-      m.builder.define(index, lowerColdHandler(m, body));
+      m.builder.define(index, lower(m));
       m.builder.exportFunction('h', index);
     });
     const index = this.#coldHandlers++;
@@ -247,11 +268,45 @@ export class InterpreterVcpu implements Vcpu, Handlers {
       const now = r.number(RETIRED);
       if (now >= end || this.#kicked) return BUDGET_SPENT;
       this.#stepping = (r.u32(FLAGS_OTHER) & RFLAGS.TF) !== 0;
-      const reason = this.#execute(this.#stepping ? now + 1 : end);
+      const reason = this.#execute(this.#stepping ? now + 1 : Math.min(end, now + this.#sampleAfter));
+      if (reason === EXIT.budget && !this.#stepping) this.#sample();
       if (reason === EXIT.shutdown) return SHUTDOWN;
       if (this.#stepping && r.number(RETIRED) > now && !this.#trap()) return SHUTDOWN;
       if (reason === EXIT.halt && !this.#canWake()) return HALTED;
     }
+  }
+
+  /** Looks where the guest is; where it is often, a region is made. */
+  #sample(): void {
+    const r = this.#registers;
+    const cr2 = r.get(CR2);
+    if (!this.#translate(0)) {
+      r.setU32(FAULT, 0);
+      r.set(CR2, cr2);
+      return;
+    }
+    const size = r.u32(CODE_SIZE) as CodeSize;
+    const physical = r.number(FETCH_PHYSICAL);
+    const key = physical * 4 + (size >> 5);
+    const seen = (this.#samples.get(key) ?? 0) + 1;
+    this.#samples.set(key, seen);
+    this.#sampleAfter = seen > HOT_SAMPLES ? SLOW_SAMPLING : FAST_SAMPLING;
+    if (seen % HOT_SAMPLES === 0) this.#makeRegion(physical, size);
+    if (this.#samples.size > MAX_SAMPLES) this.#samples.clear();
+  }
+
+  #makeRegion(physical: number, size: CodeSize): void {
+    const page = this.#cache.regionAt(physical, size);
+    if (page === undefined) return;
+    const blocks = readRegion(page, physical % PAGE_SIZE, size);
+    if (blocks.length === 0) return;
+    const mode = this.#mode(size === 64);
+    const handler = this.#makeHandler(
+      blocks.map((b) => b.statements),
+      (m) => RegionLowering.write(m, blocks, DecodeCache.start),
+    );
+    const ranges = blocks.flatMap((b) => b.instructions.map((i) => [i.offset, i.length] as const));
+    this.#cache.install(physical, size, PSEUDO_COUNT + mode.hot.size + handler, ranges);
   }
 
   #execute(limit: number): number {

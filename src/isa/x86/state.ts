@@ -189,6 +189,8 @@ export const JUMP_EPOCH = register('JUMP_EPOCH', 'i64', 'engine');
 /** The record being executed where something outside needs to know: address in linear memory. */
 export const RECORD = register('RECORD', 'i32', 'engine');
 
+/** 1: translated code was dropped since this was last cleared. */
+export const CODE_DROPPED = register('CODE_DROPPED', 'i32', 'engine');
 /** Where the bytes of an instruction lie; see `procedures/fetch.ts`. */
 export const FETCH_PHYSICAL = register('FETCH_PHYSICAL', 'i64', 'engine');
 

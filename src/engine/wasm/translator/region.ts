@@ -1,0 +1,132 @@
+/** Regions: the blocks of one page of code that direct branches connect, from a hot entry. */
+import type { FieldName, Statement, Type, Value } from '../../../isa/ir/types.ts';
+import { type CodeSize, type Decoded, decode } from '../../../isa/x86/decoder.ts';
+import { bindOperand } from '../../../isa/x86/operands.ts';
+import { IP_BASE_AT } from '../../../isa/x86/state.ts';
+import { X86Builder } from '../../../isa/x86/x86-builder.ts';
+import { alwaysLeaves } from '../../bodies.ts';
+import { PAGE_SIZE } from '../../layout.ts';
+
+/** One instruction of a block. */
+export interface RegionInstruction {
+  /** Page offset of its first byte. */
+  readonly offset: number;
+  readonly length: number;
+  /** Where its statements end in the block's. */
+  readonly end: number;
+}
+
+export interface RegionBlock {
+  readonly offset: number;
+  readonly instructions: readonly RegionInstruction[];
+  readonly statements: readonly Statement[];
+  /** Page offsets of the instructions behind the last one: over link 0, over link 1 or by falling through; -1 for none. */
+  readonly taken: number;
+  readonly next: number;
+}
+
+const MAX_BLOCKS = 48;
+const MAX_INSTRUCTIONS = 400;
+const MAX_BLOCK_LENGTH = 64;
+
+/** Builds the bodies of a block's instructions one after another, with their operands as constants. */
+class BlockBuilder extends X86Builder {
+  #decoded: Decoded | undefined;
+  #offset = 0;
+
+  instruction(decoded: Decoded, offset: number): void {
+    this.#decoded = decoded;
+    this.#offset = offset;
+    const { encoding, parameters } = decoded;
+    this.begin(
+      parameters,
+      encoding.operands.some((o) => o.startsWith('O')),
+    );
+    encoding.definition.semantics(this, ...encoding.operands.map((code) => bindOperand(this, code)));
+  }
+
+  override field(name: FieldName, type: Type): Value {
+    const { fields, parameters } = this.#decoded!;
+    switch (name) {
+      case 'offset':
+        return this.const(type, this.#offset);
+      case 'displacement': {
+        const relative = parameters.memory && fields.rm === IP_BASE_AT ? this.#offset + fields.length : 0;
+        return this.const(type, fields.displacement + relative);
+      }
+      default:
+        return this.const(type, fields[name]);
+    }
+  }
+}
+
+/** An instruction that the main loop must see, because it changes how code runs or may stop the machine. */
+function isBarrier({ encoding }: Decoded): boolean {
+  return encoding.definition.endsBlock === true;
+}
+
+/** Decodes one block; undefined where not even its first instruction can be part of a region. */
+function readBlock(
+  page: Uint8Array,
+  start: number,
+  size: CodeSize,
+  starts: ReadonlyMap<number, unknown>,
+): RegionBlock | undefined {
+  const b = new BlockBuilder(undefined);
+  const instructions: RegionInstruction[] = [];
+  let at = start;
+  for (;;) {
+    const result = decode(page.subarray(at, Math.min(at + 15, PAGE_SIZE)), size);
+    if (typeof result === 'string' || isBarrier(result) || instructions.length === MAX_BLOCK_LENGTH) break;
+    // What another block has already is not translated twice.
+    if (at !== start && starts.has(at)) break;
+    b.instruction(result, at);
+    instructions.push({ offset: at, length: result.fields.length, end: b.statements.length });
+    at += result.fields.length;
+    if (alwaysLeaves(b.statements)) {
+      const target = (at + Number(BigInt.asIntN(64, result.fields.immediate))) | 0;
+      const jumps = linksOf(b.statements);
+      // REP goes back to itself over link 0.
+      const taken = result.parameters.rep !== 'none' ? at - result.fields.length : target;
+      return {
+        offset: start,
+        instructions,
+        statements: b.statements,
+        taken: jumps.has(0) ? inPage(taken) : -1,
+        next: jumps.has(1) ? inPage(at) : -1,
+      };
+    }
+    if (at >= PAGE_SIZE) break;
+  }
+  if (instructions.length === 0) return undefined;
+  return { offset: start, instructions, statements: b.statements, taken: -1, next: inPage(at) };
+}
+
+const inPage = (offset: number): number => (offset >= 0 && offset < PAGE_SIZE ? offset : -1);
+
+function linksOf(statements: readonly Statement[]): ReadonlySet<number | undefined> {
+  const links = new Set<number | undefined>();
+  for (const s of statements) {
+    if (s.kind === 'jump') links.add(s.link);
+    else if (s.kind === 'if')
+      for (const inner of [s.consequent, s.alternate]) for (const l of linksOf(inner)) links.add(l);
+  }
+  return links;
+}
+
+/** The blocks that direct branches reach from `entry` inside its page; the entry's first. Empty if it cannot be translated. */
+export function readRegion(page: Uint8Array, entry: number, size: CodeSize): readonly RegionBlock[] {
+  const blocks = new Map<number, RegionBlock>();
+  const queue = [entry];
+  let instructions = 0;
+  while (queue.length > 0 && blocks.size < MAX_BLOCKS && instructions < MAX_INSTRUCTIONS) {
+    const offset = queue.shift()!;
+    if (blocks.has(offset)) continue;
+    const block = readBlock(page, offset, size, blocks);
+    if (block === undefined) continue;
+    blocks.set(offset, block);
+    instructions += block.instructions.length;
+    for (const successor of [block.taken, block.next]) if (successor >= 0) queue.push(successor);
+  }
+  return [...blocks.values()];
+}
