@@ -107,6 +107,13 @@ test('a kernel that is not relocatable is loaded at code32_start', () => {
   assert.equal(boot(bzImage({ relocatable: 0 })).registers.get('RIP'), 0x10_0200n);
 });
 
+test('a kernel that is not relocatable needs the memory where it unpacks itself, and the initrd lies behind', () => {
+  const kernel = bzImage({ relocatable: 0, initSize: 6 * MIB });
+  assert.throws(() => boot(kernel, [], '', 21 * MIB), /needs 22 MiB of memory to start and the machine has 21 MiB/);
+  const { params } = boot(kernel, [initrd(MIB)], '', 23 * MIB);
+  assert(params.getUint32(0x218, true) >= 22 * MIB);
+});
+
 test('boot_params has the header, command line, memory map, root pointer and seed', () => {
   const { ram, params } = boot(bzImage(), [], 'console=ttyS0 quiet');
   assert.equal(params.getUint32(0x202, true), 0x5372_6448);

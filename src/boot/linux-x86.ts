@@ -65,8 +65,8 @@ interface Image {
   readonly version: number;
   readonly entry: '32-bit' | '64-bit';
   readonly loadAddress: number;
-  /** Bytes of RAM from the load address that the kernel needs before it has read the memory map. */
-  readonly initSize: number;
+  /** The end of the RAM that the kernel uses before it has read the memory map. */
+  readonly end: number;
   readonly commandLineSize: number;
   /** The last byte an initrd may occupy. */
   readonly initrdAddrMax: number;
@@ -83,13 +83,12 @@ export function isLinuxImage(bytes: Uint8Array): boolean {
 export function loadLinux(source: BootSource, environment: BootEnvironment): RegisterSettings {
   const { memory } = environment;
   const image = parse(source.kernel);
-  requireMemory(memory, image.name, image.loadAddress + image.initSize);
+  requireMemory(memory, image.name, image.end);
   const kernel = image.bytes.subarray(image.setupBytes);
   place(memory, image.loadAddress, kernel);
   placeCommandLine(memory, LOW_MEMORY.commandLine, source.commandLine, image.commandLineSize);
   const initrd = joined(source.initrds);
-  const kernelEnd = image.loadAddress + Math.max(image.initSize, kernel.length);
-  const ramdisk = initrd && placeModules(memory, [initrd], kernelEnd, image.initrdAddrMax + 1)[0];
+  const ramdisk = initrd && placeModules(memory, [initrd], image.end, image.initrdAddrMax + 1)[0];
   writeBootParams(image, environment, ramdisk && { at: ramdisk.at, size: ramdisk.module.bytes.length });
   const information = BigInt(LOW_MEMORY.information);
   if (image.entry === '64-bit') return [...longMode(memory, image.loadAddress + ENTRY_64_OFFSET), ['RSI', information]];
@@ -107,6 +106,7 @@ function parse({ name, bytes }: BootModule): Image {
   const word = (offset: number, since: number, otherwise: number): number =>
     version >= since ? header.getUint32(offset, true) : otherwise;
   const kernelBytes = bytes.length - setupBytes;
+  const load = loadAddress(name, header, version);
   return {
     name,
     bytes,
@@ -114,8 +114,8 @@ function parse({ name, bytes }: BootModule): Image {
     headerEnd,
     version,
     entry: version >= VERSION_2_12 && (bytes[XLOADFLAGS]! & XLF_KERNEL_64) !== 0 ? '64-bit' : '32-bit',
-    loadAddress: loadAddress(name, header, version),
-    initSize: Math.max(kernelBytes, word(INIT_SIZE, VERSION_2_10, kernelBytes)),
+    loadAddress: load,
+    end: Math.max(load + kernelBytes, runAddress(header, version, load) + word(INIT_SIZE, VERSION_2_10, kernelBytes)),
     commandLineSize: Math.min(
       word(CMDLINE_SIZE, VERSION_2_06, OLD_COMMAND_LINE_SIZE),
       LOW_MEMORY.commandLineEnd - LOW_MEMORY.commandLine - 1,
@@ -139,6 +139,11 @@ function requireWhole(
     throw new UserError(
       `${name} is truncated: its header tells of ${needed} bytes and the file has ${bytes.length}; fetch or build the kernel again`,
     );
+}
+
+/** Where the kernel unpacks itself to: one that is not relocatable goes where it was linked to, wherever it was loaded. */
+function runAddress(header: DataView, version: number, load: number): number {
+  return version < VERSION_2_10 ? load : Math.max(load, Number(header.getBigUint64(PREF_ADDRESS, true)));
 }
 
 /** Where the kernel prefers to be: it would move itself there, or, when not relocatable, must be there. */
