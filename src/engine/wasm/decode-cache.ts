@@ -6,14 +6,15 @@ import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
 import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE, RECORDS_END } from '../layout.ts';
+import type { Handlers } from './handlers.ts';
 import { CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
 
-/** What the cache needs of the interpreter. */
-export interface Handlers {
-  /** The number of a decoded instruction's handler. */
-  numberOf(decoded: Decoded): number;
-  /** Whether its block ends with it: `jump` needs no fall-through. */
-  endOf(decoded: Decoded): 'no' | 'jump' | 'block';
+/** Who must hear what happens to code. */
+export interface CodeEvents {
+  /** From now on stores to another page must be seen. */
+  newPage(): void;
+  /** Code became stale. */
+  dropped(): void;
 }
 
 /** A guest-physical place of code and how it is to be decoded. */
@@ -55,27 +56,18 @@ export class DecodeCache {
   readonly #view: DataView;
   readonly #ramSize: number;
   readonly #handlers: Handlers;
-  readonly #flushed: () => void;
-  readonly #dropped: () => void;
+  readonly #events: CodeEvents;
   #pages = new Map<number, CodePage>();
   #next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
   /** Instructions decoded so far. */
   decoded = 0;
 
-  /** `flushed` hears when stores to another page must be seen from now on, `dropped` when code became stale. */
-  constructor(
-    memory: WebAssembly.Memory,
-    ramSize: number,
-    handlers: Handlers,
-    flushed: () => void,
-    dropped: () => void,
-  ) {
+  constructor(memory: WebAssembly.Memory, ramSize: number, handlers: Handlers, events: CodeEvents) {
     this.#memory = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#ramSize = ramSize;
     this.#handlers = handlers;
-    this.#flushed = flushed;
-    this.#dropped = dropped;
+    this.#events = events;
     for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries())
       this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
   }
@@ -212,7 +204,7 @@ export class DecodeCache {
     this.#pages.set(frame, page);
     if ((frame + 1) * PAGE_SIZE <= this.#ramSize) {
       this.#memory[PAGE_FLAGS_BASE + frame] = 1;
-      this.#flushed();
+      this.#events.newPage();
     }
     return page;
   }
@@ -242,7 +234,7 @@ export class DecodeCache {
     const page = this.#pages.get(frame);
     if (page === undefined) return;
     this.#pages.delete(frame);
-    this.#dropped();
+    this.#events.dropped();
     this.#memory[PAGE_FLAGS_BASE + frame] = 0;
     for (const [from, to] of page.runs) {
       for (let at = from; at < to; at += RECORD_SIZE) this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
@@ -277,6 +269,6 @@ export class DecodeCache {
     for (const frame of this.#pages.keys()) this.#memory[PAGE_FLAGS_BASE + frame] = 0;
     this.#pages = new Map();
     this.#next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
-    this.#flushed();
+    this.#events.dropped();
   }
 }

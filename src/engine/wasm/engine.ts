@@ -1,10 +1,18 @@
 /** The engine that runs guests as WebAssembly. */
 import type { Engine } from '../engine.ts';
 import { EngineMemory } from '../memory.ts';
-import { InterpreterVcpu } from './vcpu.ts';
+import type { Tier } from './tier.ts';
+import { WasmVcpu } from './vcpu.ts';
+
+export interface WasmEngineOptions {
+  /** Bytes of RAM. */
+  readonly memoryBytes: number;
+  /** `both` unless a test asks for one alone. */
+  readonly tier?: Tier | undefined;
+}
 
 /** @throws UserError when the memory has a size that cannot be. */
-export function createWasmEngine({ memoryBytes }: { readonly memoryBytes: number }): Engine {
+export function createWasmEngine({ memoryBytes, tier = 'both' }: WasmEngineOptions): Engine {
   const memory = new EngineMemory(memoryBytes);
-  return { name: 'wasm', memory, createVcpu: (host) => new InterpreterVcpu(memory, host) };
+  return { name: 'wasm', memory, createVcpu: (host) => new WasmVcpu(memory, host, tier) };
 }

@@ -1,13 +1,10 @@
-/** A virtual CPU that the interpreter executes. */
-import type { Statement } from '../../isa/ir/types.ts';
-import { bodyOf } from '../../isa/x86/body.ts';
+/** A virtual CPU that executes as WebAssembly: interpreted at first, translated where it is hot. */
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
-import type { CodeSize, Decoded } from '../../isa/x86/decoder.ts';
+import type { CodeSize } from '../../isa/x86/decoder.ts';
 import { VECTOR } from '../../isa/x86/exceptions.ts';
 import { RFLAGS } from '../../isa/x86/flags.ts';
-import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
 import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
-import { deliverFault, deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
+import { deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import {
   CODE_DROPPED,
@@ -34,90 +31,68 @@ import {
   TLB_BANKS,
   XCR0,
 } from '../../isa/x86/state.ts';
-import { alwaysLeaves, handlerKey, hotParameters } from '../bodies.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
-import { lowerColdHandler } from './cold-handler.ts';
-import { DecodeCache, type Handlers } from './decode-cache.ts';
-import { Linker, type ModuleParts } from './linker.ts';
-import { findBlock, MainLoop, noteFault } from './main-loop.ts';
-import { PSEUDO_COUNT, RECORD_AT } from './record.ts';
+import { DecodeCache } from './decode-cache.ts';
+import { Handlers } from './handlers.ts';
+import { Linker } from './linker.ts';
+import { RECORD_AT } from './record.ts';
+import type { Tier } from './tier.ts';
 import { Translations } from './translations.ts';
-import { readRegion } from './translator/region.ts';
-import { RegionLowering } from './translator/region-lowering.ts';
-
-type Run = (record: number) => number;
-/** The main loop of one mode and the numbers of its handlers. */
-interface Mode {
-  readonly run: Run;
-  readonly hot: ReadonlyMap<number, number>;
-}
-interface HandlerInfo {
-  readonly number: number;
-  readonly end: 'no' | 'jump' | 'block';
-}
+import { Translator } from './translator/translator.ts';
 
 const WASM_PAGE = 65536;
-/** Instructions between two looks at where the guest is: while looking for hot code, and in code that was found. */
-const FAST_SAMPLING = 1 << 14;
-const SLOW_SAMPLING = 1 << 19;
-const HOT_SAMPLES = 4;
-const MAX_SAMPLES = 4096;
 const DR6_SINGLE_STEP = 0x4000n;
 const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
 const HALTED: Exit = { kind: 'halted' };
 const BUDGET_SPENT: Exit = { kind: 'budgetSpent' };
 const SHUTDOWN: Exit = { kind: 'shutdown' };
 
-export class InterpreterVcpu implements Vcpu, Handlers {
+export class WasmVcpu implements Vcpu {
   readonly #host: EngineHost;
   readonly #registers: Registers;
   readonly #bytes: Uint8Array;
   readonly #translations: Translations;
-  readonly #linker: Linker;
-  readonly #table: WebAssembly.Table;
   readonly #cache: DecodeCache;
   readonly #memory: EngineMemory;
-  readonly #modes = new Map<boolean, Mode>();
-  readonly #handlers = new Map<number, HandlerInfo>();
+  readonly #handlers: Handlers;
+  readonly #translator: Translator;
   readonly #vectors = new Map<number, number>();
   readonly #translateFetch: (distance: number) => void;
   readonly #deliverInterrupt: (vector: number) => number;
   readonly #refresh: () => void;
-  readonly #samples = new Map<number, number>();
-  #sampleAfter = FAST_SAMPLING;
-  #coldHandlers = 0;
+  #sampleAfter = 0;
   #kicked = false;
   #running = false;
   #stepping = false;
   #changed = true;
 
-  constructor(memory: EngineMemory, host: EngineHost) {
+  constructor(memory: EngineMemory, host: EngineHost, tier: Tier) {
     this.#host = host;
     this.#memory = memory;
     this.#registers = new Registers(memory.wasm, CPU_BASE);
     this.#bytes = new Uint8Array(memory.wasm.buffer);
     this.#translations = new Translations(memory.wasm, this.#registers);
-    this.#table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
-    this.#cache = new DecodeCache(
-      memory.wasm,
-      memory.size,
-      this,
-      () => this.#translations.dropWriteTags(),
-      () => this.#registers.setU32(CODE_DROPPED, 1),
-    );
-    this.#linker = new Linker({
+    const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
+    const linker = new Linker({
       memory: memory.wasm,
       pages: memory.wasm.buffer.byteLength / WASM_PAGE,
-      table: this.#table,
+      table,
       cpuBase: CPU_BASE,
       externals: this.#externals(),
     });
-    this.#translateFetch = this.#linker.procedure(translateFetch) as (distance: number) => void;
-    this.#deliverInterrupt = this.#linker.procedure(deliverInterrupt) as (vector: number) => number;
-    this.#refresh = this.#linker.procedure(refresh) as () => void;
+    this.#handlers = new Handlers(linker, table);
+    this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, {
+      newPage: () => this.#translations.dropWriteTags(),
+      dropped: () => this.#registers.setU32(CODE_DROPPED, 1),
+    });
+    this.#translator = new Translator(this.#cache, this.#handlers, tier);
+    this.#sampleAfter = this.#translator.firstSample;
+    this.#translateFetch = linker.procedure(translateFetch) as (distance: number) => void;
+    this.#deliverInterrupt = linker.procedure(deliverInterrupt) as (vector: number) => number;
+    this.#refresh = linker.procedure(refresh) as () => void;
     memory.onWrite((at, length) => this.#cache.written(at, length));
     this.reset();
   }
@@ -181,6 +156,7 @@ export class InterpreterVcpu implements Vcpu, Handlers {
       this.#translate(PAGE_SIZE - (physical % PAGE_SIZE)) ? r.number(FETCH_PHYSICAL) : undefined;
     const record = this.#cache.find({ physical, size, nextPage }, this.#stepping);
     if (record === undefined) return DecodeCache.fault;
+    if (!this.#stepping) this.#translator.decoded(physical, size);
     this.#enter(record, size, physical % PAGE_SIZE);
     return record;
   }
@@ -198,62 +174,6 @@ export class InterpreterVcpu implements Vcpu, Handlers {
     if (this.#stepping) return;
     const base = size === 64 ? 0 : r.u32({ offset: SEGMENTS.offset + CS_AT });
     this.#translations.remember((low + base) >>> 0, size === 64 ? high : 0, record);
-  }
-
-  numberOf(decoded: Decoded): number {
-    return this.#info(decoded).number;
-  }
-  endOf(decoded: Decoded): 'no' | 'jump' | 'block' {
-    return this.#info(decoded).end;
-  }
-  #info(decoded: Decoded): HandlerInfo {
-    const key = handlerKey(decoded.encoding, decoded.parameters);
-    const known = this.#handlers.get(key);
-    if (known !== undefined) return known;
-    const body = bodyOf(decoded.encoding, decoded.parameters);
-    const mode = this.#mode(this.#registers.u32(CODE_SIZE) === 64);
-    const number = mode.hot.get(key) ?? PSEUDO_COUNT + mode.hot.size + this.#makeCold(body);
-    const end = alwaysLeaves(body) ? 'jump' : decoded.encoding.definition.endsBlock ? 'block' : 'no';
-    const info: HandlerInfo = { number, end };
-    this.#handlers.set(key, info);
-    return info;
-  }
-  #makeCold(body: readonly Statement[]): number {
-    return this.#makeHandler([body], (m) => lowerColdHandler(m, body));
-  }
-  /** A function reached through the table: its index there. */
-  #makeHandler(bodies: readonly (readonly Statement[])[], lower: (m: ModuleParts) => Uint8Array): number {
-    const exports = this.#linker.build(bodies, [], (m) => {
-      const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
-      m.builder.define(index, lower(m));
-      m.builder.exportFunction('h', index);
-    });
-    const index = this.#coldHandlers++;
-    if (index >= this.#table.length) this.#table.grow(1024);
-    this.#table.set(index, exports.h);
-    return index;
-  }
-
-  #mode(long: boolean): Mode {
-    const known = this.#modes.get(long);
-    if (known !== undefined) return known;
-    const hot = new Map<number, number>();
-    const bodies: (readonly Statement[])[] = [];
-    for (const encoding of ENCODINGS) {
-      if (!encoding.definition.hot) continue;
-      for (const parameters of hotParameters(encoding, long)) {
-        hot.set(handlerKey(encoding, parameters), PSEUDO_COUNT + bodies.length);
-        bodies.push(bodyOf(encoding, parameters));
-      }
-    }
-    const exports = this.#linker.build(bodies, [deliverFault, findBlock, noteFault], (m) => {
-      const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
-      m.builder.define(index, new MainLoop(m, bodies, long).write());
-      m.builder.exportFunction('run', index);
-    });
-    const mode: Mode = { run: exports.run as Run, hot };
-    this.#modes.set(long, mode);
-    return mode;
   }
 
   // --- running ------------------------------------------------------------------------------------------------------------------
@@ -280,44 +200,23 @@ export class InterpreterVcpu implements Vcpu, Handlers {
   #sample(): void {
     const r = this.#registers;
     const cr2 = r.get(CR2);
-    if (!this.#translate(0)) {
-      r.setU32(FAULT, 0);
-      r.set(CR2, cr2);
+    if (this.#translate(0)) {
+      this.#sampleAfter = this.#translator.sample(r.number(FETCH_PHYSICAL), r.u32(CODE_SIZE) as CodeSize);
       return;
     }
-    const size = r.u32(CODE_SIZE) as CodeSize;
-    const physical = r.number(FETCH_PHYSICAL);
-    const key = physical * 4 + (size >> 5);
-    const seen = (this.#samples.get(key) ?? 0) + 1;
-    this.#samples.set(key, seen);
-    this.#sampleAfter = seen > HOT_SAMPLES ? SLOW_SAMPLING : FAST_SAMPLING;
-    if (seen % HOT_SAMPLES === 0) this.#makeRegion(physical, size);
-    if (this.#samples.size > MAX_SAMPLES) this.#samples.clear();
-  }
-
-  #makeRegion(physical: number, size: CodeSize): void {
-    const page = this.#cache.regionAt(physical, size);
-    if (page === undefined) return;
-    const blocks = readRegion(page, physical % PAGE_SIZE, size);
-    if (blocks.length === 0) return;
-    const mode = this.#mode(size === 64);
-    const handler = this.#makeHandler(
-      blocks.map((b) => b.statements),
-      (m) => RegionLowering.write(m, blocks, DecodeCache.start),
-    );
-    const ranges = blocks.flatMap((b) => b.instructions.map((i) => [i.offset, i.length] as const));
-    this.#cache.install(physical, size, PSEUDO_COUNT + mode.hot.size + handler, ranges);
+    r.setU32(FAULT, 0);
+    r.set(CR2, cr2);
   }
 
   #execute(limit: number): number {
     const r = this.#registers;
-    const mode = this.#mode(r.u32(CODE_SIZE) === 64);
+    const run = this.#handlers.mainLoop(r.u32(CODE_SIZE) === 64);
     if (this.#stepping) this.#translations.nextGeneration();
     r.setNumber(RETIRED_LIMIT, Math.min(limit, MAX_LIMIT));
     r.setU32(RECORD, DecodeCache.start);
     this.#running = true;
     try {
-      return mode.run(DecodeCache.start);
+      return run(DecodeCache.start);
     } finally {
       this.#running = false;
     }

@@ -1,0 +1,109 @@
+/** The functions behind the numbers that records have: cases of the main loops, and functions in the table, made at need. */
+import type { Statement } from '../../isa/ir/types.ts';
+import { bodyOf } from '../../isa/x86/body.ts';
+import type { Decoded } from '../../isa/x86/decoder.ts';
+import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
+import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
+import { alwaysLeaves, handlerKey, hotParameters } from '../bodies.ts';
+import { lowerColdHandler } from './cold-handler.ts';
+import type { Linker, ModuleParts } from './linker.ts';
+import { findBlock, MainLoop, noteFault } from './main-loop.ts';
+import { PSEUDO_COUNT } from './record.ts';
+
+type Run = (record: number) => number;
+/** The main loop of 64-bit code, or of 16- and 32-bit code, and the numbers of the rows that it has cases for. */
+interface Mode {
+  readonly run: Run;
+  readonly hot: ReadonlyMap<number, number>;
+}
+/** How a block goes on behind an instruction: it does, it ends there, or it ends because the instruction always jumps. */
+type BlockEnd = 'no' | 'jump' | 'block';
+interface Handler {
+  readonly number: number;
+  readonly end: BlockEnd;
+}
+
+const TABLE_STEP = 1024;
+
+export class Handlers {
+  readonly #linker: Linker;
+  readonly #table: WebAssembly.Table;
+  readonly #modes = new Map<boolean, Mode>();
+  readonly #handlers = new Map<number, Handler>();
+  #slots = 0;
+  #free: number[] = [];
+
+  constructor(linker: Linker, table: WebAssembly.Table) {
+    this.#linker = linker;
+    this.#table = table;
+  }
+
+  numberOf(decoded: Decoded): number {
+    return this.#handler(decoded).number;
+  }
+  endOf(decoded: Decoded): BlockEnd {
+    return this.#handler(decoded).end;
+  }
+  /** The function that runs code of a mode: start record → exit reason. */
+  mainLoop(long: boolean): Run {
+    return this.#mode(long).run;
+  }
+
+  #handler(decoded: Decoded): Handler {
+    const { encoding, parameters } = decoded;
+    const key = handlerKey(encoding, parameters);
+    const known = this.#handlers.get(key);
+    if (known !== undefined) return known;
+    const body = bodyOf(encoding, parameters);
+    const hot = this.#mode(parameters.long).hot.get(key);
+    const number = hot ?? this.make([body], parameters.long, (m) => lowerColdHandler(m, body));
+    const end = alwaysLeaves(body) ? 'jump' : encoding.definition.endsBlock ? 'block' : 'no';
+    const handler: Handler = { number, end };
+    this.#handlers.set(key, handler);
+    return handler;
+  }
+
+  /** Makes a function in the table for code of a mode; `bodies` are what it is made of. Returns its number. */
+  make(bodies: readonly (readonly Statement[])[], long: boolean, lower: (m: ModuleParts) => Uint8Array): number {
+    const exports = this.#linker.build(bodies, [], (m) => {
+      const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
+      m.builder.define(index, lower(m));
+      m.builder.exportFunction('h', index);
+    });
+    const slot = this.#free.pop() ?? this.#slots++;
+    if (slot >= this.#table.length) this.#table.grow(TABLE_STEP);
+    this.#table.set(slot, exports.h);
+    return this.#firstInTable(long) + slot;
+  }
+  /** Forgets a function that no record leads to any more. */
+  free(number: number, long: boolean): void {
+    const slot = number - this.#firstInTable(long);
+    this.#table.set(slot, null);
+    this.#free.push(slot);
+  }
+  #firstInTable(long: boolean): number {
+    return PSEUDO_COUNT + this.#mode(long).hot.size;
+  }
+
+  #mode(long: boolean): Mode {
+    const known = this.#modes.get(long);
+    if (known !== undefined) return known;
+    const hot = new Map<number, number>();
+    const bodies: (readonly Statement[])[] = [];
+    for (const encoding of ENCODINGS) {
+      if (!encoding.definition.hot) continue;
+      for (const parameters of hotParameters(encoding, long)) {
+        hot.set(handlerKey(encoding, parameters), PSEUDO_COUNT + bodies.length);
+        bodies.push(bodyOf(encoding, parameters));
+      }
+    }
+    const exports = this.#linker.build(bodies, [deliverFault, findBlock, noteFault], (m) => {
+      const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
+      m.builder.define(index, new MainLoop(m, bodies, long).write());
+      m.builder.exportFunction('run', index);
+    });
+    const mode: Mode = { run: exports.run as Run, hot };
+    this.#modes.set(long, mode);
+    return mode;
+  }
+}
