@@ -1,15 +1,22 @@
 /** The engines by name. They are loaded when asked for: each is a large module. */
 import type { Engine } from '../engine/engine.ts';
-import type { ENGINES } from './choices.ts';
+import type { ENGINES, TIERS } from './choices.ts';
 
-export async function createEngine(name: (typeof ENGINES)[number], memoryBytes: number): Promise<Engine> {
-  switch (name) {
+export interface EngineChoice {
+  readonly engine: (typeof ENGINES)[number];
+  readonly tier: (typeof TIERS)[number];
+  /** Bytes of RAM. */
+  readonly memory: number;
+}
+
+export async function createEngine({ engine, tier, memory }: EngineChoice): Promise<Engine> {
+  switch (engine) {
     case 'auto':
     case 'wasm':
-      return (await import('../engine/wasm/engine.ts')).createWasmEngine({ memoryBytes });
+      return (await import('../engine/wasm/engine.ts')).createWasmEngine({ memoryBytes: memory, tier });
     case 'reference':
-      return (await import('../engine/reference/engine.ts')).createReferenceEngine({ memoryBytes });
+      return (await import('../engine/reference/engine.ts')).createReferenceEngine({ memoryBytes: memory });
     default:
-      return name satisfies never;
+      return engine satisfies never;
   }
 }

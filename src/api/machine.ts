@@ -164,7 +164,7 @@ export async function createMachine(host: Host, options: MachineOptions = {}): P
   const boot = await bootSource(host, checked);
   const { disks, closeDisks } = await openDisks(host, checked);
   try {
-    const engine = await createEngine(checked.engine, checked.memory);
+    const engine = await createEngine(checked);
     return new Machine(host, checked, { engine, boot, disks, closeDisks });
   } catch (error) {
     await closeDisks();

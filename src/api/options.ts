@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { BlockBackend } from '../devices/contract.ts';
 import { UserError } from '../user-error.ts';
 import type { TraceKind } from './choices.ts';
-import { CLOCKS, CONSOLES, ENGINES, TRACE_KINDS } from './choices.ts';
+import { CLOCKS, CONSOLES, ENGINES, TIERS, TRACE_KINDS } from './choices.ts';
 import type { DiskMode } from './host.ts';
 import { formatSize, parseSize } from './size.ts';
 
@@ -71,6 +71,7 @@ const schema = z.strictObject({
   memory: memory.prefault('512M'),
   disks: z.array(disk).max(16, 'at most 16 disks').default([]),
   engine: z.enum(ENGINES, { error: `choose ${ENGINES.join(', ')}` }).default('auto'),
+  tier: z.enum(TIERS, { error: `choose ${TIERS.join(', ')}` }).default('both'),
   clock: z.enum(CLOCKS, { error: `choose ${CLOCKS.join(' or ')}` }).default('real'),
   debugExit: z.int('give an I/O port').min(0, 'give an I/O port').max(0xffff, 'I/O ports end at 0xffff').optional(),
   noReboot: z.boolean('give true or false').default(false),
@@ -98,6 +99,8 @@ export interface MachineOptions {
   readonly disks?: readonly (string | DiskFile | BlockBackend)[] | undefined;
   /** `auto` takes the fastest there is. `reference` is slow and meant for tests. */
   readonly engine?: (typeof ENGINES)[number] | undefined;
+  /** What the wasm engine does with code: `both` translates what is hot; one tier alone is meant for tests. */
+  readonly tier?: (typeof TIERS)[number] | undefined;
   /** `virtual` derives time from executed instructions: runs repeat bit for bit. Default `real`. */
   readonly clock?: (typeof CLOCKS)[number] | undefined;
   /** An I/O port that ends the run with exit code (value << 1) | 1, as QEMU's `isa-debug-exit`. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { Argument, Command, Option } from 'commander';
-import { CLOCKS, ENGINES, TRACE_KINDS } from '../api/choices.ts';
+import { CLOCKS, ENGINES, TIERS, TRACE_KINDS } from '../api/choices.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import type { RunFlags } from './run-options.ts';
 
@@ -70,6 +70,7 @@ function addRun(program: Command, finish: (code: number) => void): void {
       collect,
     )
     .addOption(new Option('--engine <name>', 'what executes the guest (default: auto)').choices(ENGINES))
+    .addOption(new Option('--tier <name>', 'what of the wasm engine runs code (default: both)').choices(TIERS))
     .addOption(
       new Option('--clock <kind>', 'virtual: time is executed instructions, runs repeat (default: real)').choices(
         CLOCKS,

@@ -10,6 +10,7 @@ export interface RunFlags {
   readonly memory?: string;
   readonly disk?: readonly string[];
   readonly engine?: string;
+  readonly tier?: string;
   readonly clock?: string;
   readonly serial: string;
   readonly debugExit?: string;
@@ -47,6 +48,7 @@ export function machineOptions(flags: RunFlags, serial: SerialTarget): MachineOp
     memory: flags.memory,
     disks: flags.disk?.map(parseDisk),
     engine: flags.engine as MachineOptions['engine'],
+    tier: flags.tier as MachineOptions['tier'],
     clock: flags.clock as MachineOptions['clock'],
     debugExit: parseNumber(flags.debugExit),
     noReboot: !flags.reboot,
