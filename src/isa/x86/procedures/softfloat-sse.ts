@@ -1,8 +1,8 @@
 /**
  * SSE arithmetic on one lane: bit patterns in, a bit pattern and exception flags out; MXCSR is read and not written.
  *
- * The common case runs on the host's own floating point: rounding to nearest, exceptions masked, PE already set, operands and result
- * normal numbers, so that no other flag can change. Everything else goes through the exact procedures.
+ * The common case runs on the host's own floating point: rounding to nearest, exceptions masked, operands and result normal numbers, and
+ * PE already set or the result exact, so that no flag can change. Everything else goes through the exact procedures.
  */
 import type { IrBuilder } from '../../ir/builder.ts';
 import type { Procedure, Type, Value } from '../../ir/types.ts';
@@ -16,6 +16,7 @@ import {
   BINARY64,
   ENV,
   ENV_FROM_MXCSR,
+  FLOAT_FLAG,
   type Format,
   floatProcedure,
   PRE_COMPUTATION,
@@ -91,20 +92,76 @@ function exactProcedure(f: Format, name: string, core: Procedure, operands: numb
   });
 }
 
-/** An operation of the host where that is exact or known to be inexact in the same way, else `core`. */
-function arithmetic(name: string, hostOp: string, core: Procedure, operands: number, extra = 0): PerFormat<Procedure> {
+/** A product of the host is exact: both significands together are short, or one is a power of two. */
+function productIsExact(b: IrBuilder, f: Format, left: Value, right: Value): Value {
+  const last = f.precision - 1;
+  const trailing = (bits: Value): Value => b.op('ctz', [b.or(bits, 1n << BigInt(last))]);
+  const [l, r] = [trailing(left), trailing(right)];
+  const isPower = b.or(b.eq(l, last), b.eq(r, last));
+  return b.or(isPower, b.leU(b.const(f.type, f.precision), b.add(l, r)));
+}
+
+type Exactness = (b: IrBuilder, f: Format, result: Value, operands: readonly Value[]) => Value;
+
+/** Knuth's TwoSum: the error of a sum is itself a number, and here 0. */
+const sumIsExact =
+  (inverse: 'fadd' | 'fsub', other: 'fadd' | 'fsub'): Exactness =>
+  (b, f, result, operands) => {
+    const [x, y] = operands.map((v) => asFloat(b, f, v));
+    const sum = asFloat(b, f, result);
+    const yUsed = b.op('fsub', [sum, x]);
+    const xUsed = b.op('fsub', [sum, yUsed]);
+    const xError = b.op('fsub', [x, xUsed]);
+    const error = b.op(other, [xError, b.op(inverse, [y, yUsed])]);
+    return b.op('feq', [error, asFloat(b, f, b.const(f.type, 0))]);
+  };
+const multiplyIsExact: Exactness = (b, f, _result, [left, right]) => productIsExact(b, f, left, right);
+/** The result times `factor` is exactly the operand. */
+const returnsTo = (b: IrBuilder, f: Format, result: Value, factor: Value, operand: Value): Value => {
+  const back = b.op('fmul', [asFloat(b, f, result), asFloat(b, f, factor)]);
+  return b.and(productIsExact(b, f, result, factor), b.op('feq', [back, asFloat(b, f, operand)]));
+};
+const divideIsExact: Exactness = (b, f, result, [left, right]) => returnsTo(b, f, result, right, left);
+const squareRootIsExact: Exactness = (b, f, result, [operand]) => returnsTo(b, f, result, result, operand);
+
+const isZero = (b: IrBuilder, bits: Value): Value => b.eq(b.shl(bits, 1), 0);
+/** Sums do not underflow to zero; a product or quotient that is zero may have, unless an operand is. */
+const zeroIsExact = (b: IrBuilder, name: string, result: Value, operands: readonly Value[]): Value => {
+  if (name === 'add' || name === 'subtract') return isZero(b, result);
+  const hasZero = operands.map((v) => isZero(b, v)).reduce((a, c) => b.or(a, c));
+  return b.and(isZero(b, result), hasZero);
+};
+
+interface Arithmetic {
+  readonly hostOp: string;
+  readonly core: Procedure;
+  readonly operands: 1 | 2;
+  readonly extra?: number;
+  /** Whether the host's result is exact, where PE is not set yet; may err on the side of no. */
+  readonly isExact: Exactness;
+}
+
+/** The operation of the host where no flag can change, else `core`. */
+function arithmetic(name: string, { hostOp, core, operands, extra, isExact }: Arithmetic): PerFormat<Procedure> {
   return perFormat((f) => {
     const exact = exactProcedure(f, name, core, operands, extra);
     const types: Type[] = Array(operands).fill(f.type);
     return floatProcedure(`sse.${name}.${f.name}`, types, [f.type, 'i32'], (b, ...bits) => {
-      b.if(isFastMode(b), () => {
-        const host = b.op(
-          hostOp,
-          bits.map((v) => asFloat(b, f, v)),
+      const mode = b.and(b.get(MXCSR), FAST_BITS);
+      b.if(b.eq(b.or(mode, FLOAT_FLAG.PE), FAST_VALUE), () => {
+        const args = bits.map((v) => asFloat(b, f, v));
+        const result = asBits(b, f, b.op(hostOp, args));
+        const done = (): void => b.return(result, b.const('i32', 0));
+        b.if(
+          bits.map((v) => notDenormal(b, f, v)).reduce((a, c) => b.and(a, c)),
+          () => {
+            b.if(surelyNormal(b, f, result), () => {
+              b.if(b.eq(mode, FAST_VALUE), done);
+              b.if(isExact(b, f, result, bits), done);
+            });
+            b.if(zeroIsExact(b, name, result, bits), done);
+          },
         );
-        const result = asBits(b, f, host);
-        const fits = bits.map((v) => notDenormal(b, f, v)).reduce((a, c) => b.and(a, c), surelyNormal(b, f, result));
-        b.if(fits, () => b.return(result, b.const('i32', 0)));
       });
       b.return(...b.call(exact, ...bits));
     });
@@ -113,11 +170,22 @@ function arithmetic(name: string, hostOp: string, core: Procedure, operands: num
 
 /** Two lanes (one for the square root) to one. */
 export const LANE = {
-  add: arithmetic('add', 'fadd', floatAdd, 2),
-  subtract: arithmetic('subtract', 'fsub', floatAdd, 2, ENV.subtract),
-  multiply: arithmetic('multiply', 'fmul', floatMultiply, 2),
-  divide: arithmetic('divide', 'fdiv', floatDivide, 2),
-  squareRoot: arithmetic('squareRoot', 'fsqrt', floatSquareRoot, 1),
+  add: arithmetic('add', { hostOp: 'fadd', core: floatAdd, operands: 2, isExact: sumIsExact('fsub', 'fadd') }),
+  subtract: arithmetic('subtract', {
+    hostOp: 'fsub',
+    core: floatAdd,
+    operands: 2,
+    extra: ENV.subtract,
+    isExact: sumIsExact('fadd', 'fsub'),
+  }),
+  multiply: arithmetic('multiply', { hostOp: 'fmul', core: floatMultiply, operands: 2, isExact: multiplyIsExact }),
+  divide: arithmetic('divide', { hostOp: 'fdiv', core: floatDivide, operands: 2, isExact: divideIsExact }),
+  squareRoot: arithmetic('squareRoot', {
+    hostOp: 'fsqrt',
+    core: floatSquareRoot,
+    operands: 1,
+    isExact: squareRootIsExact,
+  }),
 } as const;
 
 const compareExact = perFormat((f) =>
