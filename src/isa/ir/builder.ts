@@ -319,13 +319,15 @@ export function procedure<B extends IrBuilder>(
   };
 }
 
+/** What answers nothing changes something; `changes` says so of others. */
 export function external(
   name: string,
   parameters: readonly Type[],
   results: readonly Type[],
-  options: Pick<External, 'class'> & { mayFault?: boolean },
+  options: Pick<External, 'class'> & { mayFault?: boolean; changes?: boolean },
 ): External {
-  return { kind: 'external', name, parameters, results, mayFault: options.mayFault ?? false, class: options.class };
+  const { mayFault = false, changes = results.length === 0 } = options;
+  return { kind: 'external', name, parameters, results, mayFault, class: options.class, changes };
 }
 
 /** Every statement of a body, nested ones included. */

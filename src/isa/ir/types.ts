@@ -239,6 +239,8 @@ export interface External {
   readonly mayFault: boolean;
   /** The class of what it touches, for the classifier. */
   readonly class: StateClass;
+  /** It may change what it touches; else it only reads it. */
+  readonly changes: boolean;
 }
 
 export const WIDTH: Readonly<Record<Type, number>> = {

@@ -1,12 +1,12 @@
 /** What the processor core asks of its surroundings. */
 import { external } from '../ir/builder.ts';
 
-/** Port, width in bytes → value. */
-export const portRead = external('portRead', ['i32', 'i32'], ['i32'], { class: 'io' });
+/** Port, width in bytes → value. Reading may change a device. */
+export const portRead = external('portRead', ['i32', 'i32'], ['i32'], { class: 'io', changes: true });
 /** Port, width in bytes, value. */
 export const portWrite = external('portWrite', ['i32', 'i32', 'i32'], [], { class: 'io' });
 /** Physical address, width in bytes (1, 2, 4) → value. */
-export const deviceRead = external('deviceRead', ['i64', 'i32'], ['i32'], { class: 'io' });
+export const deviceRead = external('deviceRead', ['i64', 'i32'], ['i32'], { class: 'io', changes: true });
 /** Physical address, width in bytes (1, 2, 4), value. */
 export const deviceWrite = external('deviceWrite', ['i64', 'i32', 'i32'], [], { class: 'io' });
 /** The time-stamp counter. */
@@ -18,7 +18,7 @@ export const cpuid = external('cpuid', ['i32', 'i32'], ['i32', 'i32', 'i32', 'i3
 /** Index of a register outside the core → its value, 1 if it exists. */
 export const msrRead = external('msrRead', ['i32'], ['i64', 'i32'], { class: 'control' });
 /** Index, value → 1 if it was taken. */
-export const msrWrite = external('msrWrite', ['i32', 'i64'], ['i32'], { class: 'control' });
+export const msrWrite = external('msrWrite', ['i32', 'i64'], ['i32'], { class: 'control', changes: true });
 /** CR8, the task-priority class. */
 export const taskPriorityRead = external('taskPriorityRead', [], ['i64'], { class: 'control' });
 export const taskPriorityWrite = external('taskPriorityWrite', ['i64'], [], { class: 'control' });

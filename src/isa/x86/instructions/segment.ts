@@ -4,6 +4,7 @@ import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
 import type { BoundOperand } from '../operands.ts';
 import {
+  checkUmip,
   dplOf,
   isClear,
   isLongMode,
@@ -98,6 +99,7 @@ const storeTable = (name: string, row: string, base: typeof GDTR_BASE, limit: ty
     name,
     rows: [row],
     semantics: (x) => {
+      checkUmip(x);
       x.store(x.operandAddress(2, 'write'), x.trunc(x.get(limit), 'i16'));
       const type = x.parameters.long ? 'i64' : 'i32';
       x.store(x.operandAddress(WIDTH[type] / 8, 'write', 2), x.trunc(x.get(base), type));
@@ -173,6 +175,7 @@ const systemSegment = (
     rows: [storeRow],
     semantics: (x, dst) => {
       requireDescriptors(x);
+      checkUmip(x);
       storeSelector(x, dst, segmentPart(x, at, 'selector'));
     },
   }),

@@ -17,7 +17,7 @@ import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS, SYSTEM_FLAGS } from '../flags.ts
 import { updateFpuBlocked } from '../procedures/checks.ts';
 import { readMsr, writeCr0, writeCr3, writeCr4, writeMsr } from '../procedures/control-registers.ts';
 import { checkPort } from '../procedures/io.ts';
-import { isProtected, isSet, modeChanged, setSegment } from '../procedures/segments.ts';
+import { checkUmip, isProtected, isSet, modeChanged, setSegment } from '../procedures/segments.ts';
 import {
   CPL,
   CR0,
@@ -177,6 +177,7 @@ const CONTROL_MOVES = [
     name: 'SMSW',
     rows: ['0F 01 /4 | Ev'],
     semantics: (x, dst) => {
+      checkUmip(x);
       if (dst.memory) x.store(x.operandAddress(2, 'write'), x.trunc(x.get(CR0), 'i16'));
       else dst.set(x.trunc(x.get(CR0), dst.type as IntegerType));
     },

@@ -72,6 +72,10 @@ export const usesDescriptors = (x: X86Builder): Value =>
 export const isLongMode = (x: X86Builder): Value => isSet(x, x.get(EFER), EFER_BITS.LMA);
 export const is64Bit = (x: X86Builder): Value => x.eq(x.get(CODE_SIZE), 64);
 
+/** User-mode instruction prevention: #GP(0) above level 0 for what stores system registers (SDM vol. 3 §2.5, CR4.UMIP). */
+export const checkUmip = (x: X86Builder): void =>
+  x.raiseIf(x.and(isSet(x, x.get(CR4), CR4_BITS.UMIP), x.ne(x.get(CPL), 0)), VECTOR.GP, 0);
+
 /** Recomputes what follows from CS, SS, CPL, CR0, CR4, EFER and AC: code size, stack size, TLB banks, jump epoch. */
 export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parameters: [], results: [] }, (x) => {
   const cs = segmentPart(x, CS_AT, 'access');
