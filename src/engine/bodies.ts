@@ -20,11 +20,6 @@ export function handlerKey(encoding: Encoding, p: Parameters): number {
   return ((encoding.id * 9 + sizes) * 8 + flags) * 3 + REPEATS.indexOf(p.rep);
 }
 
-export interface HotHandler {
-  readonly encoding: Encoding;
-  readonly parameters: Parameters;
-}
-
 /** The parameters under which a hot row is part of the main loop: the common sizes of its mode. */
 export function hotParameters(encoding: Encoding, long: boolean): readonly Parameters[] {
   const { attributes, operands, hasModrm, form } = encoding;

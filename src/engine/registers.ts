@@ -2,7 +2,7 @@
 import type { State } from '../isa/ir/types.ts';
 import { OTHER_FLAGS, RFLAGS, SYSTEM_FLAGS } from '../isa/x86/flags.ts';
 import * as S from '../isa/x86/state.ts';
-import { GPR_NAMES, IP_BASE, REGISTERS, RIP, SEGMENT_NAMES, STATE_SIZE } from '../isa/x86/state.ts';
+import { IP_BASE, REGISTERS, RIP, SEGMENT_NAMES, STATE_SIZE } from '../isa/x86/state.ts';
 
 const EXPONENT_BITS = 0xffffn;
 
@@ -175,6 +175,3 @@ export function resetRegisters(r: Registers): void {
   r.set(S.FCW, 0x37fn);
   r.set(S.MXCSR, 0x1f80n);
 }
-
-/** Names for a register dump, in the order people expect. */
-export const DUMP_NAMES: readonly string[] = [...GPR_NAMES, 'RIP', 'RFLAGS', 'CR0', 'CR2', 'CR3', 'CR4', 'IA32_EFER'];

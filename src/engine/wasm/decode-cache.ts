@@ -21,8 +21,17 @@ export interface CodeEvents {
 export interface CodePlace {
   readonly physical: number;
   readonly size: CodeSize;
+  /** An indirect jump leads there. */
+  readonly indirect: boolean;
   /** Where the next page lies, for an instruction that goes on there; asked at need, undefined where that faults. */
   nextPage(): number | undefined;
+}
+
+/** A page of code, for who translates it. */
+export interface KnownPage {
+  readonly bytes: Uint8Array;
+  /** Offsets of blocks that indirect jumps lead to. */
+  readonly indirect: readonly number[];
 }
 
 interface CodePage {
@@ -36,6 +45,8 @@ interface CodePage {
   readonly leaders: Set<number>;
   /** Starts whose record leads to a region. */
   readonly regions: Set<number>;
+  /** Starts that were first reached by an indirect jump. */
+  readonly indirect: Set<number>;
 }
 
 const MAX_BLOCK = 64;
@@ -106,6 +117,7 @@ export class DecodeCache {
     const start = this.#next;
     const bytes = this.#pageBytes(frame);
     const page = this.#page(frame);
+    if (place.indirect && key !== undefined) page.indirect.add(key);
     let at = offset;
     for (let index = 0; index < limit; index++) {
       const result = decode(bytes.subarray(at, Math.min(at + MAX_INSTRUCTION, PAGE_SIZE)), place.size);
@@ -200,6 +212,7 @@ export class DecodeCache {
       covered: new Uint32Array(PAGE_SIZE / 32),
       leaders: new Set(),
       regions: new Set(),
+      indirect: new Set(),
     };
     this.#pages.set(frame, page);
     if ((frame + 1) * PAGE_SIZE <= this.#ramSize) {
@@ -242,13 +255,14 @@ export class DecodeCache {
     for (const leader of page.leaders) this.#drop(leader);
   }
 
-  /** The bytes of a page of RAM and whether the start has a record that a region may replace; undefined where there is none. */
-  regionAt(physical: number, size: CodeSize): Uint8Array | undefined {
+  /** What is known of the page of a start whose record a region may replace; undefined where there is none. */
+  regionAt(physical: number, size: CodeSize): KnownPage | undefined {
     const frame = Math.floor(physical / PAGE_SIZE);
     const page = this.#pages.get(frame);
     const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
     if (page === undefined || !page.starts.has(key) || page.regions.has(key)) return undefined;
-    return this.#pageBytes(frame);
+    const indirect = [...page.indirect].filter((k) => (k & 3) === SIZE_CODE[size]).map((k) => k >> 2);
+    return { bytes: this.#pageBytes(frame), indirect };
   }
   /** From now on the record of the start at `physical` has the handler of a region that covers some ranges of its page. */
   install(

@@ -50,6 +50,7 @@ export const OP = {
   i64_lt_s: 0x53,
   i64_lt_u: 0x54,
   i64_ge_s: 0x59,
+  i64_ge_u: 0x5a,
   i64_le_s: 0x57,
   i64_le_u: 0x58,
   f32_eq: 0x5b,
@@ -136,8 +137,6 @@ export const OP_FC = {
   i64_trunc_sat_f32_s: 4,
   i64_trunc_sat_f64_s: 6,
 } as const;
-/** Opcodes behind the prefix FD that are no pure operations; those are in `vector-opcodes.ts`. */
-export const OP_FD = { v128_load: 0, v128_store: 11, v128_const: 12 } as const;
 
 /** The type of a block without parameters and results. */
 export const BLOCK_EMPTY = 0x40;

@@ -15,8 +15,8 @@ import { writeMemoryOp } from './op-code.ts';
 import { CROSSES_PAGE, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
 import { Locals, type Target } from './target.ts';
 
-/** Looks the instruction at RIP up, decoding where it must → its record. */
-export const findBlock = external('findBlock', [], ['i32'], { class: 'engine' });
+/** Looks the instruction at RIP up, decoding where it must; 0 where an indirect jump leads there → its record. */
+export const findBlock = external('findBlock', ['i32'], ['i32'], { class: 'engine' });
 /** An exception is about to be delivered. */
 export const noteFault = external('noteFault', [], [], { class: 'engine' });
 
@@ -121,6 +121,8 @@ export class MainLoop {
         e.pushIp();
         e.set(RIP_LOCAL);
         e.retire(0);
+        e.i32(1);
+        e.set(LINK_LOCAL);
         e.br(this.#to('lookUp', depth));
         break;
       case PSEUDO.start:
@@ -382,6 +384,7 @@ export class MainLoop {
   #lookUp(): void {
     const e = this.#e;
     e.store('i64', RIP, () => e.get(RIP_LOCAL));
+    e.get(LINK_LOCAL);
     e.call(this.#m.functionIndex(findBlock));
     e.set(REC);
     e.br(0);

@@ -124,7 +124,7 @@ export class WasmVcpu implements Vcpu {
       dropTranslations: (all: number, address: bigint) =>
         all === 1 ? this.#translations.dropAll() : this.#translations.dropPage(address),
       codeWritten: (physical: bigint, length: number) => this.#cache.written(Number(physical), length),
-      findBlock: () => this.#findBlock(),
+      findBlock: (link: number) => this.#findBlock(link === 0),
       noteFault: () => this.#noteFault(),
     };
   }
@@ -147,14 +147,14 @@ export class WasmVcpu implements Vcpu {
   // --- instructions -------------------------------------------------------------------------------------------------------------
 
   /** The record of the instruction at RIP, into the jump cache too. */
-  #findBlock(): number {
+  #findBlock(indirect: boolean): number {
     const r = this.#registers;
     if (!this.#translate(0)) return DecodeCache.fault;
     const size = r.u32(CODE_SIZE) as CodeSize;
     const physical = r.number(FETCH_PHYSICAL);
     const nextPage = (): number | undefined =>
       this.#translate(PAGE_SIZE - (physical % PAGE_SIZE)) ? r.number(FETCH_PHYSICAL) : undefined;
-    const record = this.#cache.find({ physical, size, nextPage }, this.#stepping);
+    const record = this.#cache.find({ physical, size, indirect, nextPage }, this.#stepping);
     if (record === undefined) return DecodeCache.fault;
     if (!this.#stepping) this.#translator.decoded(physical, size);
     this.#enter(record, size, physical % PAGE_SIZE);

@@ -19,7 +19,7 @@ import { analyse } from '../liveness.ts';
 import { Lowering } from '../lowering.ts';
 import { writeMask, writeMemoryOp } from '../op-code.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
-import type { RegionBlock } from './region.ts';
+import type { Region, RegionBlock } from './region.ts';
 import { registersUsed, touchesRegisters } from './registers-used.ts';
 import { type Structure, structureOf } from './structure.ts';
 
@@ -45,12 +45,16 @@ export class RegionLowering extends Lowering {
   readonly #faultOffset: number;
   /** Where branches to loop headers and merge points go, by block. */
   readonly #labels = new Map<number, number>();
+  readonly #targets: readonly number[];
+  /** Where a computed jump goes. */
+  readonly #computed: number;
+  readonly #distance: number;
   #block = 0;
   #instruction = 0;
 
   private constructor(
     m: ModuleParts,
-    blocks: readonly RegionBlock[],
+    { blocks, targets }: Region,
     startRecord: number,
     code: ByteWriter,
     locals: Locals,
@@ -61,9 +65,16 @@ export class RegionLowering extends Lowering {
     this.#blocks = blocks;
     this.#startRecord = startRecord;
     this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
-    this.#graph = blocks.map((b) =>
-      [b.taken, b.next].map((offset) => this.#numbers.get(offset)).filter((n): n is number => n !== undefined),
-    );
+    this.#targets = targets;
+    const numbersOf = (offsets: readonly number[]): number[] =>
+      offsets.map((offset) => this.#numbers.get(offset)).filter((n) => n !== undefined);
+    const switchNode = blocks.length;
+    const graph = blocks.map((b) => [
+      ...numbersOf([b.taken, b.next]),
+      ...(isComputed(b) && targets.length > 0 ? [switchNode] : []),
+    ]);
+    // The last node takes computed jumps to where they go.
+    this.#graph = [...graph, numbersOf(targets)];
     this.#structure = structureOf(this.#graph);
     const { read, written } = registersUsed(blocks.flatMap((b) => [...walk(b.statements)]));
     this.#dirty = written;
@@ -72,10 +83,12 @@ export class RegionLowering extends Lowering {
     }
     this.#retired = locals.take('i64');
     this.#faultOffset = locals.take('i32');
+    this.#computed = locals.take('i64');
+    this.#distance = locals.take('i64');
   }
 
   /** The function's body: record → status. */
-  static write(m: ModuleParts, blocks: readonly RegionBlock[], startRecord: number): Uint8Array {
+  static write(m: ModuleParts, region: Region, startRecord: number): Uint8Array {
     const code = new ByteWriter();
     const locals = new Locals(PARAMETERS);
     // The lowering is its own target, but the base class wants one first.
@@ -96,7 +109,7 @@ export class RegionLowering extends Lowering {
         throw new Error('a region does not return values');
       },
     };
-    self = new RegionLowering(m, blocks, startRecord, code, locals, target);
+    self = new RegionLowering(m, region, startRecord, code, locals, target);
     self.#function();
     return withLocals(locals, code);
   }
@@ -287,6 +300,10 @@ export class RegionLowering extends Lowering {
   }
 
   #body(n: number): void {
+    if (n === this.#blocks.length) {
+      this.#switch(n);
+      return;
+    }
     const outer = {
       placement: this.placement,
       values: this.values,
@@ -353,7 +370,8 @@ export class RegionLowering extends Lowering {
   #jump(link: 0 | 1 | undefined, pushTarget: () => void): void {
     const block = this.#blocks[this.#block];
     const offset = link === undefined ? -1 : link === 0 ? block.taken : block.next;
-    const to = this.#numbers.get(offset);
+    const computed = link === undefined && isComputed(block) && this.#targets.length > 0;
+    const to = computed ? this.#blocks.length : this.#numbers.get(offset);
     if (to === undefined || this.#structure.isIrreducible(this.#block, to)) {
       this.#exit(pushTarget, 1);
       return;
@@ -366,7 +384,57 @@ export class RegionLowering extends Lowering {
     }
     this.#pushRetired(1);
     this.local('local_set', this.#retired);
-    this.#branch(to, pushTarget);
+    if (!computed) {
+      this.#branch(to, pushTarget);
+      return;
+    }
+    pushTarget();
+    this.local('local_set', this.#computed);
+    this.#branch(to, () => this.local('local_get', this.#computed));
+  }
+
+  /** Goes to one of the known targets of computed jumps, or leaves the region. */
+  #switch(n: number): void {
+    const offsets = [...this.#targets].sort((a, b) => a - b);
+    const first = offsets[0];
+    const size = offsets[offsets.length - 1] - first + 1;
+    const outerBlock = this.#block;
+    this.#block = n;
+    for (let i = 0; i <= offsets.length; i++) this.#open('block');
+    this.local('local_get', this.#computed);
+    this.#pushCached(IP_BASE.offset);
+    this.op('i64_sub');
+    this.constant('i64', BigInt(first));
+    this.op('i64_sub');
+    this.local('local_tee', this.#distance);
+    this.constant('i64', BigInt(size));
+    this.op('i64_ge_u');
+    this.op('br_if');
+    this.code.u32(offsets.length);
+    this.local('local_get', this.#distance);
+    this.op('i32_wrap_i64');
+    this.op('br_table');
+    this.code.u32(size);
+    for (let i = 0; i < size; i++) {
+      const target = offsets.indexOf(first + i);
+      this.code.u32(target < 0 ? offsets.length : target);
+    }
+    this.code.u32(offsets.length);
+    for (const offset of offsets) {
+      this.#close();
+      this.#branchOrLeave(this.#numbers.get(offset)!);
+    }
+    this.#close();
+    this.#leaveForComputed();
+    this.#block = outerBlock;
+  }
+  #branchOrLeave(to: number): void {
+    if (this.#structure.isIrreducible(this.#block, to)) this.#leaveForComputed();
+    else this.#branch(to, () => this.local('local_get', this.#computed));
+  }
+  #leaveForComputed(): void {
+    this.#storeState(RIP.offset, 'i64', () => this.local('local_get', this.#computed));
+    this.#br(EXIT_LABEL);
   }
 
   #branch(to: number, pushTarget: () => void): void {
@@ -385,6 +453,8 @@ export class RegionLowering extends Lowering {
     else this.#tree(to);
   }
 }
+
+const isComputed = (b: RegionBlock): boolean => b.ending === 'return' || b.ending === 'computed';
 
 const typeAt = (offset: number): 'i32' | 'i64' => (offset === FLAG_AUX.offset ? 'i32' : 'i64');
 

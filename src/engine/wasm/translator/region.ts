@@ -6,6 +6,7 @@ import { IP_BASE_AT } from '../../../isa/x86/state.ts';
 import { X86Builder } from '../../../isa/x86/x86-builder.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { PAGE_SIZE } from '../../layout.ts';
+import type { KnownPage } from '../decode-cache.ts';
 
 /** One instruction of a block. */
 export interface RegionInstruction {
@@ -23,10 +24,22 @@ export interface RegionBlock {
   /** Page offsets of the instructions behind the last one: over link 0, over link 1 or by falling through; -1 for none. */
   readonly taken: number;
   readonly next: number;
+  /** How it ends: a near call, a near return, a jump to another address that is computed, or otherwise. */
+  readonly ending: 'call' | 'return' | 'computed' | 'plain';
+}
+
+export interface Region {
+  /** The entry's first. */
+  readonly blocks: readonly RegionBlock[];
+  /** Offsets of the blocks that computed jumps may lead to. */
+  readonly targets: readonly number[];
 }
 
 const MAX_BLOCKS = 48;
-const MAX_INSTRUCTIONS = 400;
+const MAX_INSTRUCTIONS = 300;
+/** Bytes between a computed jump and a target that is worth following: it is then likely the same function's. */
+const NEAR = 768;
+const NONE: ReadonlySet<number> = new Set();
 const MAX_BLOCK_LENGTH = 64;
 
 /** Builds the bodies of a block's instructions one after another, with their operands as constants. */
@@ -94,12 +107,20 @@ function readBlock(
         statements: b.statements,
         taken: jumps.has(0) ? inPage(taken) : -1,
         next: jumps.has(1) ? inPage(at) : -1,
+        ending: endingOf(result, jumps.has(undefined)),
       };
     }
     if (at >= PAGE_SIZE) break;
   }
   if (instructions.length === 0) return undefined;
-  return { offset: start, instructions, statements: b.statements, taken: -1, next: inPage(at) };
+  return { offset: start, instructions, statements: b.statements, taken: -1, next: inPage(at), ending: 'plain' };
+}
+
+function endingOf({ encoding }: Decoded, computed: boolean): RegionBlock['ending'] {
+  const { name } = encoding.definition;
+  if (name === 'CALL') return 'call';
+  if (name === 'RET') return 'return';
+  return computed ? 'computed' : 'plain';
 }
 
 const inPage = (offset: number): number => (offset >= 0 && offset < PAGE_SIZE ? offset : -1);
@@ -114,19 +135,43 @@ function linksOf(statements: readonly Statement[]): ReadonlySet<number | undefin
   return links;
 }
 
-/** The blocks that direct branches reach from `entry` inside its page; the entry's first. Empty if it cannot be translated. */
-export function readRegion(page: Uint8Array, entry: number, size: CodeSize): readonly RegionBlock[] {
+/** Where computed jumps of the region and of `block` may go, of the places in its page that such jumps went to before. */
+function targetsOf(block: RegionBlock, page: KnownPage, returns: ReadonlySet<number>): readonly number[] {
+  const near = (target: number): boolean => block.ending === 'computed' && Math.abs(target - block.offset) < NEAR;
+  return page.indirect.filter((target) => returns.has(target) || near(target));
+}
+
+/**
+ * The blocks of `page` that branches reach from `entry`: direct ones, and computed ones to places that are known to be their targets.
+ * No blocks where the entry cannot be translated.
+ */
+export function readRegion(page: KnownPage, entry: number, size: CodeSize): Region {
   const blocks = new Map<number, RegionBlock>();
+  const returns = new Set<number>();
+  const targets = new Set<number>();
+  let returning = false;
   const queue = [entry];
   let instructions = 0;
   while (queue.length > 0 && blocks.size < MAX_BLOCKS && instructions < MAX_INSTRUCTIONS) {
     const offset = queue.shift()!;
     if (blocks.has(offset)) continue;
-    const block = readBlock(page, offset, size, blocks);
+    const block = readBlock(page.bytes, offset, size, blocks);
     if (block === undefined) continue;
     blocks.set(offset, block);
     instructions += block.instructions.length;
     for (const successor of [block.taken, block.next]) if (successor >= 0) queue.push(successor);
+    // A call whose target is another page's comes back from outside.
+    if (block.ending === 'call' && block.taken >= 0) returns.add(endOf(block));
+    returning ||= block.ending === 'return';
+    for (const target of targetsOf(block, page, returning ? returns : NONE)) {
+      targets.add(target);
+      queue.push(target);
+    }
   }
-  return [...blocks.values()];
+  return { blocks: [...blocks.values()], targets: [...targets].filter((offset) => blocks.has(offset)) };
+}
+
+function endOf(block: RegionBlock): number {
+  const last = block.instructions[block.instructions.length - 1];
+  return last.offset + last.length;
 }

@@ -54,13 +54,14 @@ export class Translator {
   #translate(physical: number, size: CodeSize): void {
     const page = this.#cache.regionAt(physical, size);
     if (page === undefined) return;
-    const blocks = readRegion(page, physical % PAGE_SIZE, size);
+    const region = readRegion(page, physical % PAGE_SIZE, size);
+    const { blocks } = region;
     if (blocks.length === 0) return;
     const long = size === 64;
     const number = this.#handlers.make(
       blocks.map((b) => b.statements),
       long,
-      (m) => RegionLowering.write(m, blocks, DecodeCache.start),
+      (m) => RegionLowering.write(m, region, DecodeCache.start),
     );
     this.#regions.push({ number, long });
     const ranges = blocks.flatMap((b) => b.instructions.map((i) => [i.offset, i.length] as const));
