@@ -8,5 +8,8 @@ type Make = (memoryBytes: number) => Engine;
 export const engines: { readonly reference: Make; readonly compared: Readonly<Record<string, Make>> } = {
   /** Also tells what depends on undefined flags. */
   reference: (memoryBytes) => createReferenceEngine({ memoryBytes }),
-  compared: { wasm: (memoryBytes) => createWasmEngine({ memoryBytes }) },
+  compared: {
+    interpreter: (memoryBytes) => createWasmEngine({ memoryBytes, tier: 'interpreter' }),
+    translator: (memoryBytes) => createWasmEngine({ memoryBytes, tier: 'translator' }),
+  },
 };
