@@ -65,20 +65,25 @@ const list = (words: readonly string[]): string =>
 const few = (words: readonly string[]): string =>
   list(words.length > 6 ? [...words.slice(0, 5), `${words.length - 5} more`] : words);
 
-const where = (e: Effect): string => (e.path.length === 0 ? '' : ` (in ${e.path.join(' → ')})`);
+/** One procedure for each operand size is one to a reader. */
+const withoutSize = (name: string): string => name.replace(/(16|32|64)$/, '');
+const where = (e: Effect): string =>
+  e.path.length === 0 ? '' : ` (in ${e.path.slice(0, 2).map(withoutSize).join(' → ')})`;
 
 /** One sentence for each place where state is written. */
-function changeReasons(effects: readonly Effect[], mode: string, guard: string): readonly string[] {
+export function changeReasons(effects: readonly Effect[], mode: string): readonly string[] {
   const byPath = Map.groupBy(effects, where);
-  return [...byPath].map(([path, all]) => `writes ${few(namesOf(all))} in ${mode} mode${path}${guard}`);
+  return [...byPath].map(([path, all]) => `in ${mode} mode changes ${few(namesOf(all))}${path}`);
 }
-function exposeReasons(effects: readonly Effect[], mode: string, guard: string): readonly string[] {
-  const byPlace = Map.groupBy(effects, (e) => `${e.how}|${e.to}|${where(e)}`);
+/** One sentence for each place where state is shown, or decides what is. */
+export function exposeReasons(effects: readonly Effect[], mode: string): readonly string[] {
+  const byPlace = Map.groupBy(effects, (e) => `${e.how}|${where(e)}`);
   return [...byPlace.values()].map((all) => {
-    const [{ how, to }] = all;
-    const verb = how === 'value' ? 'shows' : 'lets depend on';
-    const text = how === 'value' ? `${few(namesOf(all))} in ${to}` : `${few(namesOf(all))} what is written to ${to}`;
-    return `${verb} ${text} in ${mode} mode${where(all[0])}${guard}`;
+    const [{ how }] = all;
+    const places = few([...new Set(all.map((e) => e.to))]);
+    const names = few(namesOf(all));
+    const text = how === 'value' ? `shows ${names} in ${places}` : `writes ${places} or not depending on ${names}`;
+    return `in ${mode} mode ${text}${where(all[0])}`;
   });
 }
 
@@ -89,12 +94,12 @@ function modeDecisions(f: Footprint, any: Footprint): readonly string[] {
     .map(([text, outcome]) => (outcome ? text : `not (${text})`));
 }
 
-function guardText({ user, any }: Footprints): string {
+/** Why user mode does not trap. */
+function missingGuard({ user, any }: Footprints): string {
   const decided = modeDecisions(user, any);
-  if (!user.completes) return '';
-  const raised = user.traps.length > 0 ? `only ${list(user.traps)} for other causes` : 'nothing';
-  const known = decided.length > 0 ? `; user mode decides ${few(decided)}` : '';
-  return `, and no guard traps in user mode (${raised} is raised${known})`;
+  const raised = user.traps.length > 0 ? `${list(user.traps)} only for other causes` : 'no exception at all';
+  const known = decided.length > 0 ? `; because of user mode: ${few(decided)}` : '';
+  return `missing guard: user mode completes, raising ${raised}${known}`;
 }
 
 /** Writes of supervisor mode that user mode leaves out, silently. */
@@ -125,7 +130,10 @@ export function judge(c: Pick<Case, 'name' | 'form' | 'encoding'>, f: Footprints
     privileged,
     controlSensitive: userChanges.length > 0 || changes(supervisor).length > 0,
     behaviourSensitive:
-      userExposes.length > 0 || visible(supervisor).length > 0 || (user.completes && modeVisible.length > 0) || dropped.length > 0,
+      userExposes.length > 0 ||
+      visible(supervisor).length > 0 ||
+      (user.completes && modeVisible.length > 0) ||
+      dropped.length > 0,
     userSensitive: userChanges.length > 0 || userExposes.length > 0,
     timingDependent: user.completes && exposes(user).some(isTiming),
     undefined: !user.completes && !supervisor.completes,
@@ -140,28 +148,27 @@ function reasonsFor(
   dropped: readonly string[],
 ): readonly string[] {
   const { user, supervisor, any } = f;
-  const guard = guardText(f);
   const reasons: string[] = [];
   if (!user.completes) {
     const decided = modeDecisions(user, any);
-    const because = decided.length > 0 ? `: user mode decides ${few(decided)}` : '';
+    const because = decided.length > 0 ? `, because of ${few(decided)}` : '';
     const what = list(user.traps);
-    reasons.push(supervisor.completes ? `traps in user mode with ${what}${because}` : `always traps, with ${what}`);
-  }
-  if (user.completes) {
-    reasons.push(...changeReasons(changes(user), 'user', guard));
-    reasons.push(...exposeReasons(exposes(user), 'user', guard));
-    if (dropped.length > 0)
-      reasons.push(`writes ${few(dropped)} in supervisor mode; in user mode it leaves them as they are${guard}`);
-    const seen = new Set(namesOf(exposes(user)));
-    const modes = modeVisible.filter((e) => !seen.has(e.source.name));
-    if (modes.length > 0)
-      reasons.push(`what is written to ${list([...new Set(modes.map((e) => e.to))])} depends on ${few(namesOf(modes))}`);
+    reasons.push(supervisor.completes ? `guard: user mode traps with ${what}${because}` : `always traps, with ${what}`);
   }
   if (privileged) {
-    reasons.push(...changeReasons(changes(supervisor), 'supervisor', ''));
-    reasons.push(...exposeReasons(exposes(supervisor), 'supervisor', ''));
+    reasons.push(...changeReasons(changes(supervisor), 'supervisor'));
+    reasons.push(...exposeReasons(exposes(supervisor), 'supervisor'));
   }
+  if (!user.completes) return reasons;
+  reasons.push(...changeReasons(changes(user), 'user'), ...exposeReasons(exposes(user), 'user'));
+  if (dropped.length > 0) reasons.push(`in supervisor mode changes ${few(dropped)}, which user mode leaves silently`);
+  const seen = new Set(namesOf(exposes(user)));
+  const modes = modeVisible.filter((e) => !seen.has(e.source.name));
+  if (modes.length > 0) {
+    const places = list([...new Set(modes.map((e) => e.to))]);
+    reasons.push(`what is written to ${places} depends on ${few(namesOf(modes))}`);
+  }
+  if (reasons.length > 0) reasons.push(missingGuard(f));
   return reasons;
 }
 

@@ -66,6 +66,8 @@ export class Walker {
   readonly #context: Context;
   readonly #trapping: TrappingProcedures;
   readonly #tables = new Map<string, Source>();
+  /** Registers that say where a table lies. */
+  readonly #roots = new Map<Source, readonly string[]>();
   readonly #externals = new Map<External, Source>();
   #fields: Body['fields'] = {};
   #ends: Environment[] = [];
@@ -159,14 +161,16 @@ export class Walker {
     return this.#states.at(offset, 1)[0]?.source.class ?? cls;
   }
 
-  /** Memory that the processor reads for itself, by what its address comes from. */
+  /** Memory that the processor reads for itself, by what its address comes from in the end. */
   #table(address: Abstract): Source {
-    const names = [...address.taint.keys()].map((s) => s.name).sort();
-    const name = names.length === 0 ? 'memory read as supervisor' : `the table at ${names.join(' or ')}`;
+    const roots = new Set([...address.taint.keys()].flatMap((s) => this.#roots.get(s) ?? [s.name]));
+    const names = [...roots].sort();
+    const name = names.length === 0 ? 'memory read as supervisor' : `the tables at ${names.join(', ')}`;
     let source = this.#tables.get(name);
     if (source === undefined) {
       source = { name, class: 'control' };
       this.#tables.set(name, source);
+      this.#roots.set(source, names);
     }
     return source;
   }

@@ -23,4 +23,4 @@ export const msrWrite = external('msrWrite', ['i32', 'i64'], ['i32'], { class: '
 export const taskPriorityRead = external('taskPriorityRead', [], ['i64'], { class: 'control' });
 export const taskPriorityWrite = external('taskPriorityWrite', ['i64'], [], { class: 'control' });
 /** Drops translations: of every address (1), or of the page that holds a linear address (0, address). */
-export const dropTranslations = external('dropTranslations', ['i32', 'i64'], [], { class: 'engine' });
+export const dropTranslations = external('dropTranslations', ['i32', 'i64'], [], { class: 'control' });

@@ -70,3 +70,12 @@ export function contextsOf(options: ContextOptions): Readonly<Record<Context['na
     any: { name: 'any', known: [...common, bits(CPL, ~3n, 0n)] },
   };
 }
+
+/** The modes of a guest in VMX non-root operation, whose kernel sets control state as it likes. */
+export function nonRootContexts(long: boolean): Readonly<Record<'user' | 'supervisor', Context>> {
+  const common = decodingMode(long);
+  return {
+    user: { name: 'user', known: [...common, ...level(3n)] },
+    supervisor: { name: 'supervisor', known: [...common, ...level(0n)] },
+  };
+}
