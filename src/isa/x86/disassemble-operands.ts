@@ -38,7 +38,11 @@ const SIZE_NAMES: Readonly<Record<number, string>> = {
   48: 'fword',
   64: 'qword',
   80: 'tbyte',
+  112: 'fpuenv14',
   128: 'xmmword',
+  224: 'fpuenv28',
+  752: 'fpustate94',
+  864: 'fpustate108',
 };
 export const sizeText = (width: number): string => (width === 0 ? '' : `${SIZE_NAMES[width]} ptr `);
 

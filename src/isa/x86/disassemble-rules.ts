@@ -12,6 +12,8 @@ export interface TextRule {
   readonly operands?: readonly string[];
   /** Bits of the memory operand, where its code does not tell. */
   readonly memory?: number | BySize<number>;
+  /** They are shown only where the operand size is not the normal one. */
+  readonly memoryIfUnusual?: true;
   /** The operand size matters, though no operand shows it. */
   readonly sizePrefix?: true;
   /** The address size matters, though no operand shows it. */
@@ -29,6 +31,10 @@ const FAR_POINTER: BySize<number> = { 16: 32, 32: 48, 64: 80 };
 const FAR: TextRule = { sizePrefix: true, memory: FAR_POINTER };
 const DESCRIPTOR_TABLE: TextRule = { memory: 48 };
 const CACHE_LINE: TextRule = { memory: 8 };
+const TEN_BYTES: TextRule = { memory: 80 };
+/** The x87 environment, alone and with the registers. */
+const X87_ENVIRONMENT: TextRule = { memory: { 16: 14 * 8, 32: 28 * 8 }, memoryIfUnusual: true };
+const X87_STATE: TextRule = { memory: { 16: 94 * 8, 32: 108 * 8 }, memoryIfUnusual: true };
 
 const CACHE_HINTS = [
   'CLFLUSH',
@@ -116,6 +122,11 @@ const RULES: Readonly<Record<string, TextRule>> = {
   LIDT: DESCRIPTOR_TABLE,
   SGDT: DESCRIPTOR_TABLE,
   SIDT: DESCRIPTOR_TABLE,
+  FLDENV: X87_ENVIRONMENT,
+  FNSTENV: X87_ENVIRONMENT,
+  FNSAVE: X87_STATE,
+  FRSTOR: X87_STATE,
+  ...Object.fromEntries(['FLD DB /5', 'FSTP DB /7', 'FBLD', 'FBSTP'].map((name) => [name, TEN_BYTES])),
 };
 
 export function textRule(e: Encoding): TextRule {

@@ -36,7 +36,8 @@ function mnemonic({ encoding, parameters }: Decoded, rule: TextRule): string {
 function operandTexts(listing: Listing, rule: TextRule): readonly string[] {
   const { parameters, encoding } = listing.decoded;
   const memory = rule.memory;
-  const width = typeof memory === 'object' ? memory[parameters.operandSize] : memory;
+  const isShown = rule.memoryIfUnusual !== true || sizePrefix(listing) !== '';
+  const width = !isShown ? undefined : typeof memory === 'object' ? memory[parameters.operandSize] : memory;
   let immediates = 0;
   return (rule.operands ?? encoding.operands)
     .filter((code) => code !== 'XMM0')

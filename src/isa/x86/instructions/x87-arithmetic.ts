@@ -49,18 +49,17 @@ const withRegister = (a: Arithmetic, pops: boolean): Semantics =>
 
 const withMemory =
   (a: Arithmetic, load: typeof loadFloat): Semantics =>
-  (x, src) => {
+  (x, top, src) => {
     requireX87(x);
     const source = load(x, src);
     recordPointers(x);
-    const top = x.const('i32', 0);
-    operate(x, a, top, source, x.or(emptyStatus(x, top), source.status));
+    operate(x, a, top.number(), source, x.or(emptyStatus(x, 0), source.status));
   };
 
 const BINARY = ARITHMETIC.flatMap((a) => [
   ...instruction({
     name: `F${a.name}`,
-    rows: [`D8 /${a.top} | Md`, `DC /${a.top} | Mq`],
+    rows: [`D8 /${a.top} | ST0,Md`, `DC /${a.top} | ST0,Mq`],
     semantics: withMemory(a, loadFloat),
   }),
   ...instruction({
@@ -71,7 +70,7 @@ const BINARY = ARITHMETIC.flatMap((a) => [
   ...instruction({ name: `F${a.name}P`, rows: [`DE /${a.other} | STi,ST0`], semantics: withRegister(a, true) }),
   ...instruction({
     name: `FI${a.name}`,
-    rows: [`DE /${a.top} | Mw`, `DA /${a.top} | Md`],
+    rows: [`DE /${a.top} | ST0,Mw`, `DA /${a.top} | ST0,Md`],
     semantics: withMemory(a, loadInteger),
   }),
 ]);

@@ -37,7 +37,7 @@ export const computing =
   };
 
 /** An operand in memory with what its conversion found: `FLOAT_FLAG.DE` for a denormal. */
-export interface MemoryNumber extends Extended {
+interface MemoryNumber extends Extended {
   readonly status: Value;
 }
 

@@ -53,7 +53,7 @@ const withRegister = (extra: number, into: Target, pops: number): Semantics =>
 
 const withMemory =
   (load: typeof loadFloat, pops: number): Semantics =>
-  (x, src) => {
+  (x, _top, src) => {
     requireX87(x);
     const source = load(x, src);
     recordPointers(x);
@@ -84,10 +84,10 @@ const COMPARE = [
   ...REGISTER_ROWS.flatMap(([name, rows, extra, into, pops]) =>
     instruction({ name, rows, semantics: withRegister(extra, into, pops) }),
   ),
-  ...instruction({ name: 'FCOM', rows: ['D8 /2 | Md', 'DC /2 | Mq'], semantics: withMemory(loadFloat, 0) }),
-  ...instruction({ name: 'FCOMP', rows: ['D8 /3 | Md', 'DC /3 | Mq'], semantics: withMemory(loadFloat, 1) }),
-  ...instruction({ name: 'FICOM', rows: ['DE /2 | Mw', 'DA /2 | Md'], semantics: withMemory(loadInteger, 0) }),
-  ...instruction({ name: 'FICOMP', rows: ['DE /3 | Mw', 'DA /3 | Md'], semantics: withMemory(loadInteger, 1) }),
+  ...instruction({ name: 'FCOM', rows: ['D8 /2 | ST0,Md', 'DC /2 | ST0,Mq'], semantics: withMemory(loadFloat, 0) }),
+  ...instruction({ name: 'FCOMP', rows: ['D8 /3 | ST0,Md', 'DC /3 | ST0,Mq'], semantics: withMemory(loadFloat, 1) }),
+  ...instruction({ name: 'FICOM', rows: ['DE /2 | ST0,Mw', 'DA /2 | ST0,Md'], semantics: withMemory(loadInteger, 0) }),
+  ...instruction({ name: 'FICOMP', rows: ['DE /3 | ST0,Mw', 'DA /3 | ST0,Md'], semantics: withMemory(loadInteger, 1) }),
 ];
 
 const TEST = [

@@ -39,7 +39,7 @@ const TEN_BYTES = 10;
 
 const loadFrom =
   (load: typeof loadFloat): Semantics =>
-  (x, src) => {
+  (x, _top, src) => {
     requireX87(x);
     const { se, significand, status } = load(x, src);
     recordPointers(x);
@@ -62,25 +62,29 @@ const loadTen =
   };
 
 const LOADS = [
-  ...instruction({ name: 'FLD', rows: ['D9 /0 | Md', 'DD /0 | Mq'], semantics: loadFrom(loadFloat) }),
+  ...instruction({ name: 'FLD', rows: ['D9 /0 | ST0,Md', 'DD /0 | ST0,Mq'], semantics: loadFrom(loadFloat) }),
   ...instruction({
     name: 'FLD',
-    rows: ['DB /5 | M'],
+    rows: ['DB /5 | ST0,M'],
     semantics: loadTen((x, low, high) => {
       x.call(x87Push, high, low, x.const('i32', 0));
     }),
   }),
   ...instruction({
     name: 'FLD',
-    rows: ['D9 /0 | STi'],
-    semantics: computing((x, src) => {
+    rows: ['D9 /0 | ST0,STi'],
+    semantics: computing((x, _top, src) => {
       x.call(x87LoadRegister, src.number());
     }),
   }),
-  ...instruction({ name: 'FILD', rows: ['DF /0 | Mw', 'DB /0 | Md', 'DF /5 | Mq'], semantics: loadFrom(loadInteger) }),
+  ...instruction({
+    name: 'FILD',
+    rows: ['DF /0 | ST0,Mw', 'DB /0 | ST0,Md', 'DF /5 | ST0,Mq'],
+    semantics: loadFrom(loadInteger),
+  }),
   ...instruction({
     name: 'FBLD',
-    rows: ['DF /4 | M'],
+    rows: ['DF /4 | ST0,M'],
     semantics: loadTen((x, low, high) => {
       x.call(x87LoadDecimal, low, high);
     }),
@@ -186,29 +190,29 @@ const storeRegister = (pops: boolean): Semantics =>
   });
 
 const STORES = [
-  ...instruction({ name: 'FST', rows: ['D9 /2 | Md', 'DD /2 | Mq'], semantics: storeFloat(false) }),
-  ...instruction({ name: 'FST', rows: ['DD /2 | STi'], semantics: storeRegister(false) }),
-  ...instruction({ name: 'FSTP', rows: ['D9 /3 | Md', 'DD /3 | Mq'], semantics: storeFloat(true) }),
-  ...instruction({ name: 'FSTP', rows: ['DB /7 | M'], semantics: storeExtended }),
+  ...instruction({ name: 'FST', rows: ['D9 /2 | Md,ST0', 'DD /2 | Mq,ST0'], semantics: storeFloat(false) }),
+  ...instruction({ name: 'FST', rows: ['DD /2 | STi,ST0'], semantics: storeRegister(false) }),
+  ...instruction({ name: 'FSTP', rows: ['D9 /3 | Md,ST0', 'DD /3 | Mq,ST0'], semantics: storeFloat(true) }),
+  ...instruction({ name: 'FSTP', rows: ['DB /7 | M,ST0'], semantics: storeExtended }),
   ...instruction({
     name: 'FSTP',
-    rows: ['DD /3 | STi', 'DF /2 | STi', 'DF /3 | STi'],
+    rows: ['DD /3 | STi,ST0', 'DF /2 | STi,ST0', 'DF /3 | STi,ST0'],
     semantics: storeRegister(true),
   }),
-  ...instruction({ name: 'FIST', rows: ['DF /2 | Mw', 'DB /2 | Md'], semantics: storeInteger(0, false) }),
+  ...instruction({ name: 'FIST', rows: ['DF /2 | Mw,ST0', 'DB /2 | Md,ST0'], semantics: storeInteger(0, false) }),
   ...instruction({
     name: 'FISTP',
-    rows: ['DF /3 | Mw', 'DB /3 | Md', 'DF /7 | Mq'],
+    rows: ['DF /3 | Mw,ST0', 'DB /3 | Md,ST0', 'DF /7 | Mq,ST0'],
     semantics: storeInteger(0, true),
   }),
   ...instruction({
     name: 'FISTTP',
-    rows: ['DF /1 | Mw', 'DB /1 | Md', 'DD /1 | Mq'],
+    rows: ['DF /1 | Mw,ST0', 'DB /1 | Md,ST0', 'DD /1 | Mq,ST0'],
     semantics: storeInteger(ENV.rcZero, true),
   }),
   ...instruction({
     name: 'FBSTP',
-    rows: ['DF /6 | M'],
+    rows: ['DF /6 | M,ST0'],
     semantics: store(
       () => x87StoreDecimal,
       [],
@@ -219,7 +223,7 @@ const STORES = [
   // An alias that does not report an empty register.
   ...instruction({
     name: 'FSTPNCE',
-    rows: ['D9 /3 | STi'],
+    rows: ['D9 /3 | STi,ST0'],
     semantics: computing((x, dst) => {
       x.if(
         isEmpty(x, 0),

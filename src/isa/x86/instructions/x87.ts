@@ -106,7 +106,7 @@ const CONTROL = [
   ...instruction({ name: 'FNDISI', rows: ['DB E1'], semantics: nonWaiting(() => {}) }),
   ...instruction({ name: 'FNSETPM', rows: ['DB E4'], semantics: nonWaiting(() => {}) }),
   ...instruction({
-    name: 'WAIT',
+    name: 'FWAIT',
     rows: ['9B'],
     semantics: (x) => {
       // Unlike the others it looks at MP and not at EM (SDM vol. 3 table 9-3).

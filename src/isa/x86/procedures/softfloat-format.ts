@@ -73,7 +73,7 @@ export const BINARY64: Format = {
 export const EXPONENT_BIAS = 16383;
 export const EXPONENT_MAX = 0x7fff;
 export const INTEGER_BIT = 1n << 63n;
-export const QUIET_BIT = 1n << 62n;
+const QUIET_BIT = 1n << 62n;
 /** Sign and exponent of the default NaN, whose significand is `INDEFINITE_SIGNIFICAND`. */
 export const INDEFINITE_SE = 0xffff;
 export const INDEFINITE_SIGNIFICAND = 0xc000000000000000n;

@@ -18,7 +18,7 @@ export interface Real extends Wide {
 }
 
 export const REAL: readonly Type[] = ['i32', 'i64', 'i64'];
-export const WIDE: readonly Type[] = ['i64', 'i64'];
+const WIDE: readonly Type[] = ['i64', 'i64'];
 const low64 = (v: bigint): bigint => BigInt.asUintN(64, v);
 
 export const wideConstant = (b: IrBuilder, v: bigint): Wide => ({
@@ -30,7 +30,7 @@ export const realConstant = (b: IrBuilder, exponent: number, significand: bigint
   exponent: b.const('i32', EXPONENT_BIAS + exponent),
   ...wideConstant(b, significand),
 });
-export const wideArgs = (w: Wide): [Value, Value] => [w.hi, w.lo];
+const wideArgs = (w: Wide): [Value, Value] => [w.hi, w.lo];
 export const realArgs = (r: Real): [Value, Value, Value] => [r.exponent, r.hi, r.lo];
 
 export function addWide(b: IrBuilder, x: Wide, y: Wide): Wide {
@@ -61,7 +61,7 @@ export function shiftWide(b: IrBuilder, x: Wide, right: Value | number): Wide {
 }
 
 /** The upper 128 bits of a product. */
-export const multiplyWide = floatProcedure('multiplyWide', [...WIDE, ...WIDE], WIDE, (b, xHi, xLo, yHi, yLo) => {
+const multiplyWide = floatProcedure('multiplyWide', [...WIDE, ...WIDE], WIDE, (b, xHi, xLo, yHi, yLo) => {
   const high = (x: Value, y: Value): Value => b.call(mulHighUnsigned, x, y)[0];
   const product: Wide = { hi: high(xHi, yHi), lo: b.mul(xHi, yHi) };
   const none = b.const('i64', 0);
@@ -99,24 +99,19 @@ export function fixedOfReal(b: IrBuilder, r: Real, integerBits: number): Wide {
   return shiftWide(b, r, b.sub(b.const('i32', EXPONENT_BIAS + integerBits - 1), r.exponent));
 }
 
-export const multiplyReal = floatProcedure(
-  'multiplyReal',
-  [...REAL, ...REAL],
-  REAL,
-  (b, xe, xHi, xLo, ye, yHi, yLo) => {
-    const [hi, lo] = b.call(multiplyWide, xHi, xLo, yHi, yLo);
-    const exponent = b.sub(b.add(xe, ye), EXPONENT_BIAS - 1);
-    b.if(b.ltS(hi, 0), () => b.return(exponent, hi, lo));
-    b.return(b.sub(exponent, 1), b.or(b.shl(hi, 1), b.shrU(lo, 63)), b.shl(lo, 1));
-  },
-);
+const multiplyReal = floatProcedure('multiplyReal', [...REAL, ...REAL], REAL, (b, xe, xHi, xLo, ye, yHi, yLo) => {
+  const [hi, lo] = b.call(multiplyWide, xHi, xLo, yHi, yLo);
+  const exponent = b.sub(b.add(xe, ye), EXPONENT_BIAS - 1);
+  b.if(b.ltS(hi, 0), () => b.return(exponent, hi, lo));
+  b.return(b.sub(exponent, 1), b.or(b.shl(hi, 1), b.shrU(lo, 63)), b.shl(lo, 1));
+});
 export function realProduct(b: IrBuilder, x: Real, y: Real): Real {
   const [exponent, hi, lo] = b.call(multiplyReal, ...realArgs(x), ...realArgs(y));
   return { exponent, hi, lo };
 }
 
 /** x / y, bit by bit. */
-export const divideReal = floatProcedure('divideReal', [...REAL, ...REAL], REAL, (b, xe, xHi, xLo, ye, yHi, yLo) => {
+const divideReal = floatProcedure('divideReal', [...REAL, ...REAL], REAL, (b, xe, xHi, xLo, ye, yHi, yLo) => {
   const x: Wide = { hi: xHi, lo: xLo };
   const divisor: Wide = { hi: yHi, lo: yLo };
   const less = lessWide(b, x, divisor);

@@ -24,7 +24,7 @@ const REGISTER_BYTES = 10;
 export const statusWord = (b: IrBuilder): Value => b.or(b.zext(b.get(FSW), 'i32'), b.shl(b.get(FTOP), TOP_AT));
 
 /** ES and B follow the exceptions and their masks. */
-export const updateSummary = floatProcedure('x87.updateSummary', [], [], (b) => {
+const updateSummary = floatProcedure('x87.updateSummary', [], [], (b) => {
   const pending = b.and(b.and(b.get(FSW), b.not(b.get(FCW))), EXCEPTIONS);
   const summary = b.select(b.ne(pending, 0), b.const('i16', SUMMARY), 0);
   b.set(FSW, b.or(b.and(b.get(FSW), 0xffff & ~SUMMARY), summary));

@@ -21,7 +21,7 @@ import {
 } from './x87-stack.ts';
 
 /** Ends a procedure on ST(0) and ST(1) of which one is empty. */
-export function requireBoth(b: IrBuilder): void {
+function requireBoth(b: IrBuilder): void {
   b.if(b.or(isEmpty(b, 0), isEmpty(b, 1)), () => finishEmpty(b));
 }
 function finishEmpty(b: IrBuilder): void {

@@ -166,8 +166,3 @@ export const x87Push = x87Procedure('x87Push', ['i32', 'i64', 'i32'], ['i32'], (
   });
   b.return(b.const('i32', 1));
 });
-
-/** For a builder of instructions: calls `x87Push`. */
-export function push(x: X86Builder, n: Extended, flags: Value | number = 0): void {
-  x.call(x87Push, n.se, n.significand, x.value('i32', flags));
-}
