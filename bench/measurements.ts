@@ -8,7 +8,7 @@ import type { Guest, Job } from './peers/peer.ts';
 export type Unit =
   | { readonly kind: 'seconds' }
   | { readonly kind: 'megabytes' }
-  /** Millions of `of` a second. */
+  /** So many of `of` a second. */
   | { readonly kind: 'rate'; readonly of: string };
 
 export interface Sample {
@@ -26,6 +26,7 @@ export interface Measurement {
   read(run: Run): Sample[];
 }
 
+const NS_PER_S = 1e9;
 const SECONDS: Unit = { kind: 'seconds' };
 const MEGABYTES: Unit = { kind: 'megabytes' };
 
@@ -38,8 +39,7 @@ function rates(run: Run): Sample[] {
   return parseBenchLines(run.output).map(({ name, nanoseconds, checksum, count, unit }) => ({
     name,
     unit: { kind: 'rate', of: unit },
-    // Per nanosecond, times 1000: millions a second.
-    value: (count / nanoseconds) * 1000,
+    value: (count / nanoseconds) * NS_PER_S,
     checksum,
   }));
 }

@@ -15,10 +15,16 @@ function unitText(unit: Unit): string {
     case 'megabytes':
       return 'MB';
     case 'rate':
-      return `M ${unit.of}/s`;
+      return `${scaleOf(unit).prefix}${unit.of}/s`;
     default:
       return unit satisfies never;
   }
+}
+
+/** Instructions come by the million, what a kernel does for a program by the thousand. */
+function scaleOf(unit: Unit): { readonly prefix: string; readonly divisor: number } {
+  if (unit.kind !== 'rate') return { prefix: '', divisor: 1 };
+  return unit.of === 'instructions' ? { prefix: 'M ', divisor: 1e6 } : { prefix: 'k ', divisor: 1e3 };
 }
 
 /** Three significant digits or so. */
@@ -26,9 +32,9 @@ function figure(value: number): string {
   return value.toFixed(value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3);
 }
 
-function cell(values: readonly number[] | undefined): string {
+function cell(values: readonly number[] | undefined, unit: Unit): string {
   if (values === undefined) return '-';
-  return `${spread(values) > NOISY ? '~' : ''}${figure(median(values))}`;
+  return `${spread(values) > NOISY ? '~' : ''}${figure(median(values) / scaleOf(unit).divisor)}`;
 }
 
 /** How many times better the first peer is than the second: above 1 it is faster, or takes less. */
@@ -71,7 +77,7 @@ export function table(rows: readonly Row[], peers: readonly Peer[]): string[] {
   const body = rows.map((row) => [
     row.name,
     unitText(row.unit),
-    ...names.map((name) => cell(row.samples[name])),
+    ...names.map((name) => cell(row.samples[name], row.unit)),
     ...others.map((name) => ratioText(row, name)),
   ]);
   return [...align([head, ...body]), ...summary(rows)];

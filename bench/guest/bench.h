@@ -11,9 +11,11 @@ struct workload {
   uint64_t (*run)(void);
   /**
    * Instructions that one run takes as gcc 12.2 compiles it with the flags of build.sh (counted by callgrind); a REP
-   * string instruction counts once, however long.
+   * string instruction counts once, however long. Or of its own `unit`.
    */
-  uint64_t instructions;
+  uint64_t count;
+  /** What `count` counts; null: instructions. */
+  const char *unit;
 };
 
 /** Steps of the pseudo-random sequence that the workloads draw their data from (xorshift64). */
@@ -39,6 +41,9 @@ static inline uint64_t mix_double(uint64_t checksum, double value) {
   return mix(checksum, both.bits);
 }
 
+/** The file this program was started from. */
+extern const char *program_path;
+
 uint64_t integer_arithmetic(void);
 uint64_t integer_calls(void);
 uint64_t integer_crc32(void);
@@ -50,5 +55,9 @@ uint64_t memory_copy(void);
 uint64_t memory_rep(void);
 uint64_t memory_strlen(void);
 uint64_t memory_random(void);
+uint64_t system_getpid(void);
+uint64_t system_page_fault(void);
+uint64_t system_pipe(void);
+uint64_t system_process(void);
 
 #endif

@@ -2,27 +2,23 @@
  * The guest benchmark: a program without a C library, so that the same instructions run wherever it is built. It runs
  * each workload and prints
  *
- *   BENCH <name> <nanoseconds> ns <checksum> <instructions> instructions
+ *   BENCH <name> <nanoseconds> ns <checksum> <count> <what is counted>
  *
  * As the first process of a machine it powers off at the end. Arguments: how many times to repeat each workload (1),
  * then the names of those to run (all); the kernel hands them over behind `--` at the end of its command line. The
- * argument `list` prints the names alone.
+ * argument `list` prints the names alone; `nothing` ends at once, for `system-process`.
  */
 #include "bench.h"
+#include "system-call.h"
 
-enum { SYS_write = 1, SYS_getpid = 39, SYS_exit = 60, SYS_reboot = 169, SYS_clock_gettime = 228 };
-enum { CLOCK_MONOTONIC = 1, STDOUT = 1 };
 enum { REBOOT_MAGIC1 = 0xfee1dead, REBOOT_MAGIC2 = 672274793, REBOOT_POWER_OFF = 0x4321fedc };
+enum { CLOCK_MONOTONIC = 1, STDOUT = 1 };
 
-static long system_call(long number, long a, long b, long c) {
-  long result;
-  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
-  return result;
-}
+const char *program_path;
 
 static uint64_t now(void) {
   int64_t time[2];
-  system_call(SYS_clock_gettime, CLOCK_MONOTONIC, (long)time, 0);
+  system_call(SYS_clock_gettime, CLOCK_MONOTONIC, (long)time, 0, 0);
   return (uint64_t)time[0] * 1000000000 + (uint64_t)time[1];
 }
 
@@ -43,7 +39,7 @@ static void put_number(uint64_t value, unsigned base) {
 
 static void print_line(void) {
   line[used++] = '\n';
-  system_call(SYS_write, STDOUT, (long)line, used);
+  system_call(SYS_write, STDOUT, (long)line, used, 0);
   used = 0;
 }
 
@@ -58,8 +54,9 @@ static void measure(const struct workload *work, uint64_t repeats) {
   put(" ns ");
   put_number(checksum, 16);
   put(" ");
-  put_number(work->instructions * repeats, 10);
-  put(" instructions");
+  put_number(work->count * repeats, 10);
+  put(" ");
+  put(work->unit ? work->unit : "instructions");
   print_line();
 }
 
@@ -69,18 +66,26 @@ static uint64_t parse_number(const char *text) {
   return value ? value : 1;
 }
 
+__attribute__((noreturn)) static void exit_program(void) {
+  for (;;) system_call(SYS_exit, 0, 0, 0, 0);
+}
+
 static const struct workload WORKLOADS[] = {
-    {"integer-arithmetic", integer_arithmetic, 75761234},
-    {"integer-calls", integer_calls, 98688169},
-    {"integer-crc32", integer_crc32, 84744845},
-    {"integer-sort", integer_sort, 107204948},
-    {"integer-bytecode", integer_bytecode, 107801315},
-    {"float-mandelbrot", float_mandelbrot, 100072747},
-    {"float-nbody", float_nbody, 151600479},
-    {"memory-copy", memory_copy, 52037139},
-    {"memory-rep", memory_rep, 1704759},
-    {"memory-strlen", memory_strlen, 61753409},
-    {"memory-random", memory_random, 27262990},
+    {"integer-arithmetic", integer_arithmetic, 75761234, 0},
+    {"integer-calls", integer_calls, 98688169, 0},
+    {"integer-crc32", integer_crc32, 84744845, 0},
+    {"integer-sort", integer_sort, 107204948, 0},
+    {"integer-bytecode", integer_bytecode, 107801315, 0},
+    {"float-mandelbrot", float_mandelbrot, 100072747, 0},
+    {"float-nbody", float_nbody, 151600479, 0},
+    {"memory-copy", memory_copy, 52037139, 0},
+    {"memory-rep", memory_rep, 1704759, 0},
+    {"memory-strlen", memory_strlen, 61753409, 0},
+    {"memory-random", memory_random, 27262990, 0},
+    {"system-getpid", system_getpid, 100000, "calls"},
+    {"system-page-fault", system_page_fault, 5000, "faults"},
+    {"system-pipe", system_pipe, 2000, "round-trips"},
+    {"system-process", system_process, 100, "processes"},
 };
 
 static int equal(const char *a, const char *b) {
@@ -111,13 +116,15 @@ static void run_workloads(const char *const *names, uint64_t repeats) {
 /** Called by _start with the stack as the kernel left it: the argument count, then the arguments. */
 __attribute__((used, noreturn)) static void begin(const long *stack) {
   const char *const *arguments = (const char *const *)(stack + 1);
+  program_path = arguments[0];
+  if (stack[0] > 1 && equal(arguments[1], "nothing")) exit_program();
   if (stack[0] > 1 && equal(arguments[1], "list"))
     list_workloads();
   else
     run_workloads(arguments + (stack[0] > 2 ? 2 : stack[0]), stack[0] > 1 ? parse_number(arguments[1]) : 1);
-  if (system_call(SYS_getpid, 0, 0, 0) == 1)
-    system_call(SYS_reboot, REBOOT_MAGIC1, REBOOT_MAGIC2, REBOOT_POWER_OFF);
-  for (;;) system_call(SYS_exit, 0, 0, 0);
+  if (system_call(SYS_getpid, 0, 0, 0, 0) == 1)
+    system_call(SYS_reboot, REBOOT_MAGIC1, REBOOT_MAGIC2, REBOOT_POWER_OFF, 0);
+  exit_program();
 }
 
 __asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16, %rsp\n  call begin\n");
