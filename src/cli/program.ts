@@ -4,6 +4,7 @@ import process from 'node:process';
 import { Argument, Command, Option } from 'commander';
 import { CLOCKS, ENGINES, TIERS, TRACE_KINDS } from '../api/choices.ts';
 import { completionScript, SHELLS } from './completion.ts';
+import { addIsa } from './isa-command.ts';
 import type { RunFlags } from './run-options.ts';
 
 const RUN_EXAMPLES = `
@@ -52,6 +53,7 @@ export function createProgram(finish: (code: number) => void): Command {
     .addHelpText('after', '\n`trapeze COMMAND --help` shows the options of a command and examples.');
   addRun(program, finish);
   addDisasm(program);
+  addIsa(program);
   addCompletion(program);
   return program;
 }

@@ -59,6 +59,8 @@ export interface Architecture {
   readonly description: string;
   readonly states: StateMap;
   readonly contexts: { readonly user: Context; readonly supervisor: Context; readonly any: Context };
+  /** Kinds of state by the names of what belongs to them; the first that fits is an instruction's group. */
+  readonly groups: readonly (readonly [title: string, names: RegExp])[];
   readonly cases: () => readonly Case[];
 }
 

@@ -48,6 +48,11 @@ export function toyArchitecture(name: keyof typeof TOY_MACHINES): Architecture {
     description:
       'State is S = (E, M, P, R): storage, mode, program counter, relocation-bounds register; every address is relative to R and checked against it.',
     states: STATE_MAP,
+    groups: [
+      ['Mode', /^M$/],
+      ['Relocation', /^R\./],
+      ['Devices and the running of the processor', /^startIo$|^the running/],
+    ],
     contexts: {
       user: { name: 'user', known: [mode(USER)] },
       supervisor: { name: 'supervisor', known: [mode(0n)] },

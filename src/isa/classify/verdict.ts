@@ -22,6 +22,8 @@ export interface Verdict {
   readonly timingDependent: boolean;
   /** It always traps, in every mode. */
   readonly undefined: boolean;
+  /** Names of the state and devices that make it sensitive. */
+  readonly touches: readonly string[];
   /** Why, in words. */
   readonly reasons: readonly string[];
 }
@@ -59,7 +61,9 @@ export function footprintOf(walker: Walker, bodies: readonly Body[]): Footprint 
 const changes = (f: Footprint): readonly Effect[] => f.effects.filter((e) => e.kind === 'changes');
 const exposes = (f: Footprint): readonly Effect[] => f.effects.filter((e) => e.kind === 'exposes');
 const isTiming = (e: Effect): boolean => e.source.class === 'time';
-const namesOf = (effects: readonly Effect[]): readonly string[] => [...new Set(effects.map((e) => e.source.name))];
+export const namesOf = (effects: readonly Effect[]): readonly string[] => [
+  ...new Set(effects.map((e) => e.source.name)),
+];
 const list = (words: readonly string[]): string =>
   words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 const few = (words: readonly string[]): string =>
@@ -138,7 +142,8 @@ export function judge(c: Pick<Case, 'name' | 'form' | 'encoding'>, f: Footprints
     timingDependent: user.completes && exposes(user).some(isTiming),
     undefined: !user.completes && !supervisor.completes,
   };
-  return { ...result, reasons: reasonsFor(f, result.privileged, modeVisible, dropped) };
+  const touches = namesOf([...user.effects, ...supervisor.effects].filter((e) => !isTiming(e)));
+  return { ...result, touches, reasons: reasonsFor(f, result.privileged, modeVisible, dropped) };
 }
 
 function reasonsFor(

@@ -67,6 +67,14 @@ const VARIANTS: readonly Variant[] = [
   },
 ];
 
+const GROUPS: Architecture['groups'] = [
+  ['Descriptors, segments and privilege levels', /^the tables|^[CDEFGS]S\.|^CPL$/],
+  ['System registers', /^(GDTR|IDTR|LDTR|TR|CR\d|DR\d|XCR0|EFER|IA32_|taskPriority|msr|dropTranslations)/],
+  ['System flags', /^(IF|IOPL|VM|VIF|VIP)$/],
+  ['Devices and the running of the processor', /^port|^the running/],
+  ['Identity of the processor', /^cpuid$/],
+];
+
 function make(v: Variant, encodings: readonly Encoding[]): X86Architecture {
   return {
     name: v.name,
@@ -74,6 +82,7 @@ function make(v: Variant, encodings: readonly Encoding[]): X86Architecture {
     description: v.description,
     long: v.long,
     states: X86_STATES,
+    groups: GROUPS,
     contexts: contextsOf(v),
     cases: () =>
       casesOf(

@@ -3,7 +3,7 @@ import { UserError } from '../../../user-error.ts';
 import { taskSwitch } from '../../x86/procedures/tasks.ts';
 import type { Effect } from '../environment.ts';
 import type { Case, Context, TrappingProcedures } from '../model.ts';
-import { changeReasons, exposeReasons, footprintOf, type Verdict } from '../verdict.ts';
+import { changeReasons, exposeReasons, footprintOf, namesOf, type Verdict } from '../verdict.ts';
 import { type Footprint, Walker } from '../walk.ts';
 import type { X86Architecture } from './architectures.ts';
 import { nonRootContexts } from './contexts.ts';
@@ -90,6 +90,7 @@ function judge(c: Case, user: Footprint, supervisor: Footprint, controls: Contro
     userSensitive: inUser.length > 0,
     timingDependent: !exits && [...user.effects, ...supervisor.effects].some((e) => e.source.class === 'time'),
     undefined: !user.completes && !supervisor.completes,
+    touches: namesOf(all),
     reasons:
       all.length === 0 && row === undefined
         ? []
@@ -97,13 +98,29 @@ function judge(c: Case, user: Footprint, supervisor: Footprint, controls: Contro
   };
 }
 
-/** The verdicts in non-root mode: `privileged` says that it exits, sensitive is what touches the monitor's state. */
-export function classifyNonRoot(architecture: X86Architecture, controls: Controls): readonly Verdict[] {
+interface GuestCase {
+  readonly of: Case;
+  readonly user: Footprint;
+  readonly supervisor: Footprint;
+}
+/** Footprints depend on no control. */
+const footprints = new WeakMap<X86Architecture, readonly GuestCase[]>();
+
+function guestCases(architecture: X86Architecture): readonly GuestCase[] {
+  const found = footprints.get(architecture);
+  if (found !== undefined) return found;
   const { user, supervisor } = nonRootContexts(architecture.long);
-  return architecture.cases().map((c) => {
+  const cases = architecture.cases().map((c): GuestCase => {
     const bodies = c.bodies();
     const at = (context: Context): Footprint =>
       footprintOf(new Walker(architecture.states, context, EXITING_PROCEDURES), bodies);
-    return judge(c, at(user), at(supervisor), controls);
+    return { of: c, user: at(user), supervisor: at(supervisor) };
   });
+  footprints.set(architecture, cases);
+  return cases;
+}
+
+/** The verdicts in non-root mode: `privileged` says that it exits, sensitive is what touches the monitor's state. */
+export function classifyNonRoot(architecture: X86Architecture, controls: Controls): readonly Verdict[] {
+  return guestCases(architecture).map((g) => judge(g.of, g.user, g.supervisor, controls));
 }
