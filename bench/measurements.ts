@@ -1,6 +1,6 @@
 /** What is measured. */
 import { fileURLToPath } from 'node:url';
-import { parseBenchLines } from './bench-lines.ts';
+import { type BenchLine, parseBenchLines } from './bench-lines.ts';
 import type { Run, Watch } from './execute.ts';
 import type { GuestFiles } from './guest-files.ts';
 import type { Guest, Job } from './peers/peer.ts';
@@ -35,14 +35,13 @@ const PROMPT = ':~# ';
 
 const part = (name: string): string => fileURLToPath(new URL(`parts/${name}.ts`, import.meta.url));
 
-function rates(run: Run): Sample[] {
-  return parseBenchLines(run.output).map(({ name, nanoseconds, checksum, count, unit }) => ({
-    name,
-    unit: { kind: 'rate', of: unit },
-    value: (count / nanoseconds) * NS_PER_S,
-    checksum,
-  }));
+/** A line that counts `runs` tells how long one takes, others how many are done in a second. */
+function toSample({ name, nanoseconds, checksum, count, unit }: BenchLine): Sample {
+  if (unit === 'runs') return { name, unit: SECONDS, value: nanoseconds / count / NS_PER_S, checksum };
+  return { name, unit: { kind: 'rate', of: unit }, value: (count / nanoseconds) * NS_PER_S, checksum };
 }
+
+const fromLines = (run: Run): Sample[] => parseBenchLines(run.output).map(toSample);
 
 /** Time from starting the process until the guest has printed `until`. */
 function bootTime(name: string, guest: Guest, until: string): Measurement {
@@ -66,7 +65,7 @@ function memory(name: string, guest: Guest, until: string): Measurement {
 }
 
 function partOfTrapeze(name: string): Measurement {
-  return { name, job: { kind: 'part', module: part(name) }, watch: {}, read: rates };
+  return { name, job: { kind: 'part', module: part(name) }, watch: {}, read: fromLines };
 }
 
 /** One run of the guest benchmark: as many samples as workloads. */
@@ -76,7 +75,12 @@ function program(
   repeats: number,
 ): Measurement {
   const job: Job = { kind: 'program', guest: files.guest, program: files.program, workloads, repeats };
-  return { name: workloads.length === 1 ? workloads[0] : `${workloads.length} workloads`, job, watch: {}, read: rates };
+  return {
+    name: workloads.length === 1 ? workloads[0] : `${workloads.length} workloads`,
+    job,
+    watch: {},
+    read: fromLines,
+  };
 }
 
 export interface Selection {
@@ -94,6 +98,7 @@ function single({ embedded, debian }: GuestFiles): Measurement[] {
   const all = [
     bootTime('boot-embedded', embedded, PROMPT),
     memory('memory-embedded', embedded, PROMPT),
+    partOfTrapeze('start-up'),
     partOfTrapeze('decoder'),
   ];
   for (const { name, guest, marker } of debian) all.push(bootTime(`boot-${name}`, guest, marker));
