@@ -15,6 +15,8 @@ export interface CodeEvents {
   newPage(): void;
   /** Code became stale. */
   dropped(): void;
+  /** Every record is gone: its place will be another's. */
+  cleared(): void;
 }
 
 /** A guest-physical place of code and how it is to be decoded. */
@@ -284,5 +286,6 @@ export class DecodeCache {
     this.#pages = new Map();
     this.#next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
     this.#events.dropped();
+    this.#events.cleared();
   }
 }

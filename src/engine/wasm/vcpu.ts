@@ -87,6 +87,7 @@ export class WasmVcpu implements Vcpu {
     this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, {
       newPage: () => this.#translations.dropWriteTags(),
       dropped: () => this.#registers.setU32(CODE_DROPPED, 1),
+      cleared: () => this.#translations.dropJumps(),
     });
     this.#translator = new Translator(this.#cache, this.#handlers, tier);
     this.#sampleAfter = this.#translator.firstSample;
@@ -286,7 +287,6 @@ export class WasmVcpu implements Vcpu {
     r.set(RAM_SIZE, BigInt(this.#memory.size));
     r.setU32(TLB_BANKS, TLB_BASE);
     r.setU32(CODE_SIZE, 16);
-    this.#translations.dropJumps();
     this.#cache.clear();
     this.#changed = true;
   }
