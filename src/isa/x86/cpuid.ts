@@ -49,7 +49,15 @@ const FEATURES_EDX = {
 } as const;
 /** IA32_ARCH_CAPABILITIES is there. */
 const STRUCTURED_EDX = { ARCH_CAPABILITIES: 29 } as const;
-const STRUCTURED_EBX = { FSGSBASE: 0, TSC_ADJUST: 1, SMEP: 7, INVPCID: 10, RDSEED: 18, SMAP: 20 } as const;
+const STRUCTURED_EBX = {
+  FSGSBASE: 0,
+  TSC_ADJUST: 1,
+  SMEP: 7,
+  INVPCID: 10,
+  FCS_FDS_DEPRECATED: 13,
+  RDSEED: 18,
+  SMAP: 20,
+} as const;
 const EXTENDED_ECX = { LAHF: 0 } as const;
 const EXTENDED_EDX = { SYSCALL: 11, NX: 20, PDPE1GB: 26, RDTSCP: 27, LM: 29 } as const;
 

@@ -21,6 +21,12 @@ const CARRY = [
   ...instruction({ name: 'CLC', rows: ['F8'], hot: true, semantics: (x) => x.flags.setCarry(x.const('i1', 0)) }),
   ...instruction({ name: 'STC', rows: ['F9'], hot: true, semantics: (x) => x.flags.setCarry(x.const('i1', 1)) }),
 ];
+/** Undocumented, and on every processor (SDM vol. 2 table A-2 leaves D6 blank). */
+const SALC = instruction({
+  name: 'SALC',
+  rows: ['D6 | | i64'],
+  semantics: (x) => x.setRegister(0, x.select(x.flags.cf(), x.const('i8', 0xff), 0)),
+});
 const DIRECTION = [
   ...instruction({
     name: 'CLD',
@@ -133,6 +139,7 @@ const alignmentCheck = (name: string, modrm: string, set: boolean): readonly Enc
 
 export const FLAG: readonly Encoding[] = [
   ...CARRY,
+  ...SALC,
   ...DIRECTION,
   ...INTERRUPT,
   ...AH,
