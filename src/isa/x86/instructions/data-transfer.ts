@@ -284,13 +284,6 @@ const XLAT = instruction({
   },
 });
 
-/** Undocumented, and in every processor since the first: AL is filled with CF. */
-const SALC = instruction({
-  name: 'SALC',
-  rows: ['D6 | | i64'],
-  semantics: (x) => x.setRegister(0, x.sext(x.flags.cf(), 'i8')),
-});
-
 const compareExchange = (x: X86Builder, type: 'i32' | 'i64'): void => {
   const bytes = WIDTH[type] / 8;
   if (type === 'i64') x.raiseIf(x.ne(x.and(x.operandAddress(16, 'write'), 15), 0), VECTOR.GP, 0);
@@ -435,7 +428,6 @@ export const DATA_TRANSFER: readonly Encoding[] = [
   ...CBW,
   ...CWD,
   ...XLAT,
-  ...SALC,
   ...CMPXCHG8B,
   ...BOUND,
   ...DECIMAL,
