@@ -4,11 +4,18 @@ import process from 'node:process';
 import { formatInstruction } from '../api/crash-report.ts';
 import { fileProblem } from '../host/node/file-problem.ts';
 import { UserError } from '../host/node/index.ts';
+import { walk } from '../isa/ir/builder.ts';
+import { printBody, printProcedure } from '../isa/ir/printer.ts';
+import type { Procedure } from '../isa/ir/types.ts';
+import { bodyOf } from '../isa/x86/body.ts';
+import { decode } from '../isa/x86/decoder.ts';
 import { disassemble } from '../isa/x86/disassemble.ts';
 
 export interface DisasmFlags {
   readonly mode: string;
   readonly address: string;
+  /** Below each instruction what it means, as IR, and the procedures that it calls. */
+  readonly ir?: boolean;
 }
 
 const LONGEST_INSTRUCTION = 15;
@@ -25,6 +32,7 @@ export function disasm(words: readonly string[], flags: DisasmFlags): void {
     const address = BigInt.asUintN(mode, base + BigInt(at));
     const { text, length } = disassemble(bytes.subarray(at, at + LONGEST_INSTRUCTION), mode, address);
     lines += `${formatInstruction(address, bytes.subarray(at, at + length), text)}\n`;
+    if (flags.ir) lines += meaning(bytes.subarray(at, at + LONGEST_INSTRUCTION), mode);
     at += length;
     if (lines.length > BATCH) {
       process.stdout.write(lines);
@@ -32,6 +40,17 @@ export function disasm(words: readonly string[], flags: DisasmFlags): void {
     }
   }
   process.stdout.write(lines);
+}
+
+/** The IR of the instruction at the start of `bytes`, indented. */
+function meaning(bytes: Uint8Array, mode: 16 | 32 | 64): string {
+  const decoded = decode(bytes, mode);
+  if (typeof decoded === 'string') return '';
+  const body = bodyOf(decoded.encoding, decoded.parameters);
+  const called = new Set<Procedure>();
+  for (const s of walk(body)) if (s.kind === 'call' && s.target.kind === 'procedure') called.add(s.target);
+  const parts = [printBody(body), ...[...called].map(printProcedure)];
+  return `${parts.join('\n').replace(/^/gm, '    ')}\n\n`;
 }
 
 function parseMode(text: string): 16 | 32 | 64 {

@@ -4,6 +4,7 @@ import process from 'node:process';
 import { Argument, Command, Option } from 'commander';
 import { CLOCKS, ENGINES, TIERS, TRACE_KINDS } from '../api/choices.ts';
 import { completionScript, SHELLS } from './completion.ts';
+import type { DisasmFlags } from './disasm.ts';
 import { addIsa } from './isa-command.ts';
 import type { RunFlags } from './run-options.ts';
 
@@ -26,7 +27,9 @@ Exit codes: 0 the guest powered off (or reset under --no-reboot), 2 wrong usage,
 const DISASM_EXAMPLES = `
 Examples:
   trapeze disasm '48 89 d8 c3'
-  trapeze disasm --mode 16 --address 0x7c00 bootsector.bin`;
+  trapeze disasm --mode 16 --address 0x7c00 bootsector.bin
+  trapeze disasm --ir '48 0f bc c3'
+      what BSF means, as the engines read it`;
 
 const COMPLETION_EXAMPLES = `
 Examples:
@@ -95,10 +98,9 @@ function addDisasm(program: Command): void {
     .argument('<file-or-hex...>', "a file ('-': standard input), or bytes in hexadecimal")
     .addOption(new Option('--mode <bits>', 'code size').choices(['16', '32', '64']).default('64'))
     .option('--address <number>', 'address of the first byte', '0')
+    .option('--ir', 'show below each instruction what it means, as IR')
     .addHelpText('after', DISASM_EXAMPLES)
-    .action(async (words: string[], flags: { mode: string; address: string }) =>
-      (await import('./disasm.ts')).disasm(words, flags),
-    );
+    .action(async (words: string[], flags: DisasmFlags) => (await import('./disasm.ts')).disasm(words, flags));
 }
 
 function addCompletion(program: Command): void {
