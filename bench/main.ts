@@ -1,10 +1,11 @@
 /** `npm run bench`: Trapeze beside QEMU's TCG and the host's processor. */
-import { writeFileSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
+import { fileProblem } from '../src/host/node/file-problem.ts';
 import { UserError } from '../src/user-error.ts';
 import { execute } from './execute.ts';
 import { guestFiles } from './guest-files.ts';
-import { machineInfo } from './machine-info.ts';
+import { type MachineInfo, machineInfo } from './machine-info.ts';
 import { type Measurement, measurements, names } from './measurements.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { native } from './peers/native.ts';
@@ -47,11 +48,18 @@ async function measure(all: readonly Measurement[], peers: readonly Peer[], runs
 async function measureOnce(measurement: Measurement, peer: Peer, results: Results, turn: string): Promise<void> {
   const command = peer.command(measurement.job);
   if (command === undefined) return;
-  const run = await execute(command, measurement.watch);
-  const samples = measurement.read(run);
-  if (samples.length === 0) throw new UserError(`${measurement.name}: ${peer.name} printed no result\n${run.output}`);
-  for (const sample of samples) results.add(peer.name, sample);
-  say(`[${turn}] ${measurement.name}: ${peer.name} ${run.seconds.toFixed(1)} s`);
+  const label = `[${turn}] ${measurement.name}: ${peer.name}`;
+  try {
+    const run = await execute(command, measurement.watch);
+    const samples = measurement.read(run);
+    if (samples.length === 0) throw new Error(`printed no result\n${run.output}`);
+    for (const sample of samples) results.add(peer.name, sample);
+    say(`${label} ${run.seconds.toFixed(1)} s`);
+  } catch (error) {
+    // The other measurements are worth having all the same.
+    say(`${label} FAILED: ${(error as Error).message}`);
+    results.problems.push(`${measurement.name}: ${peer.name} failed`);
+  }
 }
 
 async function bench(options: Options): Promise<void> {
@@ -63,20 +71,29 @@ async function bench(options: Options): Promise<void> {
   for (const reason of files.missing) skip(reason);
   const all = measurements(files, options);
   if (all.length === 0) throw new UserError(`--only ${options.only}: nothing has that in its name; see --list`);
+  const json = options.json === undefined ? undefined : openForWriting(options.json);
   const peers = availablePeers(options);
   const info = machineInfo();
   const results = await measure(all, peers, options.runs);
   console.log([...heading(info, peers, options.runs), '', ...table(results.rows, peers), LEGEND].join('\n'));
-  if (options.json !== undefined) {
-    const versions = Object.fromEntries(peers.map(({ name, version }) => [name, version]));
-    const { rows, disagreements } = results;
-    writeFileSync(
-      options.json,
-      `${JSON.stringify({ info, versions, runs: options.runs, rows, disagreements }, null, 2)}\n`,
-    );
+  if (json !== undefined) writeFileSync(json, toJson(info, peers, options, results));
+  for (const line of results.problems) say(`PROBLEM: ${line}`);
+  if (results.problems.length > 0) process.exitCode = 1;
+}
+
+/** Before measuring: a name that cannot be written should not cost the measurements. */
+function openForWriting(path: string): number {
+  try {
+    return openSync(path, 'w');
+  } catch (error) {
+    throw fileProblem(path, error);
   }
-  for (const line of results.disagreements) say(`DIFFERENT RESULTS: ${line}`);
-  if (results.disagreements.length > 0) process.exitCode = 1;
+}
+
+function toJson(info: MachineInfo, peers: readonly Peer[], { runs, repeats }: Options, results: Results): string {
+  const versions = Object.fromEntries(peers.map(({ name, version }) => [name, version]));
+  const { rows, problems } = results;
+  return `${JSON.stringify({ info, versions, runs, repeats, rows, problems }, null, 2)}\n`;
 }
 
 try {

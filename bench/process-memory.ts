@@ -2,7 +2,7 @@
  * Memory of a process beyond the guest RAM in it: resident memory (`VmRSS`) less the pages of guest RAM that are resident, sampled
  * through the run; the result is the largest sample.
  *
- * Guest RAM is found as the largest writable mapping that can hold it; it lies at the mapping's end (what else an engine keeps in the same
+ * Guest RAM is found as the largest mapping that can hold it and is writable but not executable; it lies at the mapping's end (what else an engine keeps in the same
  * WebAssembly.Memory lies before it and counts as the engine's). Which of its pages are resident is in `/proc/PID/pagemap` (proc(5)).
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
@@ -16,7 +16,7 @@ const INTERVAL_MS = 50;
 /** Start of guest RAM in the process's address space; undefined before there is any. */
 function guestRamStart(maps: string, ramBytes: number): number | undefined {
   let found: { end: number; size: number } | undefined;
-  for (const [, from, to] of maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) rw/gm)) {
+  for (const [, from, to] of maps.matchAll(/^([0-9a-f]+)-([0-9a-f]+) rw-/gm)) {
     const end = Number.parseInt(to, 16);
     const size = end - Number.parseInt(from, 16);
     if (size >= ramBytes && size > (found?.size ?? 0)) found = { end, size };

@@ -12,8 +12,8 @@ export interface Row {
 export class Results {
   readonly #rows = new Map<string, Row>();
   readonly #checksums = new Map<string, { peer: string; checksum: string }>();
-  /** Peers that computed something else than another: one line each. */
-  readonly disagreements: string[] = [];
+  /** Runs that failed, and peers that computed something else than another: one line each. */
+  readonly problems: string[] = [];
 
   get rows(): readonly Row[] {
     return [...this.#rows.values()];
@@ -30,6 +30,6 @@ export class Results {
     const first = this.#checksums.get(name);
     if (first === undefined) this.#checksums.set(name, { peer, checksum });
     else if (first.checksum !== checksum)
-      this.disagreements.push(`${name}: ${peer} computed ${checksum}, ${first.peer} ${first.checksum}`);
+      this.problems.push(`${name}: ${peer} computed ${checksum}, ${first.peer} ${first.checksum}`);
   }
 }
