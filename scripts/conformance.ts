@@ -1,12 +1,12 @@
 /**
- * `npm run conformance [-- decoder|cpu|streams] [--count N] [--seed S]`: the long runs of `test/conformance/`. Without a name all of them.
+ * `npm run conformance [-- decoder|cpu|streams|sensitivity] [--count N] [--seed S]`: the long runs of `test/conformance/`. Without a name all of them.
  * Prints the seed; ends with 1 where something differs, 2 for a wrong command line.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
-import { runCpu, runDecoder, runStreams } from '../test/conformance/long-runs.ts';
+import { runCpu, runDecoder, runSensitivity, runStreams } from '../test/conformance/long-runs.ts';
 
-const RUNS = { decoder: runDecoder, cpu: runCpu, streams: runStreams } as const;
+const RUNS = { decoder: runDecoder, cpu: runCpu, streams: runStreams, sensitivity: runSensitivity } as const;
 type Name = keyof typeof RUNS;
 
 function number(text: string | undefined, option: string): number | undefined {
@@ -17,7 +17,10 @@ function number(text: string | undefined, option: string): number | undefined {
 }
 
 function main(): void {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { count: { type: 'string' }, seed: { type: 'string' } } });
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { count: { type: 'string' }, seed: { type: 'string' } },
+  });
   const wrong = positionals.find((name) => !(name in RUNS));
   if (wrong !== undefined) throw new Error(`no run ${wrong}: choose from ${Object.keys(RUNS).join(', ')}`);
   const names = positionals.length === 0 ? Object.keys(RUNS) : positionals;

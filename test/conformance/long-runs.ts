@@ -1,9 +1,11 @@
 /** The long runs of `npm run conformance`: print as they go, and return whether all was well. */
 import process from 'node:process';
+import { X86_NAMES, x86Architecture } from '../../src/isa/classify/x86/architectures.ts';
 import { CpuCheck } from './cpu-check.ts';
 import { checkDecoder, formatDifference } from './decoder-check.ts';
 import { nativeUnavailable } from './native-run.ts';
 import { runStreamCheck } from './random-streams.ts';
+import { SensitivityCheck } from './sensitivity-check.ts';
 
 export interface RunOptions {
   /** How many cases; undefined: as many as the project promises. */
@@ -14,6 +16,7 @@ export interface RunOptions {
 const DECODER_STRINGS = 5_000_000;
 const CPU_CASES = 200_000;
 const STREAMS = 1_000_000;
+const SENSITIVITY_EVALUATIONS = 10_000_000;
 const SHOWN = 50;
 
 /** A line that overwrites itself on a terminal, and is left out elsewhere. */
@@ -63,4 +66,25 @@ export function runStreams({ count = STREAMS, seed }: RunOptions): boolean {
     `streams: ${report.instructions} instructions; ${report.failures.length} failures; ends ${JSON.stringify(report.ends)}`,
   );
   return report.failures.length === 0;
+}
+
+export function runSensitivity({ count = SENSITIVITY_EVALUATIONS, seed }: RunOptions): boolean {
+  header('sensitivity', count, seed);
+  let disagreements = 0;
+  let total = 0;
+  for (const name of X86_NAMES) {
+    const check = new SensitivityCheck(x86Architecture(name)!, seed);
+    const report = check.run(Math.ceil(count / X86_NAMES.length), (done) => progress(`${name}: ${done}`));
+    for (const { verdict, problem } of report.disagreements)
+      console.log(`${name}: ${verdict.name} ${verdict.case}: ${problem}`);
+    const unseen =
+      report.unwitnessed.length === 0 ? '' : `; no state showed ${report.unwitnessed.join(' ')} to be sensitive`;
+    console.log(
+      `sensitivity: ${name}: ${report.instructionCases} instruction cases, ${report.evaluations} evaluations, ${report.completed} without a trap, ${report.disagreements.length} disagreements${unseen}`,
+    );
+    disagreements += report.disagreements.length;
+    total += report.evaluations;
+  }
+  console.log(`sensitivity: ${total} evaluations; ${disagreements} disagreements`);
+  return disagreements === 0;
 }

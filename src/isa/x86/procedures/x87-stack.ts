@@ -1,7 +1,7 @@
 /** The x87 register stack and its exceptions (SDM vol. 1 §8.1, §8.4, §8.5), shared by every x87 instruction. */
 import type { IrBuilder } from '../../ir/builder.ts';
 import type { Procedure, Type, Value } from '../../ir/types.ts';
-import { CS_AT, FCW, FIP, FOP, FSW, FTOP, FTW, SEGMENT, SEGMENTS, X87 } from '../state.ts';
+import { CODE_SIZE, CS_AT, FCW, FIP, FOP, FSW, FTOP, FTW, SEGMENT, SEGMENTS, X87 } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import {
   ENV,
@@ -103,7 +103,9 @@ export function x87Procedure(
  * ModRM, found behind the prefixes, none of which is a byte from D8 to DF.
  */
 const recordOpcode = x87Procedure('x87RecordOpcode', [], [], (x) => {
-  const base = x.getAt(SEGMENTS, x.const('i32', CS_AT + SEGMENT.base), 'i64');
+  // In 64-bit mode CS has no base, whatever its descriptor says (SDM vol. 3 §3.2.4).
+  const segmentBase = x.getAt(SEGMENTS, x.const('i32', CS_AT + SEGMENT.base), 'i64');
+  const base = x.select(x.eq(x.get(CODE_SIZE), 64), x.const('i64', 0), segmentBase);
   const at = x.variable(x.add(base, x.get(FIP)));
   const left = x.variable(x.const('i32', LONGEST_INSTRUCTION - 1));
   x.loop(() => {
