@@ -57,9 +57,10 @@ const SIZE_CODE = { 16: 0, 32: 1, 64: 2 } as const;
 /** The first records are the engine's own. */
 const RESERVED_RECORDS = 4;
 /** A failure's bytes still cover the page: overwriting them may mend the instruction. */
-const badInstruction = (failure: 'invalid' | 'tooLong'): Decoded => ({
+const badInstruction = (failure: 'invalid' | 'tooLong', size: CodeSize): Decoded => ({
   encoding: failure === 'invalid' ? UNDEFINED : TOO_LONG,
-  parameters: { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' },
+  // Handlers are numbered for each mode.
+  parameters: { operandSize: 32, addressSize: 32, long: size === 64, memory: false, segmented: false, rep: 'none' },
   fields: { length: 1, segment: 0, scale: 0, reg: 0, rm: 0, index: 0, displacement: 0, immediate: 0n },
   prefixes: { rex: 0, lock: false, operandSize: false, addressSize: false, repeat: 'none', segment: undefined },
 });
@@ -127,7 +128,8 @@ export class DecodeCache {
         if (index === 0) return this.#decodeCrossing(frame, offset, place);
         return this.#finish(page, start, index, at, key);
       }
-      const decoded = typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result) : result;
+      const decoded =
+        typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
       this.#write(this.#next, decoded, index, at);
       this.#cover(
         page,
@@ -167,7 +169,8 @@ export class DecodeCache {
     const next = Math.floor(second / PAGE_SIZE);
     bytes.set(this.#pageBytes(next).subarray(0, MAX_INSTRUCTION - here), here);
     const result = decode(bytes, place.size);
-    const decoded = typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result) : result;
+    const decoded =
+      typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
     const page = this.#page(frame);
     const start = this.#next;
     this.#write(start, decoded, 0, offset);
