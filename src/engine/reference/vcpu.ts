@@ -4,14 +4,14 @@ import { WIDTH } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
-import { VECTOR } from '../../isa/x86/exceptions.ts';
-import { RFLAGS } from '../../isa/x86/flags.ts';
+import { beginStep, checkWatched, endStep } from '../../isa/x86/procedures/debug.ts';
 import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
-import { deliverFault, deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
+import { deliverDebugTrap, deliverFault, deliverInterrupt, deliverNmi } from '../../isa/x86/procedures/interrupts.ts';
 import { ACCESS, translate } from '../../isa/x86/procedures/paging.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import * as S from '../../isa/x86/state.ts';
 import { handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
+import { Boundary } from '../boundary.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
@@ -19,7 +19,8 @@ import { Registers, resetRegisters } from '../registers.ts';
 import { callProcedure, type Environment, evaluate, GuestFault } from './evaluate.ts';
 
 const MAX_INSTRUCTION = 15;
-const DR6_SINGLE_STEP = 0x4000n;
+/** Instructions and exceptions that a run may take however small its budget. */
+const MIN_STEPS = 1000;
 const PLAIN = { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' } as const;
 
 export class ReferenceVcpu implements Vcpu, Environment {
@@ -189,9 +190,10 @@ export class ReferenceVcpu implements Vcpu, Environment {
     if (this.#changed) this.#applyChanges();
     const end = this.#retired + Math.max(1, budget);
     this.#kicked = false;
-    for (;;) {
+    // Exceptions without an instruction between them come to no end where handlers fault themselves.
+    for (let left = Math.max(MIN_STEPS, budget); ; left--) {
       if (!this.#takeInterrupt()) return { kind: 'shutdown' };
-      if (this.#retired >= end || this.#kicked) return { kind: 'budgetSpent' };
+      if (this.#retired >= end || this.#kicked || left === 0) return { kind: 'budgetSpent' };
       this.#halted = false;
       if (!this.#step()) return { kind: 'shutdown' };
       if (this.#halted && !this.#canWake()) return { kind: 'halted' };
