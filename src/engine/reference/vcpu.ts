@@ -4,14 +4,14 @@ import { WIDTH } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
-import { beginStep, checkWatched, endStep } from '../../isa/x86/procedures/debug.ts';
+import { VECTOR } from '../../isa/x86/exceptions.ts';
+import { RFLAGS } from '../../isa/x86/flags.ts';
 import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
-import { deliverDebugTrap, deliverFault, deliverInterrupt, deliverNmi } from '../../isa/x86/procedures/interrupts.ts';
+import { deliverFault, deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
 import { ACCESS, translate } from '../../isa/x86/procedures/paging.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import * as S from '../../isa/x86/state.ts';
 import { handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
-import { Boundary } from '../boundary.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
@@ -21,6 +21,7 @@ import { callProcedure, type Environment, evaluate, GuestFault } from './evaluat
 const MAX_INSTRUCTION = 15;
 /** Instructions and exceptions that a run may take however small its budget. */
 const MIN_STEPS = 1000;
+const DR6_SINGLE_STEP = 0x4000n;
 const PLAIN = { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' } as const;
 
 export class ReferenceVcpu implements Vcpu, Environment {
