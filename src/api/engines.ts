@@ -1,5 +1,6 @@
 /** The engines by name. They are loaded when asked for: each is a large module. */
 import type { Engine } from '../engine/engine.ts';
+import type { Instrument } from '../engine/execution-counters.ts';
 import type { ENGINES, TIERS } from './choices.ts';
 
 export interface EngineChoice {
@@ -7,13 +8,14 @@ export interface EngineChoice {
   readonly tier: (typeof TIERS)[number];
   /** Bytes of RAM. */
   readonly memory: number;
+  readonly instrument?: Instrument | undefined;
 }
 
-export async function createEngine({ engine, tier, memory }: EngineChoice): Promise<Engine> {
+export async function createEngine({ engine, tier, memory, instrument }: EngineChoice): Promise<Engine> {
   switch (engine) {
     case 'auto':
     case 'wasm':
-      return (await import('../engine/wasm/engine.ts')).createWasmEngine({ memoryBytes: memory, tier });
+      return (await import('../engine/wasm/engine.ts')).createWasmEngine({ memoryBytes: memory, tier, instrument });
     case 'reference':
       return (await import('../engine/reference/engine.ts')).createReferenceEngine({ memoryBytes: memory });
     default:

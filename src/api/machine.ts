@@ -2,6 +2,7 @@
 import type { BootModule, BootSource } from '../boot/source.ts';
 import type { BlockBackend } from '../devices/contract.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Instrument } from '../engine/execution-counters.ts';
 import { createPcMachine } from '../machine/boards/pc.ts';
 import type { Result, Machine as VirtualMachine } from '../machine/machine.ts';
 import type { TextMatch } from './console-text.ts';
@@ -155,16 +156,23 @@ interface MachineParts {
   readonly closeDisks: () => Promise<void>;
 }
 
+/** How a measurement looks into a machine's engine. */
+export interface Probe {
+  readonly instrument: Instrument;
+  readonly wrap: (engine: Engine) => Engine;
+}
+
 /**
  * Makes a machine, powered off.
  * @throws UserError when an option is wrong or a file cannot be used.
  */
-export async function createMachine(host: Host, options: MachineOptions = {}): Promise<Machine> {
+export async function createMachine(host: Host, options: MachineOptions = {}, probe?: Probe): Promise<Machine> {
   const checked = checkOptions(options);
   const boot = await bootSource(host, checked);
   const { disks, closeDisks } = await openDisks(host, checked);
   try {
-    const engine = await createEngine(checked);
+    const plain = await createEngine({ ...checked, instrument: probe?.instrument });
+    const engine = probe?.wrap(plain) ?? plain;
     return new Machine(host, checked, { engine, boot, disks, closeDisks });
   } catch (error) {
     await closeDisks();

@@ -4,6 +4,7 @@ import process from 'node:process';
 import { Argument, Command, Option } from 'commander';
 import { CLOCKS, ENGINES, TIERS, TRACE_KINDS } from '../api/choices.ts';
 import { completionScript, SHELLS } from './completion.ts';
+import { addCount } from './count-command.ts';
 import type { DisasmFlags } from './disasm.ts';
 import { addIsa } from './isa-command.ts';
 import type { RunFlags } from './run-options.ts';
@@ -57,6 +58,7 @@ export function createProgram(finish: (code: number) => void): Command {
   addRun(program, finish);
   addDisasm(program);
   addIsa(program);
+  addCount(program, finish);
   addCompletion(program);
   return program;
 }

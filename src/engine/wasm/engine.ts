@@ -1,5 +1,6 @@
 /** The engine that runs guests as WebAssembly. */
 import type { Engine } from '../engine.ts';
+import type { Instrument } from '../execution-counters.ts';
 import { EngineMemory } from '../memory.ts';
 import type { Tier } from './tier.ts';
 import { WasmVcpu } from './vcpu.ts';
@@ -9,10 +10,12 @@ export interface WasmEngineOptions {
   readonly memoryBytes: number;
   /** `both` unless a test asks for one alone. */
   readonly tier?: Tier | undefined;
+  /** Sees every handler of the interpreter as it is made; use it with that tier alone. */
+  readonly instrument?: Instrument | undefined;
 }
 
 /** @throws UserError when the memory has a size that cannot be. */
-export function createWasmEngine({ memoryBytes, tier = 'both' }: WasmEngineOptions): Engine {
+export function createWasmEngine({ memoryBytes, tier = 'both', instrument }: WasmEngineOptions): Engine {
   const memory = new EngineMemory(memoryBytes);
-  return { name: 'wasm', memory, createVcpu: (host) => new WasmVcpu(memory, host, tier) };
+  return { name: 'wasm', memory, createVcpu: (host) => new WasmVcpu(memory, host, tier, instrument) };
 }

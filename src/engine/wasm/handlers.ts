@@ -2,9 +2,11 @@
 import type { Statement } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import type { Decoded } from '../../isa/x86/decoder.ts';
+import type { Encoding, Parameters } from '../../isa/x86/definition.ts';
 import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { alwaysLeaves, handlerKey, hotParameters } from '../bodies.ts';
+import type { Instrument } from '../execution-counters.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import type { Linker, ModuleParts } from './linker.ts';
 import { findBlock, MainLoop, noteFault } from './main-loop.ts';
@@ -28,14 +30,16 @@ const TABLE_STEP = 1024;
 export class Handlers {
   readonly #linker: Linker;
   readonly #table: WebAssembly.Table;
+  readonly #instrument: Instrument | undefined;
   readonly #modes = new Map<boolean, Mode>();
   readonly #handlers = new Map<number, Handler>();
   #slots = 0;
   #free: number[] = [];
 
-  constructor(linker: Linker, table: WebAssembly.Table) {
+  constructor(linker: Linker, table: WebAssembly.Table, instrument?: Instrument) {
     this.#linker = linker;
     this.#table = table;
+    this.#instrument = instrument;
   }
 
   numberOf(decoded: Decoded): number {
@@ -49,12 +53,17 @@ export class Handlers {
     return this.#mode(long).run;
   }
 
+  #body(encoding: Encoding, parameters: Parameters): readonly Statement[] {
+    const body = bodyOf(encoding, parameters);
+    return this.#instrument?.body(encoding, parameters, body) ?? body;
+  }
+
   #handler(decoded: Decoded): Handler {
     const { encoding, parameters } = decoded;
     const key = handlerKey(encoding, parameters);
     const known = this.#handlers.get(key);
     if (known !== undefined) return known;
-    const body = bodyOf(encoding, parameters);
+    const body = this.#body(encoding, parameters);
     const hot = this.#mode(parameters.long).hot.get(key);
     const number = hot ?? this.make([body], parameters.long, (m) => lowerColdHandler(m, body));
     const end = alwaysLeaves(body) ? 'jump' : encoding.definition.endsBlock ? 'block' : 'no';
@@ -94,7 +103,7 @@ export class Handlers {
       if (!encoding.definition.hot) continue;
       for (const parameters of hotParameters(encoding, long)) {
         hot.set(handlerKey(encoding, parameters), PSEUDO_COUNT + bodies.length);
-        bodies.push(bodyOf(encoding, parameters));
+        bodies.push(this.#body(encoding, parameters));
       }
     }
     const exports = this.#linker.build(bodies, [deliverFault, findBlock, noteFault], (m) => {

@@ -32,6 +32,7 @@ import {
   XCR0,
 } from '../../isa/x86/state.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
+import type { Instrument } from '../execution-counters.ts';
 import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
@@ -69,7 +70,8 @@ export class WasmVcpu implements Vcpu {
   #stepping = false;
   #changed = true;
 
-  constructor(memory: EngineMemory, host: EngineHost, tier: Tier) {
+  constructor(memory: EngineMemory, host: EngineHost, tier: Tier, instrument?: Instrument) {
+    instrument?.attach(memory.wasm);
     this.#host = host;
     this.#memory = memory;
     this.#registers = new Registers(memory.wasm, CPU_BASE);
@@ -83,7 +85,7 @@ export class WasmVcpu implements Vcpu {
       cpuBase: CPU_BASE,
       externals: this.#externals(),
     });
-    this.#handlers = new Handlers(linker, table);
+    this.#handlers = new Handlers(linker, table, instrument);
     this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, {
       newPage: () => this.#translations.dropWriteTags(),
       dropped: () => this.#registers.setU32(CODE_DROPPED, 1),
