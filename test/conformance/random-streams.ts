@@ -14,6 +14,8 @@ export interface StreamReport {
 }
 
 const BUDGET = 400;
+/** A machine keeps the code of every instruction that it met: after so many streams another takes its place. */
+const MACHINE_STREAMS = 50_000;
 /** A stream that takes longer than this hangs. */
 const PATIENCE_MS = 2000;
 
@@ -58,6 +60,7 @@ export function runStreamCheck(count: number, seed: number, progress: (done: num
   let instructions = 0;
   let { engine, vcpu } = machine(random);
   for (let number = 0; number < count; number++) {
+    if (number % MACHINE_STREAMS === MACHINE_STREAMS - 1) ({ engine, vcpu } = machine(random));
     const mode = MODES[number % MODES.length];
     const user = mode === 'virtual8086' || (mode !== 'real' && random.chance(0.5));
     const code = prepareStream(random, engine.memory, vcpu, mode, user);
