@@ -32,11 +32,11 @@ const EXCLUDED: readonly { readonly names: readonly string[]; readonly reason: s
   { names: ['MONITOR', 'MWAIT'], reason: 'allowed in user mode on some hosts' },
   {
     names: ['RCPPS', 'RCPSS', 'RSQRTPS', 'RSQRTSS'],
-    reason: 'approximations: every processor has its own (see their own test)',
+    reason: 'approximations: every processor has its own (see `approximations.test.ts`)',
   },
   {
     names: ['FSIN', 'FCOS', 'FSINCOS', 'FPTAN', 'FPATAN', 'F2XM1', 'FYL2X', 'FYL2XP1'],
-    reason: 'approximations whose last bit differs between processors (see their own test)',
+    reason: 'approximations whose last bit differs between processors (see `approximations.test.ts`)',
   },
 ];
 
