@@ -1,29 +1,14 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
-import { walk } from '../../../isa/ir/builder.ts';
-import type { CallNode, Statement, Value } from '../../../isa/ir/types.ts';
-import {
-  CODE_DROPPED,
-  FLAG_AUX,
-  GPR,
-  IP_BASE,
-  RECORD,
-  RETIRED,
-  RETIRED_LIMIT,
-  RIP,
-  ZERO_AT,
-} from '../../../isa/x86/state.ts';
+import type { Statement } from '../../../isa/ir/types.ts';
+import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import { STATUS } from '../emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from '../encoder.ts';
 import type { ModuleParts } from '../linker.ts';
 import { analyse } from '../liveness.ts';
-import { Lowering } from '../lowering.ts';
-import { writeMask, writeMemoryOp } from '../op-code.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import type { Region, RegionBlock } from './region.ts';
-import { registersUsed, touchesRegisters } from './registers-used.ts';
+import { RegisterLowering } from './register-lowering.ts';
 import { type Structure, structureOf } from './structure.ts';
-
-type Cached = { readonly local: number; readonly type: 'i32' | 'i64'; readonly offset: number };
 
 /** Labels around the whole body, by the depth at which they were opened. */
 const EXIT_LABEL = 1;
@@ -31,17 +16,12 @@ const FAULT_LABEL = 2;
 /** Parameter 0 is the record, which regions do not need. */
 const PARAMETERS = 1;
 
-export class RegionLowering extends Lowering {
+export class RegionLowering extends RegisterLowering {
   readonly #blocks: readonly RegionBlock[];
   readonly #numbers: ReadonlyMap<number, number>;
   readonly #structure: Structure;
   readonly #graph: readonly (readonly number[])[];
-  readonly #m: ModuleParts;
   readonly #startRecord: number;
-  /** Registers that live in locals, by their offset in the CPU's block. */
-  readonly #cached = new Map<number, Cached>();
-  readonly #dirty: ReadonlySet<number>;
-  readonly #retired: number;
   readonly #faultOffset: number;
   /** Where branches to loop headers and merge points go, by block. */
   readonly #labels = new Map<number, number>();
@@ -53,15 +33,18 @@ export class RegionLowering extends Lowering {
   #instruction = 0;
 
   private constructor(
-    m: ModuleParts,
     { blocks, targets }: Region,
     startRecord: number,
     code: ByteWriter,
     locals: Locals,
     target: Target,
   ) {
-    super(code, locals, target);
-    this.#m = m;
+    super(
+      code,
+      locals,
+      target,
+      blocks.map((b) => b.statements),
+    );
     this.#blocks = blocks;
     this.#startRecord = startRecord;
     this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
@@ -76,12 +59,6 @@ export class RegionLowering extends Lowering {
     // The last node takes computed jumps to where they go.
     this.#graph = [...graph, numbersOf(targets)];
     this.#structure = structureOf(this.#graph);
-    const { read, written } = registersUsed(blocks.flatMap((b) => [...walk(b.statements)]));
-    this.#dirty = written;
-    for (const offset of new Set([...read, ...written, IP_BASE.offset])) {
-      this.#cached.set(offset, { local: locals.take(typeAt(offset)), type: typeAt(offset), offset });
-    }
-    this.#retired = locals.take('i64');
     this.#faultOffset = locals.take('i32');
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
@@ -109,23 +86,23 @@ export class RegionLowering extends Lowering {
         throw new Error('a region does not return values');
       },
     };
-    self = new RegionLowering(m, region, startRecord, code, locals, target);
+    self = new RegionLowering(region, startRecord, code, locals, target);
     self.#function();
     return withLocals(locals, code);
   }
 
   #function(): void {
-    this.#loadRegisters();
-    this.#loadState(RETIRED.offset, 'i64');
-    this.local('local_set', this.#retired);
-    this.#storeState(CODE_DROPPED.offset, 'i32', () => this.i32(0));
+    this.loadRegisters();
+    this.loadState(RETIRED.offset, 'i64');
+    this.local('local_set', this.retired);
+    this.storeState(CODE_DROPPED.offset, 'i32', () => this.i32(0));
     this.#open('block');
     this.#open('block');
     this.#tree(0);
     this.op('unreachable');
     this.#close();
-    this.#storeState(RIP.offset, 'i64', () => {
-      this.#pushCached(IP_BASE.offset);
+    this.storeState(RIP.offset, 'i64', () => {
+      this.pushCached(IP_BASE.offset);
       this.local('local_get', this.#faultOffset);
       this.op('i64_extend_i32_u');
       this.op('i64_add');
@@ -136,123 +113,18 @@ export class RegionLowering extends Lowering {
     this.op('end');
   }
   #leave(status: number): void {
-    this.#spillAll();
+    this.spillAll();
     this.i32(status);
     this.op('return');
   }
 
-  // --- registers ----------------------------------------------------------------------------------------------------------------
-
-  #storeState(offset: number, type: 'i32' | 'i64', push: () => void): void {
-    this.i32(0);
-    push();
-    writeMemoryOp(this.code, 'store', type, this.#m.cpuBase + offset);
-  }
-  #loadState(offset: number, type: 'i32' | 'i64'): void {
-    this.i32(0);
-    writeMemoryOp(this.code, 'load', type, this.#m.cpuBase + offset);
-  }
-  #loadRegisters(): void {
-    for (const { local, type, offset } of this.#cached.values()) {
-      this.#loadState(offset, type);
-      this.local('local_set', local);
-    }
-  }
-  #spillAll(): void {
-    for (const { local, type, offset } of this.#cached.values()) {
-      if (this.#dirty.has(offset)) this.#storeState(offset, type, () => this.local('local_get', local));
-    }
-    this.#storeState(RETIRED.offset, 'i64', () => this.local('local_get', this.#retired));
-  }
-  #pushCached(offset: number): void {
-    this.local('local_get', this.#cached.get(offset)!.local);
-  }
-
-  /** Register and byte of an access to the general registers at a constant place. */
-  #registerAt(file: { readonly offset: number }, at: Value): { cached: Cached; shift: number } | undefined {
-    if (file.offset !== GPR.offset || at.kind !== 'const') return undefined;
-    const byte = Number(at.value);
-    const cached = this.#cached.get(GPR.offset + (byte & ~7));
-    return cached && { cached, shift: (byte & 7) * 8 };
-  }
-
-  protected override compute(v: Value, loose: boolean): void {
-    if (v.kind === 'get') {
-      const cached = this.#cached.get(v.state.offset);
-      if (cached !== undefined) {
-        this.local('local_get', cached.local);
-        return;
-      }
-    }
-    if (v.kind === 'getAt' && v.file.offset === GPR.offset && v.at.kind === 'const' && Number(v.at.value) === ZERO_AT) {
-      this.constant(v.type, 0n);
-      return;
-    }
-    const place = v.kind === 'getAt' ? this.#registerAt(v.file, v.at) : undefined;
-    if (place === undefined) {
-      super.compute(v, loose);
-      return;
-    }
-    this.local('local_get', place.cached.local);
-    if (v.type === 'i64') return;
-    if (place.shift > 0) {
-      this.constant('i64', BigInt(place.shift));
-      this.op('i64_shr_u');
-    }
-    this.op('i32_wrap_i64');
-    if (!loose) writeMask(this.code, v.type);
-  }
-
-  protected override effect(s: Exclude<Statement, Value>): void {
-    if (s.kind === 'set') {
-      const cached = this.#cached.get(s.state.offset);
-      if (cached !== undefined) {
-        this.push(s.value);
-        this.local('local_set', cached.local);
-        return;
-      }
-    }
-    const place = s.kind === 'setAt' ? this.#registerAt(s.file, s.at) : undefined;
-    if (s.kind === 'setAt' && place !== undefined) this.#writeRegister(place.cached, place.shift, s.value);
-    else super.effect(s);
-  }
-
-  #writeRegister({ local }: Cached, shift: number, value: Value): void {
-    if (value.type !== 'i64') {
-      const ones = value.type === 'i8' ? 0xffn : 0xffffn;
-      this.local('local_get', local);
-      this.constant('i64', BigInt.asUintN(64, ~(ones << BigInt(shift))));
-      this.op('i64_and');
-      this.push(value);
-      this.op('i64_extend_i32_u');
-      if (shift > 0) {
-        this.constant('i64', BigInt(shift));
-        this.op('i64_shl');
-      }
-      this.op('i64_or');
-    } else this.push(value);
-    this.local('local_set', local);
-  }
-
-  // --- calls --------------------------------------------------------------------------------------------------------------------
-
-  /** Procedures find and leave registers in memory. */
-  protected override call(s: CallNode): void {
-    if (!touchesRegisters(s.target)) {
-      super.call(s);
-      return;
-    }
-    this.#spillAll();
-    super.call(s);
-    this.#loadRegisters();
-  }
   /** What looks at the processor from outside sees instructions up to this one. */
   #beforeCall(): void {
-    this.#storeState(RETIRED.offset, 'i64', () => this.#pushRetired(0));
-    this.#storeState(RECORD.offset, 'i32', () => this.i32(this.#startRecord));
+    this.storeState(RETIRED.offset, 'i64', () => this.#pushRetired(0));
+    this.storeState(RECORD.offset, 'i32', () => this.i32(this.#startRecord));
   }
   #pushRetired(more: number): void {
-    this.local('local_get', this.#retired);
+    this.local('local_get', this.retired);
     this.constant('i64', BigInt(this.#instruction + more));
     this.op('i64_add');
   }
@@ -339,22 +211,22 @@ export class RegionLowering extends Lowering {
     this.#jump(next >= 0 ? 1 : undefined, () => this.#pushIp(offset));
   }
   #pushIp(offset: number): void {
-    this.#pushCached(IP_BASE.offset);
+    this.pushCached(IP_BASE.offset);
     this.constant('i64', BigInt(offset));
     this.op('i64_add');
   }
 
   /** A store reached code: the rest of this region may be stale. */
   #leaveIfDropped(offset: number): void {
-    this.#loadState(CODE_DROPPED.offset, 'i32');
+    this.loadState(CODE_DROPPED.offset, 'i32');
     this.#open('if');
     this.#exit(() => this.#pushIp(offset), 1);
     this.#close();
   }
   #exit(pushTarget: () => void, more: number): void {
-    this.#storeState(RIP.offset, 'i64', pushTarget);
+    this.storeState(RIP.offset, 'i64', pushTarget);
     this.#pushRetired(more);
-    this.local('local_set', this.#retired);
+    this.local('local_set', this.retired);
     this.#br(EXIT_LABEL);
   }
   #fault(depth: number): void {
@@ -362,7 +234,7 @@ export class RegionLowering extends Lowering {
     this.i32(offset);
     this.local('local_set', this.#faultOffset);
     this.#pushRetired(0);
-    this.local('local_set', this.#retired);
+    this.local('local_set', this.retired);
     this.op('br');
     this.code.u32(depth - FAULT_LABEL);
   }
@@ -377,13 +249,13 @@ export class RegionLowering extends Lowering {
       return;
     }
     if (storesIn(block.statements)) {
-      this.#loadState(CODE_DROPPED.offset, 'i32');
+      this.loadState(CODE_DROPPED.offset, 'i32');
       this.#open('if');
       this.#exit(pushTarget, 1);
       this.#close();
     }
     this.#pushRetired(1);
-    this.local('local_set', this.#retired);
+    this.local('local_set', this.retired);
     if (!computed) {
       this.#branch(to, pushTarget);
       return;
@@ -402,7 +274,7 @@ export class RegionLowering extends Lowering {
     this.#block = n;
     for (let i = 0; i <= offsets.length; i++) this.#open('block');
     this.local('local_get', this.#computed);
-    this.#pushCached(IP_BASE.offset);
+    this.pushCached(IP_BASE.offset);
     this.op('i64_sub');
     this.constant('i64', BigInt(first));
     this.op('i64_sub');
@@ -433,7 +305,7 @@ export class RegionLowering extends Lowering {
     else this.#branch(to, () => this.local('local_get', this.#computed));
   }
   #leaveForComputed(): void {
-    this.#storeState(RIP.offset, 'i64', () => this.local('local_get', this.#computed));
+    this.storeState(RIP.offset, 'i64', () => this.local('local_get', this.#computed));
     this.#br(EXIT_LABEL);
   }
 
@@ -441,11 +313,11 @@ export class RegionLowering extends Lowering {
     const { order, isMerge } = this.#structure;
     const isBack = order[to] <= order[this.#block];
     if (isBack) {
-      this.local('local_get', this.#retired);
-      this.#loadState(RETIRED_LIMIT.offset, 'i64');
+      this.local('local_get', this.retired);
+      this.loadState(RETIRED_LIMIT.offset, 'i64');
       this.op('i64_ge_s');
       this.#open('if');
-      this.#storeState(RIP.offset, 'i64', pushTarget);
+      this.storeState(RIP.offset, 'i64', pushTarget);
       this.#br(EXIT_LABEL);
       this.#close();
     }
@@ -455,8 +327,6 @@ export class RegionLowering extends Lowering {
 }
 
 const isComputed = (b: RegionBlock): boolean => b.ending === 'return' || b.ending === 'computed';
-
-const typeAt = (offset: number): 'i32' | 'i64' => (offset === FLAG_AUX.offset ? 'i32' : 'i64');
 
 function storesIn(statements: readonly Statement[]): boolean {
   return statements.some((s) => {

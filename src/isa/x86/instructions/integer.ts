@@ -4,6 +4,7 @@ import { ARITHMETIC } from './arithmetic.ts';
 import { BIT } from './bit.ts';
 import { CONTROL } from './control.ts';
 import { DATA_TRANSFER } from './data-transfer.ts';
+import { DECIMAL } from './decimal.ts';
 import { FLAG } from './flag.ts';
 import { SEGMENT_INSTRUCTIONS } from './segment.ts';
 import { SHIFT } from './shift.ts';
@@ -15,6 +16,7 @@ export const INTEGER: readonly Encoding[] = [
   ...BIT,
   ...CONTROL,
   ...DATA_TRANSFER,
+  ...DECIMAL,
   ...FLAG,
   ...SEGMENT_INSTRUCTIONS,
   ...SHIFT,

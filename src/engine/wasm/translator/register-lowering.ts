@@ -1,0 +1,134 @@
+/** The lowering of regions: registers in locals, which hold them between the region's entry and its exits. */
+import { walk } from '../../../isa/ir/builder.ts';
+import type { CallNode, Statement, Value } from '../../../isa/ir/types.ts';
+import { FLAG_AUX, GPR, IP_BASE, RETIRED, ZERO_AT } from '../../../isa/x86/state.ts';
+import type { ByteWriter } from '../encoder.ts';
+import { Lowering } from '../lowering.ts';
+import { writeMask, writeMemoryOp } from '../op-code.ts';
+import type { Locals, Target } from '../target.ts';
+import { registersUsed, touchesRegisters } from './registers-used.ts';
+
+type Cached = { readonly local: number; readonly type: 'i32' | 'i64'; readonly offset: number };
+
+const typeAt = (offset: number): 'i32' | 'i64' => (offset === FLAG_AUX.offset ? 'i32' : 'i64');
+
+export class RegisterLowering extends Lowering {
+  /** Registers that live in locals, by their offset in the CPU's block. */
+  readonly #cached = new Map<number, Cached>();
+  readonly #dirty: ReadonlySet<number>;
+  /** The local that counts retired instructions, up to the current block. */
+  protected readonly retired: number;
+
+  /** `bodies`: all code of the region. */
+  constructor(code: ByteWriter, locals: Locals, target: Target, bodies: readonly (readonly Statement[])[]) {
+    super(code, locals, target);
+    const { read, written } = registersUsed(bodies.flatMap((body) => [...walk(body)]));
+    this.#dirty = written;
+    for (const offset of new Set([...read, ...written, IP_BASE.offset])) {
+      this.#cached.set(offset, { local: locals.take(typeAt(offset)), type: typeAt(offset), offset });
+    }
+    this.retired = locals.take('i64');
+  }
+
+  protected storeState(offset: number, type: 'i32' | 'i64', push: () => void): void {
+    this.i32(0);
+    push();
+    writeMemoryOp(this.code, 'store', type, this.target.cpuBase + offset);
+  }
+  protected loadState(offset: number, type: 'i32' | 'i64'): void {
+    this.i32(0);
+    writeMemoryOp(this.code, 'load', type, this.target.cpuBase + offset);
+  }
+  protected loadRegisters(): void {
+    for (const { local, type, offset } of this.#cached.values()) {
+      this.loadState(offset, type);
+      this.local('local_set', local);
+    }
+  }
+  protected spillAll(): void {
+    for (const { local, type, offset } of this.#cached.values()) {
+      if (this.#dirty.has(offset)) this.storeState(offset, type, () => this.local('local_get', local));
+    }
+    this.storeState(RETIRED.offset, 'i64', () => this.local('local_get', this.retired));
+  }
+  protected pushCached(offset: number): void {
+    this.local('local_get', this.#cached.get(offset)!.local);
+  }
+
+  /** Register and byte of an access to the general registers at a constant place. */
+  #registerAt(file: { readonly offset: number }, at: Value): { cached: Cached; shift: number } | undefined {
+    if (file.offset !== GPR.offset || at.kind !== 'const') return undefined;
+    const byte = Number(at.value);
+    const cached = this.#cached.get(GPR.offset + (byte & ~7));
+    return cached && { cached, shift: (byte & 7) * 8 };
+  }
+
+  protected override compute(v: Value, loose: boolean): void {
+    if (v.kind === 'get') {
+      const cached = this.#cached.get(v.state.offset);
+      if (cached !== undefined) {
+        this.local('local_get', cached.local);
+        return;
+      }
+    }
+    if (v.kind === 'getAt' && v.file.offset === GPR.offset && v.at.kind === 'const' && Number(v.at.value) === ZERO_AT) {
+      this.constant(v.type, 0n);
+      return;
+    }
+    const place = v.kind === 'getAt' ? this.#registerAt(v.file, v.at) : undefined;
+    if (place === undefined) {
+      super.compute(v, loose);
+      return;
+    }
+    this.local('local_get', place.cached.local);
+    if (v.type === 'i64') return;
+    if (place.shift > 0) {
+      this.constant('i64', BigInt(place.shift));
+      this.op('i64_shr_u');
+    }
+    this.op('i32_wrap_i64');
+    if (!loose) writeMask(this.code, v.type);
+  }
+
+  protected override effect(s: Exclude<Statement, Value>): void {
+    if (s.kind === 'set') {
+      const cached = this.#cached.get(s.state.offset);
+      if (cached !== undefined) {
+        this.push(s.value);
+        this.local('local_set', cached.local);
+        return;
+      }
+    }
+    const place = s.kind === 'setAt' ? this.#registerAt(s.file, s.at) : undefined;
+    if (s.kind === 'setAt' && place !== undefined) this.#writeRegister(place.cached, place.shift, s.value);
+    else super.effect(s);
+  }
+
+  #writeRegister({ local }: Cached, shift: number, value: Value): void {
+    if (value.type !== 'i64') {
+      const ones = value.type === 'i8' ? 0xffn : 0xffffn;
+      this.local('local_get', local);
+      this.constant('i64', BigInt.asUintN(64, ~(ones << BigInt(shift))));
+      this.op('i64_and');
+      this.push(value);
+      this.op('i64_extend_i32_u');
+      if (shift > 0) {
+        this.constant('i64', BigInt(shift));
+        this.op('i64_shl');
+      }
+      this.op('i64_or');
+    } else this.push(value);
+    this.local('local_set', local);
+  }
+
+  /** Procedures find and leave registers in memory. */
+  protected override call(s: CallNode): void {
+    if (!touchesRegisters(s.target)) {
+      super.call(s);
+      return;
+    }
+    this.spillAll();
+    super.call(s);
+    this.loadRegisters();
+  }
+}
