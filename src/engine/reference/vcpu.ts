@@ -4,14 +4,14 @@ import { WIDTH } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
-import { VECTOR } from '../../isa/x86/exceptions.ts';
-import { RFLAGS } from '../../isa/x86/flags.ts';
+import { beginStep, checkWatched, endStep } from '../../isa/x86/procedures/debug.ts';
 import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
-import { deliverFault, deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
+import { deliverDebugTrap, deliverFault, deliverInterrupt, deliverNmi } from '../../isa/x86/procedures/interrupts.ts';
 import { ACCESS, translate } from '../../isa/x86/procedures/paging.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import * as S from '../../isa/x86/state.ts';
 import { handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
+import { Boundary, type BoundaryProcedures, type Delivery } from '../boundary.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
@@ -21,7 +21,6 @@ import { callProcedure, type Environment, evaluate, GuestFault } from './evaluat
 const MAX_INSTRUCTION = 15;
 /** Instructions and exceptions that a run may take however small its budget. */
 const MIN_STEPS = 1000;
-const DR6_SINGLE_STEP = 0x4000n;
 const PLAIN = { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' } as const;
 
 export class ReferenceVcpu implements Vcpu, Environment {
@@ -30,10 +29,12 @@ export class ReferenceVcpu implements Vcpu, Environment {
   readonly #registers: Registers;
   readonly #bodies = new Map<number, readonly Statement[]>();
   readonly #vectors = new Map<number, number>();
+  readonly #boundary: Boundary;
   #decoded: Decoded | undefined;
   #offset = 0;
   #retired = 0;
   #target: bigint | undefined;
+  /** HLT was executed and nothing came since. */
   #halted = false;
   #kicked = false;
   #changed = true;
@@ -42,6 +43,7 @@ export class ReferenceVcpu implements Vcpu, Environment {
     this.#memory = memory;
     this.#host = host;
     this.#registers = new Registers(memory.wasm, CPU_BASE);
+    this.#boundary = new Boundary(this.#registers, host.interrupts, this.#procedures, (vector) => this.#count(vector));
     this.reset();
   }
 
@@ -86,13 +88,19 @@ export class ReferenceVcpu implements Vcpu, Environment {
     if (node.access === 'supervisor') return base | ACCESS.implicit;
     return base | (this.#registers.u32(S.CPL) === 3 ? ACCESS.user : 0);
   }
+  #watch(node: LoadNode | StoreNode, address: bigint, length: number, write: boolean): void {
+    if (node.access === 'supervisor' || this.#registers.u32(S.WATCHED) === 0) return;
+    callProcedure(this, checkWatched, [address, BigInt(length), write ? 1n : 0n]);
+  }
   load(node: LoadNode, address: bigint): bigint {
     const length = WIDTH[node.type] / 8;
+    this.#watch(node, address, length, false);
     const place = this.#places(address, length, this.#access(node, node.forWrite));
     return this.#transfer(place, length, 'read', 0n);
   }
   store(node: StoreNode, address: bigint, value: bigint): void {
     const length = WIDTH[node.value.type] / 8;
+    this.#watch(node, address, length, true);
     this.#transfer(this.#places(address, length, this.#access(node, true)), length, 'write', value);
   }
   /** Bytes to or from RAM; a device register of up to four bytes at once. */
@@ -193,18 +201,29 @@ export class ReferenceVcpu implements Vcpu, Environment {
     this.#kicked = false;
     // Exceptions without an instruction between them come to no end where handlers fault themselves.
     for (let left = Math.max(MIN_STEPS, budget); ; left--) {
-      if (!this.#takeInterrupt()) return { kind: 'shutdown' };
+      const delivery = this.#boundary.deliver();
+      if (delivery === 'shutdown') return { kind: 'shutdown' };
+      if (delivery === 'delivered') this.#halted = false;
       if (this.#retired >= end || this.#kicked || left === 0) return { kind: 'budgetSpent' };
-      this.#halted = false;
-      if (!this.#step()) return { kind: 'shutdown' };
-      if (this.#halted && !this.#canWake()) return { kind: 'halted' };
+      if (this.#halted) return { kind: 'halted' };
+      if (this.#step() === 'shutdown') return { kind: 'shutdown' };
     }
   }
 
-  /** One instruction; false for a triple fault. */
-  #step(): boolean {
+  /** One instruction, or the exception that comes in its place. */
+  #step(): Delivery {
+    const steps = this.#boundary.steps;
+    if (steps) {
+      const delivery = this.#boundary.begin();
+      if (delivery !== 'nothing') return delivery;
+    } else this.#registers.setU32(S.HELD, 0);
+    if (!this.#instruction()) return this.#procedures.deliverFault() ? 'shutdown' : 'delivered';
+    if (steps) this.#boundary.end();
+    return 'nothing';
+  }
+  /** False where an exception ended it. */
+  #instruction(): boolean {
     const r = this.#registers;
-    const trap = (r.u32(S.FLAGS_OTHER) & RFLAGS.TF) !== 0;
     try {
       this.#decoded = this.#fetch();
       const { fields } = this.#decoded;
@@ -214,13 +233,11 @@ export class ReferenceVcpu implements Vcpu, Environment {
       evaluate(this, this.#body(this.#decoded));
       r.set(S.RIP, this.#target ?? ip + BigInt(fields.length));
       this.#retired++;
+      return true;
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error;
-      return this.#deliverFault();
+      return false;
     }
-    if (!trap) return true;
-    r.setByName('DR6', r.byName('DR6') | DR6_SINGLE_STEP);
-    return this.#interrupt(VECTOR.DB);
   }
 
   #body(decoded: Decoded): readonly Statement[] {
@@ -257,32 +274,38 @@ export class ReferenceVcpu implements Vcpu, Environment {
     };
   }
 
-  #procedure(p: Procedure, ...args: bigint[]): bigint {
+  readonly #procedures: BoundaryProcedures = {
+    deliverDebugTrap: () => this.#call(deliverDebugTrap) !== 0n,
+    deliverNmi: () => this.#call(deliverNmi) !== 0n,
+    deliverInterrupt: (vector) => this.#call(deliverInterrupt, BigInt(vector)) !== 0n,
+    deliverFault: () => {
+      this.#noteFault();
+      return this.#call(deliverFault) !== 0n;
+    },
+    beginStep: () => {
+      try {
+        this.#call(beginStep);
+        return false;
+      } catch (error) {
+        if (!(error instanceof GuestFault)) throw error;
+        return true;
+      }
+    },
+    endStep: (ip) => {
+      this.#call(endStep, ip);
+    },
+  };
+  #call(p: Procedure, ...args: bigint[]): bigint {
     return callProcedure(this, p, args)[0] ?? 0n;
   }
-  #deliverFault(): boolean {
+  #noteFault(): void {
     const r = this.#registers;
     const vector = r.u32(S.FAULT_VECTOR);
     this.#count(vector);
     this.#host.trace?.exception(vector, r.u32(S.FAULT_HAS_CODE) ? r.u32(S.FAULT_CODE) : undefined, r.get(S.RIP));
-    return this.#procedure(deliverFault) === 0n;
-  }
-  #takeInterrupt(): boolean {
-    const { interrupts } = this.#host;
-    if (interrupts.takeNmi()) return this.#interrupt(VECTOR.NMI);
-    if (!this.#canWake()) return true;
-    const vector = interrupts.acknowledge();
-    return vector < 0 || this.#interrupt(vector);
-  }
-  #interrupt(vector: number): boolean {
-    this.#count(vector);
-    return this.#procedure(deliverInterrupt, BigInt(vector)) === 0n;
   }
   #count(vector: number): void {
     this.#vectors.set(vector, (this.#vectors.get(vector) ?? 0) + 1);
-  }
-  #canWake(): boolean {
-    return (this.#registers.u32(S.FLAGS_SYSTEM) & RFLAGS.IF) !== 0 && this.#host.interrupts.pending();
   }
 
   #applyChanges(): void {
@@ -302,12 +325,15 @@ export class ReferenceVcpu implements Vcpu, Environment {
   }
   setRegister(name: string, value: bigint): void {
     this.#registers.setByName(name, value);
+    // Whoever sends the processor elsewhere wants it to run.
+    if (name === 'RIP') this.#halted = false;
     this.#changed = true;
   }
   reset(): void {
     resetRegisters(this.#registers);
     this.#registers.set(S.RAM_SIZE, BigInt(this.#memory.size));
     this.#registers.setU32(S.CODE_SIZE, 16);
+    this.#halted = false;
     this.#changed = true;
   }
   statistics(): VcpuStatistics {

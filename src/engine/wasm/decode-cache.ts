@@ -114,13 +114,14 @@ export class DecodeCache {
     frame: number,
     offset: number,
     place: CodePlace,
-    limit: number,
+    most: number,
     key: number | undefined,
   ): number | undefined {
     const start = this.#next;
     const bytes = this.#pageBytes(frame);
     const page = this.#page(frame);
     if (place.indirect && key !== undefined) page.indirect.add(key);
+    let limit = most;
     let at = offset;
     for (let index = 0; index < limit; index++) {
       const result = decode(bytes.subarray(at, Math.min(at + MAX_INSTRUCTION, PAGE_SIZE)), place.size);
@@ -139,6 +140,7 @@ export class DecodeCache {
       at += decoded.fields.length;
       this.#next += RECORD_SIZE;
       const end = this.#handlers.endOf(decoded);
+      if (decoded.encoding.definition.holdsInterrupts) limit = Math.min(limit, index + 2);
       if (end === 'jump') {
         this.#record(page, start, key);
         return start;

@@ -13,8 +13,10 @@ import {
   WIDTH,
 } from '../../isa/ir/types.ts';
 import { deviceRead, deviceWrite } from '../../isa/x86/externals.ts';
+import { checkWatched } from '../../isa/x86/procedures/debug.ts';
 import { ACCESS, TRANSLATION, translate } from '../../isa/x86/procedures/paging.ts';
-import { CPL, RAM_SIZE, TLB_BANK, TLB_BANK_SUPERVISOR, TLB_LARGE } from '../../isa/x86/state.ts';
+import { TLB_BANK_EMPTY, TLB_BANK_SIZE } from '../../isa/x86/procedures/segments.ts';
+import { CPL, RAM_SIZE, TLB_BANK, TLB_BANK_SUPERVISOR, TLB_BANKS, TLB_LARGE, WATCHED } from '../../isa/x86/state.ts';
 import { type X86Builder, x86Procedure } from '../../isa/x86/x86-builder.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE } from '../layout.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
@@ -33,7 +35,8 @@ const fill: Procedure = x86Procedure(
   { name: 'fill', parameters: ['i64', 'i32', 'i32'], results: ['i64'], mayFault: true },
   (x, linear, access, bank) => {
     const [physical, info] = x.call(translate, linear, access);
-    x.if(x.ltU(physical, x.get(RAM_SIZE)), () => {
+    const remembers = x.ne(bank, x.add(x.get(TLB_BANKS), TLB_BANK_EMPTY * TLB_BANK_SIZE));
+    x.if(x.and(remembers, x.ltU(physical, x.get(RAM_SIZE))), () => {
       const page = x.and(linear, -PAGE_SIZE);
       const entry = x.add(bank, x.and(x.trunc(x.shrU(linear, 7), 'i32'), TLB_INDEX_MASK));
       const frame = x.trunc(x.shrU(physical, 12), 'i32');
@@ -109,6 +112,13 @@ function noteCode(x: X86Builder, physical: Value, bytes: number): void {
   });
 }
 
+/** What every access at the current privilege is asked where something is watched. */
+function watch(x: X86Builder, access: AccessKind, linear: Value, bytes: number, write: boolean): void {
+  if (access === 'supervisor') return;
+  x.if(x.ne(x.get(WATCHED), 0), () => {
+    x.call(checkWatched, linear, x.const('i32', bytes), x.const('i32', write ? 1 : 0));
+  });
+}
 const crosses = (x: X86Builder, linear: Value, bytes: number): Value =>
   x.ltU(x.const('i64', PAGE_SIZE - bytes), x.and(linear, PAGE_SIZE - 1));
 /** Both pages are translated before a byte moves: the first page's fault comes first. */
@@ -142,6 +152,7 @@ const makeLoad = (type: StateType, access: AccessKind, forWrite: boolean): Proce
     },
     (x, linear) => {
       const bytes = WIDTH[type] / 8;
+      watch(x, access, linear, bytes, false);
       const bits = accessBits(x, access, forWrite);
       const bank = bankOf(x, access);
       if (bytes > 1) {
@@ -167,6 +178,7 @@ const makeStore = (type: StateType, access: AccessKind): Procedure =>
     { name: `store_${type}_${access}`, parameters: ['i64', type], results: [], mayFault: true },
     (x, linear, value) => {
       const bytes = WIDTH[type] / 8;
+      watch(x, access, linear, bytes, true);
       const bits = accessBits(x, access, true);
       const bank = bankOf(x, access);
       if (bytes > 1) {

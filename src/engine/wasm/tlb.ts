@@ -8,5 +8,5 @@ export const TLB_ENTRY = { readTag: 0, writeTag: 8, addend: 16, size: 32 } as co
 export const TLB_ENTRIES = 512;
 /** `(address >> 7) & TLB_INDEX_MASK` is the byte offset of a page's entry in its bank. */
 export const TLB_INDEX_MASK = (TLB_ENTRIES - 1) * TLB_ENTRY.size;
-/** Supervisor; supervisor with SMAP guarding user pages; user. */
-export const TLB_BANKS_COUNT = 3;
+/** Supervisor; supervisor with SMAP guarding user pages; user; one that stays empty, for accesses that need a closer look. */
+export const TLB_BANKS_COUNT = 4;

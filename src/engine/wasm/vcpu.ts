@@ -1,10 +1,10 @@
 /** A virtual CPU that executes as WebAssembly: interpreted at first, translated where it is hot. */
+import type { Procedure } from '../../isa/ir/types.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import type { CodeSize } from '../../isa/x86/decoder.ts';
-import { VECTOR } from '../../isa/x86/exceptions.ts';
-import { RFLAGS } from '../../isa/x86/flags.ts';
+import { beginStep, endStep } from '../../isa/x86/procedures/debug.ts';
 import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
-import { deliverInterrupt } from '../../isa/x86/procedures/interrupts.ts';
+import { deliverDebugTrap, deliverFault, deliverInterrupt, deliverNmi } from '../../isa/x86/procedures/interrupts.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import {
   CODE_DROPPED,
@@ -18,8 +18,7 @@ import {
   FAULT_HAS_CODE,
   FAULT_VECTOR,
   FETCH_PHYSICAL,
-  FLAGS_OTHER,
-  FLAGS_SYSTEM,
+  HELD,
   INTERRUPT_PENDING,
   IP_BASE,
   RAM_SIZE,
@@ -31,6 +30,7 @@ import {
   TLB_BANKS,
   XCR0,
 } from '../../isa/x86/state.ts';
+import { Boundary } from '../boundary.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
@@ -45,8 +45,9 @@ import { Translations } from './translations.ts';
 import { Translator } from './translator/translator.ts';
 
 const WASM_PAGE = 65536;
-const DR6_SINGLE_STEP = 0x4000n;
 const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
+/** Exceptions that a run may deliver however small its budget of instructions. */
+const MIN_PATIENCE = 1000;
 const HALTED: Exit = { kind: 'halted' };
 const BUDGET_SPENT: Exit = { kind: 'budgetSpent' };
 const SHUTDOWN: Exit = { kind: 'shutdown' };
@@ -62,12 +63,16 @@ export class WasmVcpu implements Vcpu {
   readonly #translator: Translator;
   readonly #vectors = new Map<number, number>();
   readonly #translateFetch: (distance: number) => void;
-  readonly #deliverInterrupt: (vector: number) => number;
+  readonly #boundary: Boundary;
   readonly #refresh: () => void;
   #sampleAfter = 0;
   #kicked = false;
+  /** Exceptions that may still be delivered before the machine is heard. */
+  #patience = 0;
   #running = false;
   #stepping = false;
+  /** HLT was executed and nothing came since. */
+  #halted = false;
   #changed = true;
 
   constructor(memory: EngineMemory, host: EngineHost, tier: Tier, instrument?: Instrument) {
@@ -94,10 +99,33 @@ export class WasmVcpu implements Vcpu {
     this.#translator = new Translator(this.#cache, this.#handlers, tier);
     this.#sampleAfter = this.#translator.firstSample;
     this.#translateFetch = linker.procedure(translateFetch) as (distance: number) => void;
-    this.#deliverInterrupt = linker.procedure(deliverInterrupt) as (vector: number) => number;
+    this.#boundary = this.#makeBoundary(linker);
     this.#refresh = linker.procedure(refresh) as () => void;
     memory.onWrite((at, length) => this.#cache.written(at, length));
     this.reset();
+  }
+
+  #makeBoundary(linker: Linker): Boundary {
+    const r = this.#registers;
+    const bind = (p: Procedure): (() => number) => linker.procedure(p) as () => number;
+    const [debugTrap, nmi, fault, begin] = [deliverDebugTrap, deliverNmi, deliverFault, beginStep].map(bind);
+    const interrupt = linker.procedure(deliverInterrupt) as (vector: number) => number;
+    const end = linker.procedure(endStep) as (ip: bigint) => void;
+    const procedures = {
+      deliverDebugTrap: () => debugTrap() !== 0,
+      deliverNmi: () => nmi() !== 0,
+      deliverInterrupt: (vector: number) => interrupt(vector) !== 0,
+      deliverFault: () => {
+        this.#noteFault();
+        return fault() !== 0;
+      },
+      beginStep: () => {
+        begin();
+        return r.u32(FAULT) !== 0;
+      },
+      endStep: end,
+    };
+    return new Boundary(r, this.#host.interrupts, procedures, (vector) => this.#count(vector));
   }
 
   // --- the host's side of the core ----------------------------------------------------------------------------------------------
@@ -141,6 +169,8 @@ export class WasmVcpu implements Vcpu {
     const r = this.#registers;
     const vector = r.u32(FAULT_VECTOR);
     this.#count(vector);
+    // Exceptions without an instruction between them come to no end where handlers fault themselves: they are part of the budget too.
+    if (--this.#patience === 0) this.kick();
     this.#host.trace?.exception(vector, r.u32(FAULT_HAS_CODE) ? r.u32(FAULT_CODE) : undefined, r.get(RIP));
   }
   #count(vector: number): void {
@@ -185,18 +215,31 @@ export class WasmVcpu implements Vcpu {
     const r = this.#registers;
     if (this.#changed) this.#applyChanges();
     const end = r.number(RETIRED) + Math.max(1, budget);
+    this.#patience = Math.max(MIN_PATIENCE, budget);
     this.#kicked = false;
     for (;;) {
-      if (!this.#takeInterrupt()) return SHUTDOWN;
+      const delivery = this.#boundary.deliver();
+      if (delivery === 'shutdown') return SHUTDOWN;
+      if (delivery === 'delivered') this.#halted = false;
       const now = r.number(RETIRED);
       if (now >= end || this.#kicked) return BUDGET_SPENT;
-      this.#stepping = (r.u32(FLAGS_OTHER) & RFLAGS.TF) !== 0;
-      const reason = this.#execute(this.#stepping ? now + 1 : Math.min(end, now + this.#sampleAfter));
+      if (this.#halted) return HALTED;
+      this.#stepping = this.#boundary.steps;
+      const reason = this.#stepping ? this.#step() : this.#execute(Math.min(end, now + this.#sampleAfter));
       if (reason === EXIT.budget && !this.#stepping) this.#sample();
       if (reason === EXIT.shutdown) return SHUTDOWN;
-      if (this.#stepping && r.number(RETIRED) > now && !this.#trap()) return SHUTDOWN;
-      if (reason === EXIT.halt && !this.#canWake()) return HALTED;
+      this.#halted = reason === EXIT.halt;
     }
+  }
+
+  /** One instruction, or the exception that comes in its place. */
+  #step(): number {
+    const now = this.#registers.number(RETIRED);
+    const delivery = this.#boundary.begin();
+    if (delivery !== 'nothing') return delivery === 'shutdown' ? EXIT.shutdown : EXIT.budget;
+    const reason = this.#execute(now + 1);
+    if (this.#registers.number(RETIRED) > now) this.#boundary.end();
+    return reason;
   }
 
   /** Looks where the guest is; where it is often, a region is made. */
@@ -215,6 +258,7 @@ export class WasmVcpu implements Vcpu {
     const r = this.#registers;
     const run = this.#handlers.mainLoop(r.u32(CODE_SIZE) === 64);
     if (this.#stepping) this.#translations.nextGeneration();
+    else r.setU32(HELD, 0);
     r.setNumber(RETIRED_LIMIT, Math.min(limit, MAX_LIMIT));
     r.setU32(RECORD, DecodeCache.start);
     this.#running = true;
@@ -223,35 +267,6 @@ export class WasmVcpu implements Vcpu {
     } finally {
       this.#running = false;
     }
-  }
-
-  /** Delivers what waits; false for a triple fault. */
-  #takeInterrupt(): boolean {
-    const r = this.#registers;
-    const { interrupts } = this.#host;
-    if (interrupts.takeNmi()) return this.#interrupt(VECTOR.NMI);
-    const pending = interrupts.pending();
-    if (pending && (r.u32(FLAGS_SYSTEM) & RFLAGS.IF) !== 0) {
-      const vector = interrupts.acknowledge();
-      if (vector >= 0 && !this.#interrupt(vector)) return false;
-      r.setU32(INTERRUPT_PENDING, interrupts.pending() ? 1 : 0);
-      return true;
-    }
-    r.setU32(INTERRUPT_PENDING, pending ? 1 : 0);
-    return true;
-  }
-  #interrupt(vector: number): boolean {
-    this.#count(vector);
-    return this.#deliverInterrupt(vector) === 0;
-  }
-  /** The single-step trap behind an instruction that ran with TF set. */
-  #trap(): boolean {
-    const r = this.#registers;
-    r.setByName('DR6', r.byName('DR6') | DR6_SINGLE_STEP);
-    return this.#interrupt(VECTOR.DB);
-  }
-  #canWake(): boolean {
-    return (this.#registers.u32(FLAGS_SYSTEM) & RFLAGS.IF) !== 0 && this.#host.interrupts.pending();
   }
 
   #applyChanges(): void {
@@ -278,6 +293,8 @@ export class WasmVcpu implements Vcpu {
   }
   setRegister(name: string, value: bigint): void {
     this.#registers.setByName(name, value);
+    // Whoever sends the processor elsewhere wants it to run.
+    if (name === 'RIP') this.#halted = false;
     this.#changed = true;
   }
 
@@ -290,6 +307,7 @@ export class WasmVcpu implements Vcpu {
     r.setU32(TLB_BANKS, TLB_BASE);
     r.setU32(CODE_SIZE, 16);
     this.#cache.clear();
+    this.#halted = false;
     this.#changed = true;
   }
 

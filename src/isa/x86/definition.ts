@@ -37,6 +37,8 @@ export interface InstructionDefinition {
   readonly lockable?: boolean;
   /** Nothing may be decoded behind it in a block: it changes how code is fetched, or the machine must look around. */
   readonly endsBlock?: boolean;
+  /** Interrupts wait until the next instruction is complete: a block ends behind that. */
+  readonly holdsInterrupts?: boolean;
   /** Met often enough to be part of the interpreter's main loop. */
   readonly hot?: boolean;
   /** Flags that the manual leaves undefined, as a mask of RFLAGS; for comparisons with silicon. */

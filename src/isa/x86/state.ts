@@ -110,7 +110,18 @@ export const CODE_SIZE = register('CODE_SIZE', 'i32', 'mode');
 /** 16 or 32 bits of stack pointer outside 64-bit mode, as a mask; all ones in 64-bit mode. */
 export const STACK_MASK = register('STACK_MASK', 'i64', 'mode');
 export const DEBUG = file('DEBUG', 'control', 8 * 8);
-for (let i = 0; i < 8; i++) within(DEBUG, `DR${i}`, 'i64', i * 8);
+export const [DR0, DR1, DR2, DR3, , , DR6, DR7] = [0, 1, 2, 3, 4, 5, 6, 7].map((i) =>
+  within(DEBUG, `DR${i}`, 'i64', i * 8),
+);
+/** Bits of DR6 that the next debug exception reports: traps of instructions that are complete. */
+export const DEBUG_PENDING = register('DEBUG_PENDING', 'i32', 'control');
+/** 1: in the handler of a non-maskable interrupt, until IRET (SDM vol. 3 §6.7.1). */
+export const NMI_BLOCKED = register('NMI_BLOCKED', 'i32', 'control');
+/** What is held off before the instruction at HELD_IP: 1 interrupts (by STI), 2 debug traps and NMI too (by MOV or POP to SS). */
+export const HELD = register('HELD', 'i32', 'user');
+export const HELD_IP = register('HELD_IP', 'i64', 'user');
+/** Where RF counts: the instruction that IRET went to. */
+export const RF_IP = register('RF_IP', 'i64', 'user');
 
 export const EFER = register('IA32_EFER', 'i64', 'control');
 export const STAR = register('IA32_STAR', 'i64', 'control');
@@ -174,6 +185,16 @@ export const FAULT_HAS_CODE = register('FAULT_HAS_CODE', 'i32', 'engine');
 export const FAULT_CODE = register('FAULT_CODE', 'i32', 'engine');
 /** What is being delivered: 0 nothing or a benign exception, 1 a contributory one, 2 #PF, 3 #DF (SDM vol. 3 table 6-5). */
 export const DELIVERING = register('DELIVERING', 'i32', 'engine');
+/** What DR7 and CR4.DE watch: bits of `BREAKPOINT`. Where it is not zero the engine goes one instruction at a time. */
+export const BREAKPOINTS = register('BREAKPOINTS', 'i32', 'engine');
+export const BREAKPOINT = { code: 1, data: 2, io: 4 } as const;
+/** Every access at the current privilege needs a closer look: bits of `WATCH`. */
+export const WATCHED = register('WATCHED', 'i32', 'engine');
+export const WATCH = { data: 1, alignment: 2 } as const;
+/** Breakpoints that the present instruction met: bits 3:0 as in DR6. */
+export const BREAKPOINTS_MET = register('BREAKPOINTS_MET', 'i32', 'engine');
+/** 1: the present instruction started with TF set and has not gone to a handler. */
+export const TRAP_ARMED = register('TRAP_ARMED', 'i32', 'engine');
 /** Instructions retired up to the start of the current block. */
 export const RETIRED = register('RETIRED', 'i64', 'engine');
 /** The engine leaves its loop at the first block boundary where RETIRED has reached this. */

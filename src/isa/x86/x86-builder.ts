@@ -155,14 +155,15 @@ export class X86Builder extends IrBuilder {
     const rsp = this.get(RSP);
     return this.parameters.long ? rsp : this.and(rsp, this.get(STACK_MASK));
   }
+  /** RSP with as many bits of `value` as the stack has. */
+  movedStackPointer(value: Value): Value {
+    if (this.parameters.long) return value;
+    const mask = this.get(STACK_MASK);
+    return this.or(this.and(this.get(RSP), this.not(mask)), this.and(value, mask));
+  }
   /** Sets as many bits of RSP as the stack has. */
   setStackPointer(value: Value): void {
-    if (this.parameters.long) {
-      this.set(RSP, value);
-      return;
-    }
-    const mask = this.get(STACK_MASK);
-    this.set(RSP, this.or(this.and(this.get(RSP), this.not(mask)), this.and(value, mask)));
+    this.set(RSP, this.movedStackPointer(value));
   }
   /** The linear address of `bytes` bytes at `offset` of the stack segment. */
   stackAddress(offset: Value, bytes: number, access: 'read' | 'write'): Value {

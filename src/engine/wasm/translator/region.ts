@@ -75,7 +75,8 @@ class BlockBuilder extends X86Builder {
 
 /** An instruction that the main loop must see, because it changes how code runs or may stop the machine. */
 function isBarrier({ encoding }: Decoded): boolean {
-  return encoding.definition.endsBlock === true;
+  const { endsBlock, holdsInterrupts } = encoding.definition;
+  return endsBlock === true || holdsInterrupts === true;
 }
 
 /** Decodes one block; undefined where not even its first instruction can be part of a region. */

@@ -1,14 +1,15 @@
 /** Jumps, calls, returns, loops, software interrupts (SDM vol. 1 §5.1.7). */
-import { type IntegerType, type Value, WIDTH } from '../../ir/types.ts';
+import { type IntegerType, type Procedure, type Value, WIDTH } from '../../ir/types.ts';
 import { CONDITIONS, type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
 import { RFLAGS } from '../flags.ts';
 import type { BoundOperand } from '../operands.ts';
+import { noteDebug } from '../procedures/debug.ts';
 import { farCall, farJump, farReturn, interruptReturn } from '../procedures/far-transfer.ts';
 import { deliver, EVENT } from '../procedures/interrupts.ts';
 import { isVirtual8086 } from '../procedures/segments.ts';
-import { FLAGS_SYSTEM, RIP } from '../state.ts';
-import type { X86Builder } from '../x86-builder.ts';
+import { DEBUG_PENDING, FLAGS_SYSTEM, RIP } from '../state.ts';
+import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 
 const hex = (n: number): string => n.toString(16).toUpperCase();
 
@@ -182,10 +183,18 @@ const FAR = [
 
 // --- software interrupts ----------------------------------------------------------------------------------------------------------
 
-function softwareInterrupt(x: X86Builder, vector: Value): void {
-  x.call(deliver, vector, x.const('i32', EVENT.software), x.const('i32', 0), x.nextIp());
+function softwareInterrupt(x: X86Builder, vector: Value, event: number = EVENT.software): void {
+  x.call(deliver, vector, x.const('i32', event), x.const('i32', 0), x.nextIp());
   goOn(x);
 }
+/** #DB by INT1 tells of breakpoints of data that wait, but not of a single step. */
+const noteTrap: Procedure = x86Procedure({ name: 'noteTrap', parameters: [], results: [] }, (x) => {
+  x.if(x.ne(x.get(DEBUG_PENDING), 0), () => {
+    x.set(DEBUG_PENDING, x.and(x.get(DEBUG_PENDING), 0xf));
+    noteDebug(x, x.const('i32', 0));
+  });
+  x.return();
+});
 const INTERRUPT = [
   ...instruction({
     name: 'INT',
@@ -208,7 +217,11 @@ const INTERRUPT = [
     name: 'INT1',
     rows: ['F1'],
     endsBlock: true,
-    semantics: (x) => softwareInterrupt(x, x.const('i32', VECTOR.DB)),
+    // No gate's privilege level counts, and breakpoints that wait are reported with it (SDM vol. 2, INT1).
+    semantics: (x) => {
+      x.call(noteTrap);
+      softwareInterrupt(x, x.const('i32', VECTOR.DB), EVENT.external);
+    },
   }),
   ...instruction({
     name: 'INTO',

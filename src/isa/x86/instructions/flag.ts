@@ -3,8 +3,9 @@ import type { Value } from '../../ir/types.ts';
 import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
 import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS } from '../flags.ts';
-import { isProtected, isVirtual8086, modeChanged, requestAttention } from '../procedures/segments.ts';
-import { CPL, FLAGS_OTHER, FLAGS_SYSTEM } from '../state.ts';
+import { HOLD } from '../procedures/debug.ts';
+import { isClear, isProtected, isVirtual8086, modeChanged, requestAttention } from '../procedures/segments.ts';
+import { CPL, FLAGS_OTHER, FLAGS_SYSTEM, HELD, HELD_IP } from '../state.ts';
 import type { X86Builder } from '../x86-builder.ts';
 
 const iopl = (x: X86Builder): Value => x.and(x.shrU(x.get(FLAGS_SYSTEM), 12), 3);
@@ -55,9 +56,14 @@ const INTERRUPT = [
     name: 'STI',
     rows: ['FB'],
     hot: true,
-    // The block goes on behind it, so that no interrupt comes before the next instruction has run (SDM vol. 2, STI).
+    holdsInterrupts: true,
+    // Where IF was clear no interrupt comes before the next instruction has run (SDM vol. 2, STI).
     semantics: (x) => {
       x.raiseIf(x.xor(mayTouchInterrupts(x), x.const('i1', 1)), VECTOR.GP, 0);
+      x.if(isClear(x, x.get(FLAGS_SYSTEM), RFLAGS.IF), () => {
+        x.set(HELD, HOLD.interrupts);
+        x.set(HELD_IP, x.nextIp());
+      });
       x.set(FLAGS_SYSTEM, x.or(x.get(FLAGS_SYSTEM), RFLAGS.IF));
       x.call(requestAttention);
     },

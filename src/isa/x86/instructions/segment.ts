@@ -3,6 +3,7 @@ import { type IntegerType, type Procedure, type Value, WIDTH } from '../../ir/ty
 import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
 import type { BoundOperand } from '../operands.ts';
+import { HOLD } from '../procedures/debug.ts';
 import {
   checkUmip,
   dplOf,
@@ -27,9 +28,12 @@ import {
   GDTR_BASE,
   GDTR_LIMIT,
   GS_AT,
+  HELD,
+  HELD_IP,
   IDTR_BASE,
   IDTR_LIMIT,
   LDTR_AT,
+  RSP,
   SS_AT,
   TR_AT,
 } from '../state.ts';
@@ -43,6 +47,12 @@ function storeSelector(x: X86Builder, dst: BoundOperand, selector: Value): void 
   else dst.set(x.zext(selector, dst.type as IntegerType));
 }
 
+/** Behind a load of SS, interrupts and debug traps wait for the next instruction, which may load RSP (SDM vol. 3 §6.8.3). */
+function holdEvents(x: X86Builder): void {
+  x.set(HELD, HOLD.traps);
+  x.set(HELD_IP, x.nextIp());
+}
+
 const MOV_SREG = [
   ...instruction({
     name: 'MOV',
@@ -52,10 +62,10 @@ const MOV_SREG = [
   ...instruction({
     name: 'MOV',
     rows: ['8E /r | Sw,Ew'],
-    // SS may change the size of the stack; the block goes on, so that no interrupt comes before the next instruction.
     semantics: (x, dst, src) => {
       x.raiseIf(x.eq(dst.number(), CS_AT), VECTOR.UD);
       x.call(loadSegment, dst.number(), src.get());
+      x.if(x.eq(dst.number(), SS_AT), () => holdEvents(x));
     },
   }),
 ];
@@ -64,10 +74,12 @@ const POP_SREG = instruction({
   name: 'POP',
   rows: ['07 | ES | i64', '17 | SS | i64', '1F | DS | i64', '0F A1 | FS | d64', '0F A9 | GS | d64'],
   semantics: (x, dst) => {
-    const pointer = x.stackPointer();
     const selector = x.peek('i16');
+    // The pointer moves as wide as the stack is before SS changes.
+    const rsp = x.movedStackPointer(x.add(x.stackPointer(), x.parameters.operandSize / 8));
     x.call(loadSegment, dst.number(), selector);
-    x.setStackPointer(x.add(pointer, x.parameters.operandSize / 8));
+    x.set(RSP, rsp);
+    x.if(x.eq(dst.number(), SS_AT), () => holdEvents(x));
   },
 });
 

@@ -1,5 +1,5 @@
 /** System instructions (SDM vol. 1 §5.20) and what reads time, identity and randomness. */
-import { type IntegerType, type Value, WIDTH } from '../../ir/types.ts';
+import { type IntegerType, type Procedure, type Value, WIDTH } from '../../ir/types.ts';
 import { CR0_BITS, CR4_BITS } from '../control-bits.ts';
 import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
@@ -16,8 +16,9 @@ import {
 import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS, SYSTEM_FLAGS } from '../flags.ts';
 import { updateFpuBlocked } from '../procedures/checks.ts';
 import { readMsr, writeCr0, writeCr3, writeCr4, writeMsr } from '../procedures/control-registers.ts';
+import { DR6_BITS, DR7_GD, raiseDebugFault, updateBreakpoints } from '../procedures/debug.ts';
 import { checkPort } from '../procedures/io.ts';
-import { checkUmip, isProtected, isSet, modeChanged, setSegment } from '../procedures/segments.ts';
+import { checkUmip, isProtected, isSet, modeChanged, requestAttention, setSegment } from '../procedures/segments.ts';
 import {
   CPL,
   CR0,
@@ -26,13 +27,17 @@ import {
   CR4,
   CS_AT,
   DEBUG,
+  DEBUG_PENDING,
+  DR7,
   EFER,
   EXIT,
+  FLAGS_OTHER,
   FMASK,
   FS_AT,
   GS_AT,
   KERNEL_GS_BASE,
   LSTAR,
+  RETIRED_LIMIT,
   RIP,
   RSP,
   SEGMENT,
@@ -42,10 +47,11 @@ import {
   SYSENTER_CS,
   SYSENTER_EIP,
   SYSENTER_ESP,
+  TRAP_ARMED,
   TSC_ADJUST,
   TSC_AUX,
 } from '../state.ts';
-import type { X86Builder } from '../x86-builder.ts';
+import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 
 const HLT = instruction({
   name: 'HLT',
@@ -129,12 +135,18 @@ function eachControl(x: X86Builder, number: Value, body: (n: (typeof CONTROL_REG
 
 const DR6_FIXED = 0xffff0ff0n;
 const DR7_FIXED = 0x400n;
-/** DR4 and DR5 are names of DR6 and DR7 unless CR4.DE (SDM vol. 3 §17.2.2). */
+/** Reports a MOV to or from a debug register while DR7.GD guards them. */
+const detectGeneral: Procedure = x86Procedure(
+  { name: 'detectGeneral', parameters: [], results: [], mayFault: true },
+  (x) => raiseDebugFault(x, x.const('i32', DR6_BITS.BD)),
+);
+/** DR4 and DR5 are names of DR6 and DR7 unless CR4.DE (SDM vol. 3 §18.2.2). */
 function debugRegister(x: X86Builder, number: Value): Value {
   x.requireCpl0();
   x.raiseIf(x.ltU(x.const('i32', 7), number), VECTOR.UD);
   const alias = x.eq(x.and(number, ~1), 4);
   x.raiseIf(x.and(alias, isSet(x, x.get(CR4), CR4_BITS.DE)), VECTOR.UD);
+  x.if(isSet(x, x.get(DR7), DR7_GD), () => x.call(detectGeneral));
   return x.select(alias, x.add(number, 2), number);
 }
 const wide = (x: X86Builder): IntegerType => (x.parameters.long ? 'i64' : 'i32');
@@ -164,6 +176,7 @@ const CONTROL_MOVES = [
   ...instruction({
     name: 'MOV',
     rows: ['0F 23 /r | Dr,Rr'],
+    endsBlock: true,
     semantics: (x, dst, src) => {
       const n = debugRegister(x, dst.number());
       const value = x.zext(src.get(), 'i64');
@@ -171,6 +184,7 @@ const CONTROL_MOVES = [
       const dr6 = x.or(x.and(value, 0xe00fn), DR6_FIXED);
       const dr7 = x.or(x.and(value, 0xffff2bffn), DR7_FIXED);
       x.setAt(DEBUG, x.shl(n, 3), x.select(x.eq(n, 6), dr6, x.select(x.eq(n, 7), dr7, value)));
+      x.if(x.eq(n, 7), () => x.call(updateBreakpoints));
     },
   }),
   ...instruction({
@@ -332,6 +346,14 @@ function setFlat(x: X86Builder, selector: Value, stackSelector: Value, level: nu
   x.call(modeChanged);
 }
 const EFER_SCE = 1n;
+/** SYSCALL and SYSRET trap where TF is set behind them, not before (SDM vol. 2, SYSRET). */
+function trapIfStepping(x: X86Builder): void {
+  x.set(TRAP_ARMED, 0);
+  x.if(isSet(x, x.get(FLAGS_OTHER), RFLAGS.TF), () => {
+    x.set(DEBUG_PENDING, x.or(x.get(DEBUG_PENDING), DR6_BITS.BS));
+    x.set(RETIRED_LIMIT, 0);
+  });
+}
 
 const SYSCALL = [
   ...instruction({
@@ -350,6 +372,7 @@ const SYSCALL = [
       );
       const selector = x.trunc(x.shrU(x.get(STAR), 32), 'i16');
       setFlat(x, selector, x.add(x.and(selector, 0xfffc), 8), 0, FLAT_CODE_64);
+      trapIfStepping(x);
       x.jump(target);
     },
   }),
@@ -367,6 +390,8 @@ const SYSCALL = [
       x.flags.write(x.register(11, 'i32'), x.const('i32', changeable));
       const star = x.trunc(x.shrU(x.get(STAR), 48), 'i16');
       setFlat(x, long ? x.add(star, 16) : star, x.add(star, 8), 3, long ? FLAT_CODE_64 : FLAT_CODE_32);
+      x.call(requestAttention);
+      trapIfStepping(x);
       x.jump(target);
     },
   }),

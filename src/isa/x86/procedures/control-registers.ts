@@ -28,6 +28,7 @@ import {
 } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { updateFpuBlocked } from './checks.ts';
+import { updateBreakpoints } from './debug.ts';
 import { isSet, modeChanged, RIGHTS, segmentPart } from './segments.ts';
 
 const bitsOf = (bits: Readonly<Record<string, bigint>>): bigint => Object.values(bits).reduce((a, b) => a | b, 0n);
@@ -46,7 +47,7 @@ const dropAll = (x: X86Builder): void => {
 const afterChange = (x: X86Builder): void => {
   dropAll(x);
   x.call(updateFpuBlocked);
-  x.call(modeChanged);
+  x.call(updateBreakpoints);
 };
 
 export const writeCr0: Procedure = x86Procedure(

@@ -2,7 +2,21 @@
 import type { Procedure, Value } from '../../ir/types.ts';
 import { VECTOR } from '../exceptions.ts';
 import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS } from '../flags.ts';
-import { CPL, CS_AT, FLAGS_OTHER, FLAGS_SYSTEM, RIP, RSP, SEGMENT_STRIDE, SS_AT, STACK_MASK, TR_AT } from '../state.ts';
+import {
+  CPL,
+  CS_AT,
+  FLAGS_OTHER,
+  FLAGS_SYSTEM,
+  NMI_BLOCKED,
+  RETIRED_LIMIT,
+  RF_IP,
+  RIP,
+  RSP,
+  SEGMENT_STRIDE,
+  SS_AT,
+  STACK_MASK,
+  TR_AT,
+} from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { checkSegment } from './checks.ts';
 import { innerStack, pushOnto } from './interrupts.ts';
@@ -419,6 +433,15 @@ function writeReturnFlags(x: X86Builder, image: Value, size: TransferSize): void
   x.flags.write(image, size === 16 ? x.and(all, 0xffff) : all);
   x.call(requestAttention);
 }
+/** Behind the change of RIP: RF counts for the instruction that is returned to. */
+const resumeAt = (x: X86Builder): void => x.set(RF_IP, x.get(RIP));
+/** Further non-maskable interrupts may come, even where the rest of IRET faults (SDM vol. 3 §6.7.1). */
+function unblockNmi(x: X86Builder): void {
+  x.if(x.ne(x.get(NMI_BLOCKED), 0), () => {
+    x.set(NMI_BLOCKED, 0);
+    x.set(RETIRED_LIMIT, 0);
+  });
+}
 
 /** IRET to virtual-8086 mode: ES, DS, FS, GS and the outer stack come from the frame too (SDM vol. 3 §20.2.5). */
 function returnToVirtual8086(x: X86Builder, ip: Value, selector: Value, image: Value): void {
@@ -431,6 +454,7 @@ function returnToVirtual8086(x: X86Builder, ip: Value, selector: Value, image: V
     x.call(setRealSegment, x.const('i32', n * SEGMENT_STRIDE), s);
   x.set(RSP, rsp);
   x.set(RIP, x.and(ip, 0xffff));
+  resumeAt(x);
   x.call(modeChanged);
   x.call(requestAttention);
   x.return();
@@ -440,6 +464,7 @@ const makeInterruptReturn = (size: TransferSize): Procedure =>
   x86Procedure({ name: `interruptReturn${size}`, parameters: ['i64'], results: [], mayFault: true }, (x, nextIp) => {
     const iopl = x.and(x.shrU(x.get(FLAGS_SYSTEM), 12), 3);
     x.raiseIf(x.and(isVirtual8086(x), x.ne(iopl, 3)), VECTOR.GP, 0);
+    unblockNmi(x);
     const nested = x.and(isSet(x, x.get(FLAGS_OTHER), RFLAGS.NT), usesDescriptors(x));
     x.if(nested, () => {
       x.raiseIf(isLongMode(x), VECTOR.GP, 0);
@@ -460,6 +485,7 @@ const makeInterruptReturn = (size: TransferSize): Procedure =>
       moveStack(x, (size / 8) * 3);
       enterReal(x, selector, ip);
       x.flags.write(image, size === 16 ? x.and(changeable, 0xffff) : changeable);
+      resumeAt(x);
       x.call(requestAttention);
       x.return();
     });
@@ -467,9 +493,10 @@ const makeInterruptReturn = (size: TransferSize): Procedure =>
       const toVirtual = x.and(isSet(x, image, RFLAGS.VM), x.and(x.eq(x.get(CPL), 0), not(x, isLongMode(x))));
       x.if(toVirtual, () => returnToVirtual8086(x, ip, selector, image));
     }
-    finishReturn(x, { size, ip, selector, stackWord: 3, release: x.const('i64', 0) }, true, () =>
-      writeReturnFlags(x, image, size),
-    );
+    finishReturn(x, { size, ip, selector, stackWord: 3, release: x.const('i64', 0) }, true, () => {
+      writeReturnFlags(x, image, size);
+      x.set(RF_IP, ip);
+    });
   });
 
 const bySize = (make: (size: TransferSize) => Procedure): Readonly<Record<TransferSize, Procedure>> => {

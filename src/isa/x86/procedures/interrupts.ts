@@ -3,24 +3,34 @@ import type { IntegerType, Procedure, Value } from '../../ir/types.ts';
 import { VECTOR } from '../exceptions.ts';
 import { RFLAGS } from '../flags.ts';
 import {
+  BREAKPOINTS,
   CPL,
   CS_AT,
+  DEBUG_PENDING,
   DELIVERING,
+  DR6,
+  DR7,
   FAULT,
   FAULT_CODE,
   FAULT_HAS_CODE,
   FAULT_VECTOR,
   FLAGS_OTHER,
   FLAGS_SYSTEM,
+  HELD,
   IDTR_BASE,
   IDTR_LIMIT,
+  NMI_BLOCKED,
+  RETIRED_LIMIT,
+  RF_IP,
   RIP,
   RSP,
   SS_AT,
   STACK_MASK,
   TR_AT,
+  TRAP_ARMED,
 } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
+import { DR6_BITS, DR7_GD, noteDebug } from './debug.ts';
 import {
   dplOf,
   isClear,
@@ -45,16 +55,27 @@ export const EVENT = {
   /** INT n, INT3, INTO: the gate's privilege level counts. */
   software: 1,
   hasCode: 2,
-  /** An external interrupt; its frame has RF as it was. */
+  /** An external interrupt or a trap; its frame has RF as it was. */
   external: 4,
 } as const;
 
 const not = (x: X86Builder, v: Value): Value => x.xor(v, x.const('i1', 1));
 
-/** Flags as an exception's frame has them: faults set RF (SDM vol. 3 §17.3.1.1). */
-function frameFlags(x: X86Builder, event: Value): Value {
+/** RFLAGS for a frame or a TSS: RF is set only where the instruction at `ip` was returned to with it. */
+export function savedFlags(x: X86Builder, ip: Value): Value {
+  const image = x.flags.image();
+  return x.select(x.eq(x.get(RF_IP), ip), image, x.and(image, ~RFLAGS.RF));
+}
+
+/** Faults set RF in their frame, but for instruction breakpoints, which leave that to their handler (SDM vol. 3 §18.3.1.1). */
+function setsResume(x: X86Builder, vector: Value, event: Value): Value {
   const isFault = isClear(x, event, EVENT.software | EVENT.external);
-  return x.or(x.flags.image(), x.select(isFault, x.const('i32', RFLAGS.RF), 0));
+  const isBreakpoint = x.and(x.eq(vector, VECTOR.DB), isClear(x, x.get(DR6), DR6_BITS.BD));
+  return x.and(isFault, not(x, isBreakpoint));
+}
+function frameFlags(x: X86Builder, a: { vector: Value; event: Value; returnIp: Value }): Value {
+  const resume = x.select(setsResume(x, a.vector, a.event), x.const('i32', RFLAGS.RF), 0);
+  return x.or(savedFlags(x, a.returnIp), resume);
 }
 
 /** Entering a handler clears TF, NT, RF, VM; an interrupt gate IF too (SDM vol. 3 §6.12.1.3). */
@@ -71,7 +92,7 @@ const deliverReal: Procedure = x86Procedure(
     const at = x.shl(vector, 2);
     x.raiseIf(x.ltU(x.get(IDTR_LIMIT), x.add(at, 3)), VECTOR.GP, x.or(x.shl(vector, 3), 2));
     const pointer = x.load('i32', x.add(x.get(IDTR_BASE), x.zext(at, 'i64')), 'supervisor');
-    const flags = x.flags.image();
+    const flags = savedFlags(x, returnIp);
     const selector = segmentPart(x, CS_AT, 'selector');
     const words = [x.trunc(flags, 'i16'), selector, x.trunc(returnIp, 'i16')];
     for (const [i, word] of words.entries()) {
@@ -151,7 +172,7 @@ const deliverLong: Procedure = x86Procedure(
     const frame: Value[] = [
       x.zext(segmentPart(x, SS_AT, 'selector'), 'i64'),
       x.get(RSP),
-      x.zext(frameFlags(x, event), 'i64'),
+      x.zext(frameFlags(x, { vector, event, returnIp }), 'i64'),
       x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'),
       returnIp,
     ];
@@ -252,7 +273,7 @@ export function pushOnto(
 function deliverThroughGate(
   x: X86Builder,
   type: 'i16' | 'i32',
-  a: { event: Value; code: Value; returnIp: Value; gate: Value; gateAccess: Value },
+  a: { vector: Value; event: Value; code: Value; returnIp: Value; gate: Value; gateAccess: Value },
 ): void {
   const ext = extOf(x, a.event);
   const handler = handlerSegment(x, x.trunc(x.shrU(a.gate, 16), 'i16'), ext);
@@ -263,7 +284,7 @@ function deliverThroughGate(
   x.raiseIf(x.ltU(x.zext(handler.limit, 'i64'), offset), VECTOR.GP, ext);
   const hasCode = isSet(x, a.event, EVENT.hasCode);
   const word = (v: Value): Value => x.zext(v, 'i64');
-  const common = [word(frameFlags(x, a.event)), word(segmentPart(x, CS_AT, 'selector')), a.returnIp];
+  const common = [word(frameFlags(x, a)), word(segmentPart(x, CS_AT, 'selector')), a.returnIp];
   const finish = (pointer: Value, stack: { base: Value; limit: Value; access: Value }): Value => {
     const result = x.variable(pointer);
     x.if(hasCode, () => result.set(pushOnto(x, { ...stack, pointer }, [word(a.code)], type)));
@@ -341,6 +362,10 @@ const deliverProtected: Procedure = x86Procedure(
     x.raiseIf(x.and(isSet(x, event, EVENT.software), x.ltU(dplOf(x, gateAccess), x.get(CPL))), VECTOR.GP, name);
     x.raiseIf(isClear(x, gateAccess, RIGHTS.P), VECTOR.NP, name);
     x.if(isTask, () => {
+      x.if(setsResume(x, vector, event), () => {
+        x.set(FLAGS_OTHER, x.or(x.get(FLAGS_OTHER), RFLAGS.RF));
+        x.set(RF_IP, returnIp);
+      });
       x.call(taskSwitch, x.trunc(x.shrU(gate, 16), 'i16'), x.const('i32', 1), returnIp, extOf(x, event));
       x.if(isSet(x, event, EVENT.hasCode), () => {
         const stack = {
@@ -352,7 +377,7 @@ const deliverProtected: Procedure = x86Procedure(
       });
       x.return();
     });
-    const parts = { event, code, returnIp, gate, gateAccess };
+    const parts = { vector, event, code, returnIp, gate, gateAccess };
     x.if(
       isSet(x, kind, 8),
       () => deliverThroughGate(x, 'i32', parts),
@@ -361,10 +386,23 @@ const deliverProtected: Procedure = x86Procedure(
   },
 );
 
+/** On the way to a handler a single-step trap is forgotten, and MOV to debug registers allowed again for that of #DB. */
+function settleDebug(x: X86Builder, vector: Value, event: Value): void {
+  const steps = x.or(x.or(x.get(TRAP_ARMED), x.get(BREAKPOINTS)), x.get(DEBUG_PENDING));
+  x.if(x.ne(steps, 0), () => x.set(RETIRED_LIMIT, 0));
+  x.set(TRAP_ARMED, 0);
+  x.set(DEBUG_PENDING, x.and(x.get(DEBUG_PENDING), 0xf));
+  x.set(HELD, 0);
+  x.if(x.and(x.eq(vector, VECTOR.DB), isClear(x, event, EVENT.software)), () => {
+    x.set(DR7, x.and(x.get(DR7), ~DR7_GD));
+  });
+}
+
 /** Goes to the handler of a vector. Arguments: vector, `EVENT` bits, error code, return address. Faults on its own account. */
 export const deliver: Procedure = x86Procedure(
   { name: 'deliver', parameters: ['i32', 'i32', 'i32', 'i64'], results: [], mayFault: true },
   (x, vector, event, code, returnIp) => {
+    settleDebug(x, vector, event);
     x.if(not(x, isProtected(x)), () => {
       x.call(deliverReal, vector, returnIp);
       x.return();
@@ -413,7 +451,22 @@ export const deliverFault: Procedure = x86Procedure({ name: 'deliverFault', para
   x.return(x.const('i32', 0));
 });
 
-/** An external interrupt or NMI between instructions. Argument: vector. Result: 1 for shutdown. */
+/** The debug traps that wait, between instructions. Result: 1 for shutdown. */
+export const deliverDebugTrap: Procedure = x86Procedure(
+  { name: 'deliverDebugTrap', parameters: [], results: ['i32'] },
+  (x) => {
+    noteDebug(x, x.const('i32', 0));
+    x.return(...x.call(deliverInterrupt, x.const('i32', VECTOR.DB)));
+  },
+);
+
+/** A non-maskable interrupt between instructions: further ones wait for IRET. Result: 1 for shutdown. */
+export const deliverNmi: Procedure = x86Procedure({ name: 'deliverNmi', parameters: [], results: ['i32'] }, (x) => {
+  x.set(NMI_BLOCKED, 1);
+  x.return(...x.call(deliverInterrupt, x.const('i32', VECTOR.NMI)));
+});
+
+/** An external interrupt between instructions. Argument: vector. Result: 1 for shutdown. */
 export const deliverInterrupt: Procedure = x86Procedure(
   { name: 'deliverInterrupt', parameters: ['i32'], results: ['i32'] },
   (x, vector) => {

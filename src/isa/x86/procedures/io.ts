@@ -1,15 +1,16 @@
 /** Permission to use I/O ports (SDM vol. 1 §19.5). */
 import { VECTOR } from '../exceptions.ts';
-import { CPL, FLAGS_SYSTEM, TR_AT } from '../state.ts';
+import { BREAKPOINT, BREAKPOINTS, CPL, FLAGS_SYSTEM, TR_AT } from '../state.ts';
 import { x86Procedure } from '../x86-builder.ts';
-import { isProtected, isVirtual8086, segmentPart } from './segments.ts';
+import { checkWatchedPorts } from './debug.ts';
+import { isProtected, isSet, isVirtual8086, segmentPart } from './segments.ts';
 
 /** Where a 32- or 64-bit TSS keeps the offset of its permission bitmap. */
 const TSS_BITMAP_OFFSET = 0x66;
 
 /** Port, bytes: #GP(0) unless CPL ≤ IOPL or the TSS's bitmap allows all of the ports. */
-export const checkPort = x86Procedure(
-  { name: 'checkPort', parameters: ['i32', 'i32'], results: [], mayFault: true },
+const checkPermission = x86Procedure(
+  { name: 'checkPermission', parameters: ['i32', 'i32'], results: [], mayFault: true },
   (x, port, bytes) => {
     x.if(x.xor(isProtected(x), x.const('i1', 1)), () => x.return());
     const iopl = x.and(x.shrU(x.get(FLAGS_SYSTEM), 12), 3);
@@ -25,6 +26,16 @@ export const checkPort = x86Procedure(
     const bits = x.zext(x.load('i16', x.add(base, x.zext(at, 'i64')), 'supervisor'), 'i32');
     const wanted = x.sub(x.shl(x.const('i32', 1), bytes), 1);
     x.raiseIf(x.ne(x.and(x.shrU(bits, x.and(port, 7)), wanted), 0), VECTOR.GP, 0);
+    x.return();
+  },
+);
+
+/** As the last step before ports are used. Port, bytes: #GP(0) where they may not be, breakpoints of ports noted. */
+export const checkPort = x86Procedure(
+  { name: 'checkPort', parameters: ['i32', 'i32'], results: [], mayFault: true },
+  (x, port, bytes) => {
+    x.call(checkPermission, port, bytes);
+    x.if(isSet(x, x.get(BREAKPOINTS), BREAKPOINT.io), () => x.call(checkWatchedPorts, port, bytes));
     x.return();
   },
 );

@@ -2,7 +2,8 @@
 import { CPL, SEGMENT_STRIDE, SS_AT } from '../state.ts';
 import { x86Procedure } from '../x86-builder.ts';
 import { updateFpuBlocked } from './checks.ts';
-import { dplOf, isVirtual8086, modeChanged, segmentPart, setSegment } from './segments.ts';
+import { updateBreakpoints } from './debug.ts';
+import { dplOf, isVirtual8086, segmentPart, setSegment } from './segments.ts';
 
 export const refresh = x86Procedure({ name: 'refresh', parameters: [], results: [] }, (x) => {
   for (let n = 0; n < 8; n++) {
@@ -13,6 +14,6 @@ export const refresh = x86Procedure({ name: 'refresh', parameters: [], results: 
   // The privilege level is that of SS (SDM vol. 3 §25.4.1); virtual-8086 mode has 3.
   x.set(CPL, x.select(isVirtual8086(x), x.const('i32', 3), dplOf(x, segmentPart(x, SS_AT, 'access'))));
   x.call(updateFpuBlocked);
-  x.call(modeChanged);
+  x.call(updateBreakpoints);
   x.return();
 });

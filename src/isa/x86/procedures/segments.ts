@@ -4,6 +4,8 @@ import { CR0_BITS, CR4_BITS, EFER_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';
 import { RFLAGS } from '../flags.ts';
 import {
+  BREAKPOINT,
+  BREAKPOINTS,
   CODE_SIZE,
   CPL,
   CR0,
@@ -30,6 +32,8 @@ import {
   TLB_BANK,
   TLB_BANK_SUPERVISOR,
   TLB_BANKS,
+  WATCH,
+  WATCHED,
 } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 
@@ -52,6 +56,8 @@ export const RIGHTS = {
 
 /** Bytes of one bank of the software TLB. */
 export const TLB_BANK_SIZE = 512 * 32;
+/** The bank that is never filled. */
+export const TLB_BANK_EMPTY = 3;
 
 export type SegmentPart = keyof typeof SEGMENT;
 
@@ -76,7 +82,7 @@ export const is64Bit = (x: X86Builder): Value => x.eq(x.get(CODE_SIZE), 64);
 export const checkUmip = (x: X86Builder): void =>
   x.raiseIf(x.and(isSet(x, x.get(CR4), CR4_BITS.UMIP), x.ne(x.get(CPL), 0)), VECTOR.GP, 0);
 
-/** Recomputes what follows from CS, SS, CPL, CR0, CR4, EFER and AC: code size, stack size, TLB banks, jump epoch. */
+/** Recomputes what follows from CS, SS, CPL, CR0, CR4, EFER, AC and BREAKPOINTS: code size, stack size, TLB banks, jump epoch. */
 export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parameters: [], results: [] }, (x) => {
   const cs = segmentPart(x, CS_AT, 'access');
   const long = x.and(isLongMode(x), isSet(x, cs, RIGHTS.L));
@@ -90,7 +96,13 @@ export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parame
   const smap = isSet(x, x.get(CR4), CR4_BITS.SMAP);
   const bank = (guarded: Value): Value => x.select(guarded, x.const('i32', TLB_BANK_SIZE), 0);
   const supervisor = bank(x.and(smap, isClear(x, x.get(FLAGS_OTHER), RFLAGS.AC)));
-  x.set(TLB_BANK, x.add(x.get(TLB_BANKS), x.select(user, x.const('i32', 2 * TLB_BANK_SIZE), supervisor)));
+  const aligned = x.and(x.and(user, isSet(x, x.get(CR0), CR0_BITS.AM)), isSet(x, x.get(FLAGS_OTHER), RFLAGS.AC));
+  const data = x.select(isSet(x, x.get(BREAKPOINTS), BREAKPOINT.data), x.const('i32', WATCH.data), 0);
+  const watched = x.or(data, x.select(aligned, x.const('i32', WATCH.alignment), 0));
+  x.set(WATCHED, watched);
+  const plain = x.select(user, x.const('i32', 2 * TLB_BANK_SIZE), supervisor);
+  const current = x.select(x.ne(watched, 0), x.const('i32', TLB_BANK_EMPTY * TLB_BANK_SIZE), plain);
+  x.set(TLB_BANK, x.add(x.get(TLB_BANKS), current));
   x.set(TLB_BANK_SUPERVISOR, x.add(x.get(TLB_BANKS), bank(smap)));
   // 15 bits: two epochs never differ by the 16 ones that tell canonical addresses apart.
   const generation = x.shl(x.and(x.get(GENERATION), 0xfff), 3);
@@ -261,14 +273,9 @@ export function dropInnerSegments(x: X86Builder, level: Value): void {
     const inner = x.and(x.ltU(dplOf(x, access), level), x.eq(conforming, x.const('i1', 0)));
     const usable = isClear(x, access, RIGHTS.unusable);
     x.if(x.and(inner, usable), () => {
-      x.call(
-        setSegment,
-        x.const('i32', at),
-        x.const('i16', 0),
-        x.const('i64', 0),
-        x.const('i32', 0),
-        x.const('i32', RIGHTS.unusable),
-      );
+      // The base stays, as 64-bit mode shows for FS and GS.
+      const [base, limit] = [segmentPart(x, at, 'base'), segmentPart(x, at, 'limit')];
+      x.call(setSegment, x.const('i32', at), x.const('i16', 0), base, limit, x.or(access, RIGHTS.unusable));
     });
   }
 }
