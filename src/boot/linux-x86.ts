@@ -100,6 +100,7 @@ function parse({ name, bytes }: BootModule): Image {
   const version = header.getUint16(VERSION, true);
   const setupBytes = ((bytes[SETUP_SECTS] || 4) + 1) * SECTOR;
   const headerEnd = HEADER + bytes[JUMP_LENGTH]!;
+  if (headerEnd > bytes.length) throw damagedHeader(name);
   if (version < VERSION_2_04 || (bytes[LOADFLAGS]! & LOADED_HIGH) === 0)
     throw new UserError(`${name} is a zImage or older than boot protocol 2.04; build a bzImage (make bzImage)`);
   requireWhole(name, bytes, setupBytes, header.getUint32(SYSSIZE, true) * 16, headerEnd);
@@ -124,6 +125,9 @@ function parse({ name, bytes }: BootModule): Image {
   };
 }
 
+const damagedHeader = (name: string): UserError =>
+  new UserError(`${name} has a damaged Linux setup header; fetch or build the kernel again`);
+
 /** syssize counts paragraphs, rounded up; signatures may follow the kernel. */
 function requireWhole(
   name: string,
@@ -133,8 +137,7 @@ function requireWhole(
   headerEnd: number,
 ): void {
   const needed = setupBytes + kernelBytes - 15;
-  if (kernelBytes === 0 || headerEnd > setupBytes || headerEnd > bytes.length)
-    throw new UserError(`${name} has a damaged Linux setup header; fetch or build the kernel again`);
+  if (kernelBytes === 0 || headerEnd > setupBytes) throw damagedHeader(name);
   if (bytes.length < needed)
     throw new UserError(
       `${name} is truncated: its header tells of ${needed} bytes and the file has ${bytes.length}; fetch or build the kernel again`,
