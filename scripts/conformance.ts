@@ -1,12 +1,19 @@
 /**
- * `npm run conformance [-- decoder|cpu|streams|sensitivity] [--count N] [--seed S]`: the long runs of `test/conformance/`. Without a name all of them.
+ * `npm run conformance [-- decoder|cpu|streams|sensitivity|lockstep] [--count N] [--seed S]`: the long runs of `test/conformance/`. Without a name all of them.
  * Prints the seed; ends with 1 where something differs, 2 for a wrong command line.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { runLockstep } from '../test/conformance/lockstep-long.ts';
 import { runCpu, runDecoder, runSensitivity, runStreams } from '../test/conformance/long-runs.ts';
 
-const RUNS = { decoder: runDecoder, cpu: runCpu, streams: runStreams, sensitivity: runSensitivity } as const;
+const RUNS = {
+  decoder: runDecoder,
+  cpu: runCpu,
+  streams: runStreams,
+  sensitivity: runSensitivity,
+  lockstep: runLockstep,
+} as const;
 type Name = keyof typeof RUNS;
 
 function number(text: string | undefined, option: string): number | undefined {
@@ -16,7 +23,7 @@ function number(text: string | undefined, option: string): number | undefined {
   return value;
 }
 
-function main(): void {
+async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: { count: { type: 'string' }, seed: { type: 'string' } },
@@ -26,12 +33,11 @@ function main(): void {
   const names = positionals.length === 0 ? Object.keys(RUNS) : positionals;
   const count = number(values.count, '--count');
   const seed = number(values.seed, '--seed') ?? Date.now() % 2 ** 32;
-  const passed = names.map((name) => RUNS[name as Name]({ count, seed }));
-  if (passed.includes(false)) process.exitCode = 1;
+  for (const name of names) if (!(await RUNS[name as Name]({ count, seed }))) process.exitCode = 1;
 }
 
 try {
-  main();
+  await main();
 } catch (error) {
   console.error(`npm run conformance: ${(error as Error).message}`);
   process.exitCode = 2;

@@ -8,6 +8,7 @@ import type { Engine, EngineHost, Exit, Vcpu } from '../../src/engine/engine.ts'
 import { CPU_BASE } from '../../src/engine/layout.ts';
 import { EngineMemory } from '../../src/engine/memory.ts';
 import { ReferenceVcpu } from '../../src/engine/reference/vcpu.ts';
+import type { Tier } from '../../src/engine/wasm/tier.ts';
 import { WasmVcpu } from '../../src/engine/wasm/vcpu.ts';
 import { disassemble } from '../../src/isa/x86/disassemble.ts';
 import { REGISTERS, STATE_SIZE } from '../../src/isa/x86/state.ts';
@@ -15,6 +16,7 @@ import { Divergence, type Recorder, Recording, recordingHost, replayingHost, Wat
 
 export interface LockstepOptions {
   readonly memoryBytes: number;
+  readonly tier: Tier;
   /** Whether a stretch begins here, `retired` instructions into the run. */
   readonly begins: (retired: number) => boolean;
   /** Instructions of a stretch, about. */
@@ -25,11 +27,12 @@ export interface LockstepOptions {
   readonly gap: number;
 }
 
-/** The engine's own bookkeeping, and the parts that RFLAGS is made of. */
+/** Parts of RFLAGS, which is compared whole; and what says something only while HELD_IP is RIP, which an engine may forget later. */
+const LEFT_OUT = /^(FLAG|HELD)/;
 const NAMES = [
   'RFLAGS',
   ...[...REGISTERS.values()]
-    .filter((state) => state.class !== 'engine' && !state.name.startsWith('FLAG'))
+    .filter((state) => state.class !== 'engine' && !LEFT_OUT.test(state.name))
     .map((state) => state.name),
 ];
 
@@ -65,7 +68,7 @@ export class LockstepEngine implements Engine {
   createVcpu(host: EngineHost): Vcpu {
     const leader: Recorder = { current: undefined, retired: () => vcpu.retired() - start.leader };
     const follower: Recorder = { current: undefined, retired: () => reference.retired() - start.follower };
-    const vcpu = new WasmVcpu(this.#memory, recordingHost(host, this.memory, leader), 'interpreter');
+    const vcpu = new WasmVcpu(this.#memory, recordingHost(host, this.memory, leader), this.#options.tier);
     const reference = new ReferenceVcpu(this.#copy, replayingHost(host, this.#copy, follower));
     const start = { leader: 0, follower: 0 };
     const stretch = (budget: number, kicked: () => boolean): Exit => {

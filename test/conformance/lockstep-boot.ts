@@ -1,0 +1,75 @@
+/** The embedded guest's boot, executed by two engines in lockstep. */
+
+import type { Tier } from '../../src/engine/wasm/tier.ts';
+import { nodeHost } from '../../src/host/node/host.ts';
+import { createPcMachine } from '../../src/machine/boards/pc.ts';
+import type { Result } from '../../src/machine/machine.ts';
+import { LockstepEngine, type LockstepOptions } from './lockstep.ts';
+import { Random } from './random.ts';
+
+export interface LockstepBoot {
+  readonly result: Result;
+  readonly text: string;
+  /** Instructions that both engines executed. */
+  readonly compared: number;
+  readonly stretches: number;
+}
+
+type Plan = Omit<LockstepOptions, 'memoryBytes' | 'tier'> & {
+  /** The run is stopped when so many instructions have been compared. */
+  readonly enough?: number;
+};
+
+const MEMORY_BYTES = 64 * 2 ** 20;
+const APPEND = 'console=ttyS0 trapeze.poweroff';
+const EVERY = 16;
+const STRETCH = 2000;
+
+/** The first `count` instructions, without a gap. */
+export const beginning = (count: number): Plan => ({
+  begins: () => true,
+  length: STRETCH,
+  every: EVERY,
+  gap: 1,
+  enough: count,
+});
+
+/** Stretches of `length` instructions, `distance` from the start of one to that of the next, each somewhat more or less. */
+export function samples(distance: number, length: number, random = new Random(1)): Plan {
+  let next = 0;
+  const begins = (retired: number): boolean => {
+    if (retired < next) return false;
+    next = retired + Math.floor(distance / 2) + random.below(distance);
+    return true;
+  };
+  return { begins, length, every: EVERY, gap: Math.ceil(distance / 4) };
+}
+
+/** @throws Divergence */
+export async function bootInLockstep(tier: Tier, { enough, ...plan }: Plan): Promise<LockstepBoot> {
+  const { kernel, initrd, append } = await nodeHost.embeddedGuest();
+  const engine = new LockstepEngine({
+    ...plan,
+    tier,
+    memoryBytes: MEMORY_BYTES,
+    begins: (retired) => {
+      if (enough !== undefined && engine.compared >= enough) machine.stop();
+      return plan.begins(retired);
+    },
+  });
+  let text = '';
+  const machine = createPcMachine({
+    engine,
+    host: nodeHost,
+    clock: 'virtual',
+    boot: {
+      kernel: { name: 'kernel', bytes: kernel },
+      initrds: [{ name: 'initrd', bytes: initrd }],
+      commandLine: `${APPEND} ${append}`,
+    },
+    serial: { write: (bytes) => (text += Buffer.from(bytes).toString('latin1')) },
+    console: { write: () => {} },
+  });
+  const result = await machine.run();
+  return { result, text, compared: engine.compared, stretches: engine.stretches };
+}
