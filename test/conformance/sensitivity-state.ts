@@ -90,7 +90,7 @@ export class Trial implements Environment {
   fillSystem(random: Random, known: readonly Known[], long: boolean, fixedBase: bigint | undefined): void {
     this.#systemSeed = random.u32();
     for (const [start, end] of SYSTEM_RANGES) for (let i = start; i < end; i++) this.bytes[i] = random.u32();
-    this.#relocation = long ? 0n : BigInt(random.u32());
+    this.#relocation = long ? 0n : BigInt(random.u32() & (random.chance(0.5) ? ~0x3f : ~0)) & 0xffffffffn;
     this.#addressMask = long ? 0xffffffffffffffffn : 0xffffffffn;
     for (let n = 0; n < 6; n++) this.#fillSegment(n * S.SEGMENT_STRIDE, random, long, fixedBase ?? random.u64() >> 17n);
     this.put(S.TSC_ADJUST, BigInt(this.#programSeed));
@@ -181,7 +181,12 @@ export class Trial implements Environment {
     return value;
   }
   #byte(at: bigint): number {
-    return this.stored.get(at) ?? mix(this.#programSeed, Number(at & 0xffffffffn)) & 0xff;
+    const written = this.stored.get(at);
+    if (written !== undefined) return written;
+    const place = Number(at & 0xffffffffn);
+    // Every other word is small, as selectors and addresses are.
+    const isSmall = (place & 7) >= 4 && (mix(this.#programSeed, place >>> 3) & 0x100) !== 0;
+    return isSmall ? 0 : mix(this.#programSeed, place) & 0xff;
   }
   /** The processor's own tables: random words, descriptors and gates among them. */
   #table(type: Type, address: bigint): bigint {
@@ -191,8 +196,8 @@ export class Trial implements Environment {
     if (type !== 'i64') return BigInt.asUintN(WIDTH[type], word);
     const level = BigInt(low & 0x600) << 36n;
     switch (low & 7) {
-      case 0:
-        return word;
+      case 0: // Small, or an address.
+        return low & 8 ? word & 0x7fffn : BigInt.asUintN(64, BigInt.asIntN(48, word));
       case 1:
       case 2:
       case 3:

@@ -50,6 +50,8 @@ export interface StateMap {
   at(offset: number, bytes: number): readonly NamedBits[];
   file(file: StateFile): Source;
   vectorName(vector: number): string;
+  /** What an external is, in words. */
+  externalText(name: string): string | undefined;
 }
 
 export interface Architecture {

@@ -27,6 +27,9 @@ class ToyStateMap implements StateMap {
     const names = Object.entries(TRAP).find(([, n]) => n === vector);
     return `a ${names?.[0] ?? 'nameless'} trap`;
   }
+  externalText(): string {
+    return 'a device';
+  }
 }
 
 const STATE_MAP = new ToyStateMap();

@@ -5,6 +5,8 @@ import type { StateClass } from '../ir/types.ts';
 export interface Source {
   readonly name: string;
   readonly class: StateClass;
+  /** What to call it in a sentence, where the name will not do. */
+  readonly text?: string | undefined;
 }
 
 /** For each source the bits of a value that depend on it. */

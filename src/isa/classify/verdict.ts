@@ -64,6 +64,10 @@ const isTiming = (e: Effect): boolean => e.source.class === 'time';
 export const namesOf = (effects: readonly Effect[]): readonly string[] => [
   ...new Set(effects.map((e) => e.source.name)),
 ];
+/** As `namesOf`, for a sentence. */
+const wordsFor = (effects: readonly Effect[]): readonly string[] => [
+  ...new Set(effects.map((e) => e.source.text ?? e.source.name)),
+];
 const list = (words: readonly string[]): string =>
   words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 const few = (words: readonly string[]): string =>
@@ -77,7 +81,7 @@ const where = (e: Effect): string =>
 /** One sentence for each place where state is written. */
 export function changeReasons(effects: readonly Effect[], mode: string): readonly string[] {
   const byPath = Map.groupBy(effects, where);
-  return [...byPath].map(([path, all]) => `in ${mode} mode changes ${few(namesOf(all))}${path}`);
+  return [...byPath].map(([path, all]) => `in ${mode} mode changes ${few(wordsFor(all))}${path}`);
 }
 /** One sentence for each place where state is shown, or decides what is. */
 export function exposeReasons(effects: readonly Effect[], mode: string): readonly string[] {
@@ -85,7 +89,7 @@ export function exposeReasons(effects: readonly Effect[], mode: string): readonl
   return [...byPlace.values()].map((all) => {
     const [{ how }] = all;
     const places = few([...new Set(all.map((e) => e.to))]);
-    const names = few(namesOf(all));
+    const names = few(wordsFor(all));
     const text = how === 'value' ? `shows ${names} in ${places}` : `writes ${places} or not depending on ${names}`;
     return `in ${mode} mode ${text}${where(all[0])}`;
   });
@@ -171,7 +175,7 @@ function reasonsFor(
   const modes = modeVisible.filter((e) => !seen.has(e.source.name));
   if (modes.length > 0) {
     const places = list([...new Set(modes.map((e) => e.to))]);
-    reasons.push(`what is written to ${places} depends on ${few(namesOf(modes))}`);
+    reasons.push(`what is written to ${places} depends on ${few(wordsFor(modes))}`);
   }
   if (reasons.length > 0) reasons.push(missingGuard(f));
   return reasons;

@@ -235,8 +235,8 @@ export class Walker {
         frame.returns.push({ environment: env, values: s.values.map((v) => this.#of(frame, v)) });
         break;
       case 'raise': {
-        const vector = constantOf(this.#of(frame, s.vector));
-        this.#traps.add(vector === undefined ? 'an exception' : this.#states.vectorName(Number(vector)));
+        for (const vector of fewValues(this.#of(frame, s.vector)))
+          this.#traps.add(vector === undefined ? 'an exception' : this.#states.vectorName(Number(vector)));
         break;
       }
       case 'jump':
@@ -402,7 +402,7 @@ export class Walker {
     const tainted = isSystem(target.class);
     let source = this.#externals.get(target);
     if (source === undefined) {
-      source = { name: target.name, class: target.class };
+      source = { name: target.name, class: target.class, text: this.#states.externalText(target.name) };
       this.#externals.set(target, source);
     }
     if (tainted && target.changes) this.#change(frame, env, source);
@@ -413,3 +413,10 @@ export class Walker {
 }
 
 const spreadOf = (v: Abstract): Taint => new Map([...v.taint.keys()].map((s) => [s, maskOf(v.width)]));
+
+/** The values that a value may have, if they are two at most. */
+function fewValues(v: Abstract): readonly (bigint | undefined)[] {
+  const open = maskOf(v.width) & ~(v.zeros | v.ones);
+  if (open === 0n) return [v.ones];
+  return (open & (open - 1n)) === 0n ? [v.ones, v.ones | open] : [undefined];
+}

@@ -75,6 +75,18 @@ function place(): readonly Placed[] {
   return placed;
 }
 
+const EXTERNALS: Readonly<Record<string, string>> = {
+  portRead: 'an I/O port',
+  portWrite: 'an I/O port',
+  timestamp: 'the time-stamp counter',
+  cpuid: "the processor's identity",
+  msrRead: 'a model-specific register',
+  msrWrite: 'a model-specific register',
+  taskPriorityRead: 'the task priority',
+  taskPriorityWrite: 'the task priority',
+  dropTranslations: 'cached translations of addresses',
+};
+
 class X86StateMap implements StateMap {
   readonly #placed = place();
   readonly #found = new Map<number, readonly NamedBits[]>();
@@ -99,6 +111,9 @@ class X86StateMap implements StateMap {
   }
   vectorName(vector: number): string {
     return VECTOR_NAMES[vector] ?? `vector ${vector}`;
+  }
+  externalText(name: string): string | undefined {
+    return EXTERNALS[name];
   }
 }
 
