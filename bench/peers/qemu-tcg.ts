@@ -23,11 +23,12 @@ function install(): string | undefined {
   }
 }
 
+/** One port, as Trapeze's console has: with more, Linux finds them only after it has started the first process. */
+const VIRTIO_CONSOLE = ['-device', 'virtio-serial-pci,max_ports=1', '-device', 'virtconsole,chardev=terminal,nr=0'];
+
 function consoleArguments(guest: Guest): string[] {
   const backend = ['-chardev', 'stdio,id=terminal,signal=off'];
-  return guest.console === 'serial'
-    ? [...backend, '-serial', 'chardev:terminal']
-    : [...backend, '-device', 'virtio-serial-pci', '-device', 'virtconsole,chardev=terminal'];
+  return [...backend, ...(guest.console === 'serial' ? ['-serial', 'chardev:terminal'] : VIRTIO_CONSOLE)];
 }
 
 function machineArguments(guest: Guest): string[] {
