@@ -171,7 +171,8 @@ export function resetRegisters(r: Registers): void {
   r.setByName('DR7', 0x400n);
   r.set(S.PAT, 0x0007040600070406n);
   r.set(S.XCR0, 1n);
-  r.set(S.MISC_ENABLE, 1n);
+  // Fast strings; neither branch trace store nor precise sampling.
+  r.set(S.MISC_ENABLE, 0x1801n);
   r.set(S.FCW, 0x37fn);
   r.set(S.MXCSR, 0x1f80n);
 }

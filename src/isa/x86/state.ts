@@ -99,6 +99,9 @@ export const CR0 = register('CR0', 'i64', 'control');
 export const CR2 = register('CR2', 'i64', 'control');
 export const CR3 = register('CR3', 'i64', 'control');
 export const CR4 = register('CR4', 'i64', 'control');
+/** The page-directory-pointer-table entries of PAE paging, as the last load of CR3 found them (SDM vol. 3 §4.4.1). */
+export const PDPTE = file('PDPTE', 'control', 4 * 8);
+for (let i = 0; i < 4; i++) within(PDPTE, `PDPTE${i}`, 'i64', i * 8);
 export const XCR0 = register('XCR0', 'i64', 'control');
 /** Follows CR0 and CR4: which of the instruction groups `FPU_GROUP` raise #NM or #UD now. */
 export const FPU_BLOCKED = register('FPU_BLOCKED', 'i32', 'control');

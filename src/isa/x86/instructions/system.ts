@@ -248,7 +248,7 @@ const CACHES = [
       const address = x.load('i64', x.operandAddress(8, 'read', 8));
       const usesPcid = x.ltU(kind, 2);
       const noPcids = x.xor(isSet(x, x.get(CR4), CR4_BITS.PCIDE), x.const('i1', 1));
-      const badPcid = x.and(usesPcid, x.or(x.ne(x.and(pcid, ~0xfffn), 0), x.and(noPcids, x.ne(pcid, 0))));
+      const badPcid = x.or(x.ne(x.and(pcid, ~0xfffn), 0), x.and(x.and(usesPcid, noPcids), x.ne(pcid, 0)));
       const badAddress = x.and(x.eq(kind, 0), x.xor(x.isCanonical(address), x.const('i1', 1)));
       x.raiseIf(x.or(x.ltU(x.const(kind.type, 3), kind), x.or(badPcid, badAddress)), VECTOR.GP, 0);
       dropAll(x);

@@ -23,13 +23,15 @@ import {
   SYSENTER_CS,
   SYSENTER_EIP,
   SYSENTER_ESP,
+  TR_AT,
   TSC_ADJUST,
   TSC_AUX,
 } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { updateFpuBlocked } from './checks.ts';
 import { updateBreakpoints } from './debug.ts';
-import { isSet, modeChanged, RIGHTS, segmentPart } from './segments.ts';
+import { loadPdptes, usesPae } from './paging.ts';
+import { isClear, isSet, modeChanged, RIGHTS, segmentPart } from './segments.ts';
 
 const bitsOf = (bits: Readonly<Record<string, bigint>>): bigint => Object.values(bits).reduce((a, b) => a | b, 0n);
 const CR0_WRITABLE = bitsOf(CR0_BITS);
@@ -50,6 +52,9 @@ const afterChange = (x: X86Builder): void => {
   x.call(updateBreakpoints);
 };
 
+/** #GP(0) where the PDPTEs at `cr3` have reserved bits; else they are loaded. */
+const requirePdptes = (x: X86Builder, cr3: Value): void => x.raiseIf(not(x, x.call(loadPdptes, cr3)[0]), VECTOR.GP, 0);
+
 export const writeCr0: Procedure = x86Procedure(
   { name: 'writeCr0', parameters: ['i64'], results: [], mayFault: true },
   (x, value) => {
@@ -64,11 +69,18 @@ export const writeCr0: Procedure = x86Procedure(
     const pcid = isSet(x, x.get(CR4), CR4_BITS.PCIDE);
     const in64Bit = x.and(isSet(x, x.get(EFER), EFER_BITS.LMA), isSet(x, segmentPart(x, CS_AT, 'access'), RIGHTS.L));
     x.raiseIf(x.and(turnsOff, x.or(pcid, in64Bit)), VECTOR.GP, 0);
-    x.if(x.and(turnsOn, isSet(x, x.get(EFER), EFER_BITS.LME)), () => {
-      const noPae = not(x, isSet(x, x.get(CR4), CR4_BITS.PAE));
-      x.raiseIf(x.or(noPae, isSet(x, segmentPart(x, CS_AT, 'access'), RIGHTS.L)), VECTOR.GP, 0);
+    const turnsLong = x.and(turnsOn, isSet(x, x.get(EFER), EFER_BITS.LME));
+    const pae = isSet(x, x.get(CR4), CR4_BITS.PAE);
+    x.if(turnsLong, () => {
+      // Neither 64-bit code nor a 16-bit TSS may be there already (SDM vol. 3 §10.8.5).
+      const narrowTask = isClear(x, segmentPart(x, TR_AT, 'access'), 8);
+      x.raiseIf(x.or(not(x, pae), isSet(x, segmentPart(x, CS_AT, 'access'), RIGHTS.L)), VECTOR.GP, 0);
+      x.raiseIf(narrowTask, VECTOR.GP, 0);
       x.set(EFER, x.or(x.get(EFER), EFER_BITS.LMA));
     });
+    const reloads = x.ne(x.and(x.xor(value, x.get(CR0)), CR0_BITS.PG | CR0_BITS.CD | CR0_BITS.NW), 0);
+    const legacyPae = x.and(x.and(pae, has(CR0_BITS.PG)), not(x, isSet(x, x.get(EFER), EFER_BITS.LMA)));
+    x.if(x.and(reloads, legacyPae), () => requirePdptes(x, x.get(CR3)));
     x.if(turnsOff, () => x.set(EFER, x.and(x.get(EFER), ~EFER_BITS.LMA)));
     const flushes = x.ne(x.and(x.xor(value, x.get(CR0)), CR0_BITS.PG | CR0_BITS.WP | CR0_BITS.PE), 0);
     x.set(CR0, x.or(x.and(value, CR0_WRITABLE), CR0_BITS.ET));
@@ -85,6 +97,7 @@ export const writeCr3: Procedure = x86Procedure(
     const pcid = isSet(x, x.get(CR4), CR4_BITS.PCIDE);
     const plain = x.select(pcid, x.and(value, ~CR3_NO_FLUSH), value);
     x.raiseIf(x.ne(x.and(plain, RESERVED_CR3), 0), VECTOR.GP, 0);
+    x.if(usesPae(x), () => requirePdptes(x, plain));
     x.set(CR3, plain);
     dropAll(x);
     x.call(modeChanged);
@@ -101,6 +114,10 @@ export const writeCr4: Procedure = x86Procedure(
     x.raiseIf(x.and(long, not(x, has(CR4_BITS.PAE))), VECTOR.GP, 0);
     const enablesPcid = x.and(has(CR4_BITS.PCIDE), not(x, isSet(x, x.get(CR4), CR4_BITS.PCIDE)));
     x.raiseIf(x.and(enablesPcid, x.or(not(x, long), x.ne(x.and(x.get(CR3), 0xfff), 0))), VECTOR.GP, 0);
+    const paging = CR4_BITS.PAE | CR4_BITS.PGE | CR4_BITS.PSE | CR4_BITS.SMEP;
+    const reloads = x.and(x.ne(x.and(x.xor(value, x.get(CR4)), paging), 0), has(CR4_BITS.PAE));
+    const legacy = x.and(isSet(x, x.get(CR0), CR0_BITS.PG), not(x, long));
+    x.if(x.and(reloads, legacy), () => requirePdptes(x, x.get(CR3)));
     x.set(CR4, value);
     afterChange(x);
     x.return();
@@ -119,7 +136,7 @@ const writeEfer: Procedure = x86Procedure(
   },
 );
 
-type Rule = 'any' | 'canonical' | 'low32' | 'pat' | 'ignored';
+type Rule = 'any' | 'canonical' | 'low32' | 'pat' | 'miscEnable';
 interface CoreMsr {
   readonly index: number;
   readonly state: State;
@@ -131,7 +148,7 @@ const CORE_MSRS: readonly CoreMsr[] = [
   { index: 0x174, state: SYSENTER_CS, rule: 'any' },
   { index: 0x175, state: SYSENTER_ESP, rule: 'canonical' },
   { index: 0x176, state: SYSENTER_EIP, rule: 'canonical' },
-  { index: 0x1a0, state: MISC_ENABLE, rule: 'ignored' },
+  { index: 0x1a0, state: MISC_ENABLE, rule: 'miscEnable' },
   { index: 0x277, state: PAT, rule: 'pat' },
   { index: 0xc0000081, state: STAR, rule: 'any' },
   { index: 0xc0000082, state: LSTAR, rule: 'canonical' },
@@ -140,6 +157,11 @@ const CORE_MSRS: readonly CoreMsr[] = [
   { index: 0xc0000102, state: KERNEL_GS_BASE, rule: 'canonical' },
   { index: 0xc0000103, state: TSC_AUX, rule: 'low32' },
 ];
+/**
+ * Bits of IA32_MISC_ENABLE that keep what firmware writes: fast strings, thermal control, SpeedStep, MONITOR, limit of CPUID, xTPR, no XD.
+ * What they would switch off is either not there or stays on.
+ */
+const MISC_ENABLE_WRITABLE = [0, 3, 16, 18, 22, 23, 34].reduce((mask, n) => mask | (1n << BigInt(n)), 0n);
 const EFER_INDEX = 0xc0000080;
 const TSC_INDEX = 0x10;
 const ARCH_CAPABILITIES_INDEX = 0x10a;
@@ -172,7 +194,8 @@ function writeCoreMsr(x: X86Builder, { state, rule }: CoreMsr, value: Value): vo
     case 'pat':
       checkPat(x, value);
       break;
-    case 'ignored':
+    case 'miscEnable':
+      x.set(state, x.or(x.and(value, MISC_ENABLE_WRITABLE), x.and(x.get(state), ~MISC_ENABLE_WRITABLE)));
       x.return();
       return;
     case 'any':

@@ -3,7 +3,7 @@ import type { Procedure, State, Value } from '../../ir/types.ts';
 import { CR0_BITS, CR4_BITS, EFER_BITS, PHYSICAL_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';
 import { RFLAGS } from '../flags.ts';
-import { CR0, CR2, CR3, CR4, EFER, FLAGS_OTHER } from '../state.ts';
+import { CR0, CR2, CR3, CR4, EFER, FLAGS_OTHER, PDPTE } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 
 /** What an access is: bits of the second argument of `translate`. */
@@ -156,16 +156,33 @@ const walk64: Procedure = x86Procedure(
   },
 );
 
-/** PAE paging: a page-directory-pointer table of four entries without rights, then two levels (SDM vol. 3 §4.4). */
+/** CR0, CR4 and IA32_EFER as they are choose PAE paging. */
+export const usesPae = (x: X86Builder): Value =>
+  x.and(x.and(has(x, CR0, CR0_BITS.PG), has(x, CR4, CR4_BITS.PAE)), not(x, has(x, EFER, EFER_BITS.LMA)));
+
+/** Loads the four PDPTEs that `cr3` points to; 0 and nothing changed where one that is present has reserved bits (SDM vol. 3 §4.4.1). */
+export const loadPdptes: Procedure = x86Procedure(
+  { name: 'loadPdptes', parameters: ['i64'], results: ['i1'] },
+  (x, cr3) => {
+    const table = x.and(cr3, 0xffffffe0n);
+    const entries = [0, 1, 2, 3].map((n) => x.loadPhysical('i64', x.add(table, n * 8)));
+    const isBad = (e: Value): Value => x.and(isSet(x, e, ENTRY.P), isSet(x, e, RESERVED_PDPTE));
+    x.if(
+      entries.map(isBad).reduce((a, b) => x.or(a, b)),
+      () => x.return(x.const('i1', 0)),
+    );
+    for (const [n, e] of entries.entries()) x.setAt(PDPTE, x.const('i32', n * 8), e);
+    x.return(x.const('i1', 1));
+  },
+);
+
+/** PAE paging: four entries without rights, held by the processor, then two levels (SDM vol. 3 §4.4). */
 const walkPae: Procedure = x86Procedure(
   { name: 'walkPae', parameters: ['i64', 'i32'], results: ['i64', 'i32'], mayFault: true },
   (x, linear, access) => {
-    const address = x.add(x.and(x.get(CR3), 0xffffffe0n), x.shl(x.and(x.shrU(linear, 30), 3), 3));
-    const pdpte = x.loadPhysical('i64', address);
+    const at = x.shl(x.trunc(x.and(x.shrU(linear, 30), 3), 'i32'), 3);
+    const pdpte = x.getAt(PDPTE, at, 'i64');
     x.if(not(x, isSet(x, pdpte, ENTRY.P)), () => x.call(pageFault, linear, access, x.const('i32', 0)));
-    x.if(isSet(x, pdpte, RESERVED_PDPTE), () =>
-      x.call(pageFault, linear, access, x.const('i32', ERROR.P | ERROR.RSVD)),
-    );
     x.return(...x.call(walk64, linear, access, x.and(pdpte, FRAME_MASK), x.const('i64', 21)));
   },
 );
