@@ -9,6 +9,7 @@ import type { CallNode, External, FieldName, IfNode, LoopNode, Procedure, Statem
 import { isValue, WIDTH } from '../ir/types.ts';
 import { describe } from './describe.ts';
 import { type Effect, Environment, isSystem } from './environment.ts';
+import { Frame } from './frame.ts';
 import type { Body, Context, StateMap, TrappingProcedures } from './model.ts';
 import { touchesSystem } from './reach.ts';
 import { conditionTaint, transfer } from './transfer.ts';
@@ -40,26 +41,6 @@ export interface Footprint {
 const DEEPEST_CALL = 32;
 const MOST_ROUNDS = 12;
 const PROCESSOR: Source = { name: 'the running of the processor', class: 'control' };
-
-class Frame {
-  readonly values = new Map<Value, Abstract>();
-  readonly results = new Map<CallNode, readonly Abstract[]>();
-  readonly returns: { environment: Environment; values: readonly Abstract[] }[] = [];
-  readonly breaks = new Map<number, Environment[]>();
-  readonly parameters: readonly Abstract[];
-  readonly path: readonly string[];
-  readonly argument: (index: number) => Value | undefined;
-
-  constructor(parameters: readonly Abstract[], path: readonly string[], args: readonly Value[]) {
-    this.parameters = parameters;
-    this.path = path;
-    this.argument = (index) => args[index];
-  }
-  /** Paths that left this frame's straight line without a trap. */
-  get departures(): number {
-    return this.returns.length + [...this.breaks.values()].reduce((n, list) => n + list.length, 0);
-  }
-}
 
 export class Walker {
   readonly #states: StateMap;

@@ -11,7 +11,6 @@ export const MODE: State = { name: 'M', type: 'i32', class: 'mode', offset: 20 }
 /** The relocation-bounds register R = (l, b): where the program's storage starts, and how long it is. */
 export const RELOCATION: State = { name: 'R.l', type: 'i32', class: 'control', offset: 24 };
 export const BOUND: State = { name: 'R.b', type: 'i32', class: 'control', offset: 28 };
-export const STATE_SIZE = 32;
 export const STATES: readonly State[] = [MODE, RELOCATION, BOUND];
 
 export const USER = 1n;
