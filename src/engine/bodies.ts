@@ -20,20 +20,25 @@ export function handlerKey(encoding: Encoding, p: Parameters): number {
   return ((encoding.id * 9 + sizes) * 8 + flags) * 3 + REPEATS.indexOf(p.rep);
 }
 
-/** The parameters under which a hot row is part of the main loop: the common sizes of its mode. */
+/** The parameters under which a hot row is part of the main loop. */
 export function hotParameters(encoding: Encoding, long: boolean): readonly Parameters[] {
-  const { attributes, operands, hasModrm, form } = encoding;
-  if (attributes.has(long ? 'i64' : 'o64')) return [];
+  const { attributes, operands, hasModrm, form, definition } = encoding;
+  if (!definition.hot || attributes.has(long ? 'i64' : 'o64')) return [];
+  const also = definition.hot === true ? [] : definition.hot;
   const sized = operands.some((o) => /[vyz]$/.test(o)) || !hasModrm;
   const wide = attributes.has('d64') || attributes.has('f64') ? [64] : sized ? [32, 64] : [32];
-  const operandSizes = (long ? wide : [32]) as readonly (32 | 64)[];
+  const word = sized && also.includes('word') ? [16] : [];
+  const operandSizes = [...word, ...(long ? wide : [32])] as readonly (16 | 32 | 64)[];
   const memories = !hasModrm || form === 'reg' ? [false] : form === 'mem' ? [true] : [false, true];
   const reps: readonly Parameters['rep'][] = attributes.has('rep') ? ['none', 'F3'] : ['none'];
   const addressSize = long ? 64 : 32;
   return operandSizes.flatMap((operandSize) =>
-    memories.flatMap((memory) =>
-      reps.map((rep) => ({ operandSize, addressSize, long, memory, segmented: !long, rep }) satisfies Parameters),
-    ),
+    memories.flatMap((memory) => {
+      const throughSegment = long && memory && also.includes('segment') && operandSize !== 16;
+      return (throughSegment ? [false, true] : [!long]).flatMap((segmented) =>
+        reps.map((rep) => ({ operandSize, addressSize, long, memory, segmented, rep }) satisfies Parameters),
+      );
+    }),
   );
 }
 

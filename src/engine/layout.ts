@@ -6,19 +6,19 @@
  * | 0 | nothing: a null pointer stays one |
  * | `CPU_BASE` | state of the virtual CPU (`isa/x86/state.ts`) |
  * | `TLB_BASE` | software TLB, four banks |
- * | `JUMP_CACHE_BASE` | instruction pointer to record |
  * | `PAGE_FLAGS_BASE` | a byte for each page of RAM |
  * | `COUNTERS_BASE` | counters of executed instructions, where a run counts them |
+ * | `JUMP_CACHE_BASE` | instruction pointer to record |
  * | `RECORDS_BASE` | decoded instructions |
  * | `RAM_BASE` | guest-physical address 0 |
  */
 export const CPU_BASE = 0x1000;
 export const TLB_BASE = 0x10000;
-export const JUMP_CACHE_BASE = 0x40000;
 export const PAGE_FLAGS_BASE = 0x100000;
 export const COUNTERS_BASE = 0x1c0000;
 export const COUNTERS_END = 0x200000;
-export const RECORDS_BASE = 0x200000;
+export const JUMP_CACHE_BASE = 0x200000;
+export const RECORDS_BASE = 0x300000;
 export const RECORDS_END = 0x3000000;
 export const RAM_BASE = 0x3000000;
 

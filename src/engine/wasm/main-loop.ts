@@ -5,7 +5,17 @@
 import { external } from '../../isa/ir/builder.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
-import { CS_AT, EXIT, IP_BASE, JUMP_EPOCH, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS } from '../../isa/x86/state.ts';
+import {
+  CS_AT,
+  EXIT,
+  IP_BASE,
+  JUMP_EPOCH,
+  JUMP_EPOCH_HIGH,
+  RETIRED,
+  RETIRED_LIMIT,
+  RIP,
+  SEGMENTS,
+} from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, PAGE_SIZE } from '../layout.ts';
 import { Emitter, noteRecord, pushField, REC, STATUS } from './emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from './encoder.ts';
@@ -21,7 +31,7 @@ export const findBlock = external('findBlock', ['i32'], ['i32'], { class: 'engin
 export const noteFault = external('noteFault', [], [], { class: 'engine' });
 
 /** Entries of the jump cache: key (8 bytes), record (4); a page of code has `SLOTS` of them. */
-export const JUMP_CACHE = { pages: 128, slots: 128, entrySize: 16 } as const;
+export const JUMP_CACHE = { pages: 128, slots: 512, entrySize: 16 } as const;
 
 const RIP_LOCAL = 1;
 const LINK_LOCAL = 2;
@@ -309,11 +319,22 @@ export class MainLoop {
     e.code.u32(SCRATCH_LOCAL);
     writeMemoryOp(e.code, 'load', 'i64', JUMP_CACHE_BASE);
     e.get(LINEAR_LOCAL);
-    e.load('i64', JUMP_EPOCH);
+    this.#pushEpoch();
     e.op('i64_xor', 'i64_eq', 'if');
     e.code.byte(BLOCK_EMPTY);
     this.#cacheHit();
     e.op('end');
+  }
+
+  /** The upper half of the address space has an epoch of its own. */
+  #pushEpoch(): void {
+    const e = this.#e;
+    e.load('i64', JUMP_EPOCH);
+    if (!this.#long) return;
+    e.load('i64', JUMP_EPOCH_HIGH);
+    e.get(LINEAR_LOCAL);
+    e.i64(0n);
+    e.op('i64_ge_s', 'select');
   }
 
   #pushLinear(): void {
@@ -342,7 +363,7 @@ export class MainLoop {
     e.op('i32_shl');
     low();
     low();
-    e.i32(7);
+    e.i32(Math.log2(JUMP_CACHE.slots));
     e.op('i32_shr_u', 'i32_xor');
     e.i32(JUMP_CACHE.slots - 1);
     e.op('i32_and', 'i32_or');
@@ -361,7 +382,7 @@ export class MainLoop {
     e.get(SCRATCH_LOCAL);
     writeMemoryOp(e.code, 'load', 'i32', JUMP_CACHE_BASE + 8);
     e.set(REC);
-    // A link may lead from one instruction to another of the same page.
+    // A link may lead from one instruction to another of the same page, unless that is stale already.
     e.get(LINK_LOCAL);
     e.op('if');
     e.code.byte(BLOCK_EMPTY);
@@ -370,7 +391,10 @@ export class MainLoop {
     e.op('i64_eq');
     e.recordField('i8', RECORD_AT.flags);
     e.i32(CROSSES_PAGE);
-    e.op('i32_and', 'i32_eqz', 'i32_and', 'if');
+    e.op('i32_and', 'i32_eqz', 'i32_and');
+    e.recordField('i16', RECORD_AT.handler);
+    e.i32(PSEUDO.stale);
+    e.op('i32_ne', 'i32_and', 'if');
     e.code.byte(BLOCK_EMPTY);
     e.get(LINK_LOCAL);
     e.get(REC);

@@ -47,6 +47,8 @@ const fill: Procedure = x86Procedure(
         x.set(TLB_LARGE, x.or(x.get(TLB_LARGE), half));
       });
       x.storeRaw(entry, page);
+      const global = x.ne(x.and(info, TRANSLATION.global), 0);
+      x.storeRaw(x.add(entry, TLB_ENTRY.global), x.zext(global, 'i32'));
       x.storeRaw(x.add(entry, TLB_ENTRY.writeTag), x.select(writable, page, -1n));
       const host = x.add(x.trunc(x.and(physical, -PAGE_SIZE), 'i32'), RAM_BASE);
       x.storeRaw(x.add(entry, TLB_ENTRY.addend), x.sub(host, x.trunc(page, 'i32')));

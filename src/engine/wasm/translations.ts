@@ -1,5 +1,14 @@
 /** The tables in linear memory that remember translations: the software TLB and the jump cache. */
-import { GENERATION, JUMP_EPOCH, TLB_LARGE } from '../../isa/x86/state.ts';
+import type { State } from '../../isa/ir/types.ts';
+import { TRANSLATION } from '../../isa/x86/procedures/paging.ts';
+import {
+  FETCH_INFO,
+  GENERATION,
+  GENERATION_HIGH,
+  JUMP_EPOCH,
+  JUMP_EPOCH_HIGH,
+  TLB_LARGE,
+} from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, TLB_BASE } from '../layout.ts';
 import type { Registers } from '../registers.ts';
 import { JUMP_CACHE } from './main-loop.ts';
@@ -9,12 +18,19 @@ const BANK_BYTES = TLB_ENTRIES * TLB_ENTRY.size;
 const TLB_BYTES = TLB_BANKS_COUNT * BANK_BYTES;
 const PAGE_OF_JUMPS = JUMP_CACHE.slots * JUMP_CACHE.entrySize;
 const JUMP_CACHE_BYTES = JUMP_CACHE.pages * PAGE_OF_JUMPS;
+const SLOT_BITS = Math.log2(JUMP_CACHE.slots);
 const GENERATIONS = 0x1000;
+const GLOBAL_WORD = TLB_ENTRY.global >> 2;
+const WRITE_WORD = TLB_ENTRY.writeTag >> 2;
+/** The low half of a tag that no address has: those of pages end in zeros. */
+const NONE = 0xffffffff;
 
 export class Translations {
   readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
   readonly #registers: Registers;
+  /** The jump cache leads to pages of the upper half that are not global. */
+  #hasLocalHigh = false;
 
   constructor(memory: WebAssembly.Memory, registers: Registers) {
     this.#bytes = new Uint8Array(memory.buffer);
@@ -36,16 +52,35 @@ export class Translations {
     this.nextGeneration();
   }
 
+  /** Every translation but those of global pages, as a change of CR3 does. */
+  dropLocal(): void {
+    const words = this.#words;
+    const end = (TLB_BASE + TLB_BYTES) >> 2;
+    for (let at = TLB_BASE >> 2; at < end; at += TLB_ENTRY.size >> 2) {
+      if (words[at + GLOBAL_WORD] !== 1 && words[at] !== NONE) {
+        words[at] = NONE;
+        words[at + WRITE_WORD] = NONE;
+      }
+    }
+    if (this.#hasLocalHigh) this.nextGeneration();
+    else this.#next(GENERATION, JUMP_EPOCH);
+  }
+
   /** Makes every entry of the jump cache another address space's. */
   nextGeneration(): void {
+    this.#hasLocalHigh = false;
+    this.#next(GENERATION, JUMP_EPOCH);
+    this.#next(GENERATION_HIGH, JUMP_EPOCH_HIGH);
+  }
+  #next(counter: State, epoch: State): void {
     const r = this.#registers;
-    const generation = (r.u32(GENERATION) + 1) % GENERATIONS;
+    const generation = (r.u32(counter) + 1) % GENERATIONS;
     // Entries of the generation that had this number before must not be taken for new ones.
     if (generation === 0) this.dropJumps();
-    r.setU32(GENERATION, generation);
+    r.setU32(counter, generation);
     // The kind in the low three bits stays.
-    const kind = (r.u32(JUMP_EPOCH, 1) >>> 16) & 7;
-    r.setU32(JUMP_EPOCH, ((generation << 3) | kind) << 16, 1);
+    const kind = (r.u32(epoch, 1) >>> 16) & 7;
+    r.setU32(epoch, ((generation << 3) | kind) << 16, 1);
   }
 
   dropJumps(): void {
@@ -71,11 +106,14 @@ export class Translations {
 
   /** Remembers the record of the instruction at a linear address in the jump cache. */
   remember(low: number, high: number, record: number): void {
+    const r = this.#registers;
+    const isHigh = high >>> 31 === 1;
+    if (isHigh && (r.u32(FETCH_INFO) & TRANSLATION.global) === 0) this.#hasLocalHigh = true;
     const page = (low >>> 12) % JUMP_CACHE.pages;
-    const slot = (low ^ (low >>> 7)) & (JUMP_CACHE.slots - 1);
+    const slot = (low ^ (low >>> SLOT_BITS)) & (JUMP_CACHE.slots - 1);
     const at = (JUMP_CACHE_BASE + page * PAGE_OF_JUMPS + slot * JUMP_CACHE.entrySize) >> 2;
     this.#words[at] = low;
-    this.#words[at + 1] = (high ^ this.#registers.u32(JUMP_EPOCH, 1)) >>> 0;
+    this.#words[at + 1] = (high ^ r.u32(isHigh ? JUMP_EPOCH_HIGH : JUMP_EPOCH, 1)) >>> 0;
     this.#words[at + 2] = record;
   }
 }

@@ -2,6 +2,7 @@
 import type { Procedure } from '../../isa/ir/types.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import type { CodeSize } from '../../isa/x86/decoder.ts';
+import { DROP } from '../../isa/x86/externals.ts';
 import { beginStep, endStep } from '../../isa/x86/procedures/debug.ts';
 import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
 import { deliverDebugTrap, deliverFault, deliverInterrupt, deliverNmi } from '../../isa/x86/procedures/interrupts.ts';
@@ -152,8 +153,7 @@ export class WasmVcpu implements Vcpu {
         interrupts.setTaskPriority(Number(value));
         this.kick();
       },
-      dropTranslations: (all: number, address: bigint) =>
-        all === 1 ? this.#translations.dropAll() : this.#translations.dropPage(address),
+      dropTranslations: (what: number, address: bigint) => this.#drop(what, address),
       codeWritten: (physical: bigint, length: number) => this.#cache.written(Number(physical), length),
       findBlock: (link: number) => this.#findBlock(link === 0),
       noteFault: () => this.#noteFault(),
@@ -175,6 +175,12 @@ export class WasmVcpu implements Vcpu {
   }
   #count(vector: number): void {
     this.#vectors.set(vector, (this.#vectors.get(vector) ?? 0) + 1);
+  }
+
+  #drop(what: number, address: bigint): void {
+    if (what === DROP.all) this.#translations.dropAll();
+    else if (what === DROP.local) this.#translations.dropLocal();
+    else this.#translations.dropPage(address);
   }
 
   // --- instructions -------------------------------------------------------------------------------------------------------------

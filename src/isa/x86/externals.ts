@@ -22,5 +22,7 @@ export const msrWrite = external('msrWrite', ['i32', 'i64'], ['i32'], { class: '
 /** CR8, the task-priority class. */
 export const taskPriorityRead = external('taskPriorityRead', [], ['i64'], { class: 'control' });
 export const taskPriorityWrite = external('taskPriorityWrite', ['i64'], [], { class: 'control' });
-/** Drops translations: of every address (1), or of the page that holds a linear address (0, address). */
+/** What `dropTranslations` drops: the page that holds an address, everything, or everything but global pages. */
+export const DROP = { page: 0, all: 1, local: 2 } as const;
+/** Drops translations: one of `DROP`, and a linear address. */
 export const dropTranslations = external('dropTranslations', ['i32', 'i64'], [], { class: 'control' });

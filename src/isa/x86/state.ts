@@ -208,8 +208,11 @@ export const INTERRUPT_PENDING = register('INTERRUPT_PENDING', 'i32', 'engine');
 export const EXIT_REASON = register('EXIT_REASON', 'i32', 'engine');
 /** Counts the address spaces seen: up by one whenever translations are dropped. */
 export const GENERATION = register('GENERATION', 'i32', 'engine');
+/** The same for the upper half of the address space, which a change of CR3 leaves alone while all its pages are global. */
+export const GENERATION_HIGH = register('GENERATION_HIGH', 'i32', 'engine');
 /** What the meaning of a linear instruction pointer depends on, at bit 48 and up: generation, privilege, code size. */
 export const JUMP_EPOCH = register('JUMP_EPOCH', 'i64', 'engine');
+export const JUMP_EPOCH_HIGH = register('JUMP_EPOCH_HIGH', 'i64', 'engine');
 /** The record being executed where something outside needs to know: address in linear memory. */
 export const RECORD = register('RECORD', 'i32', 'engine');
 
@@ -217,6 +220,8 @@ export const RECORD = register('RECORD', 'i32', 'engine');
 export const CODE_DROPPED = register('CODE_DROPPED', 'i32', 'engine');
 /** Where the bytes of an instruction lie; see `procedures/fetch.ts`. */
 export const FETCH_PHYSICAL = register('FETCH_PHYSICAL', 'i64', 'engine');
+/** What else is known of that translation: bits of `TRANSLATION` in `procedures/paging.ts`. */
+export const FETCH_INFO = register('FETCH_INFO', 'i32', 'engine');
 
 /** Why an engine's loop was left. */
 export const EXIT = { halt: 1, budget: 2, shutdown: 3 } as const;

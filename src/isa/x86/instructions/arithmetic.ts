@@ -79,13 +79,13 @@ const ALU: readonly (readonly Encoding[])[] = (
     name,
     rows: aluRows(['ADD', 'OR', 'ADC', 'SBB', 'AND', 'SUB', 'XOR'].indexOf(name)),
     lockable: true,
-    hot: true,
+    hot: name === 'ADD' || name === 'SUB' ? ['word', 'segment'] : true,
     undefinedFlags: ['AND', 'OR', 'XOR'].includes(name) ? RFLAGS.AF : 0,
     semantics: readModifyWrite(alu),
   }),
 );
 
-const CMP = instruction({ name: 'CMP', rows: aluRows(7), hot: true, semantics: compareOnly(SUB) });
+const CMP = instruction({ name: 'CMP', rows: aluRows(7), hot: ['word', 'segment'], semantics: compareOnly(SUB) });
 const TEST = instruction({
   name: 'TEST',
   rows: [
@@ -116,14 +116,14 @@ const INC = instruction({
   name: 'INC',
   rows: ['FE /0 | Eb', 'FF /0 | Ev', '40+r | Zv | i64'],
   lockable: true,
-  hot: true,
+  hot: ['word', 'segment'],
   semantics: step(ADD),
 });
 const DEC = instruction({
   name: 'DEC',
   rows: ['FE /1 | Eb', 'FF /1 | Ev', '48+r | Zv | i64'],
   lockable: true,
-  hot: true,
+  hot: ['word', 'segment'],
   semantics: step(SUB),
 });
 const NOT = instruction({

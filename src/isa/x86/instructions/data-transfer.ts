@@ -21,7 +21,7 @@ const MOV = instruction({
     'C6 /0 | Eb,Ib',
     'C7 /0 | Ev,Iz',
   ],
-  hot: true,
+  hot: ['word', 'segment'],
   semantics: (_x, dst, src) => dst.set(src.get()),
 });
 
@@ -84,7 +84,7 @@ const XCHG = instruction({
   },
 });
 const NOP = [
-  ...instruction({ name: 'NOP', rows: ['90 | | b0'], hot: true, semantics: () => {} }),
+  ...instruction({ name: 'NOP', rows: ['90 | | b0'], hot: ['word'], semantics: () => {} }),
   ...instruction({ name: 'PAUSE', rows: ['F3 90 | | b0'], semantics: () => {} }),
   ...instruction({
     name: 'NOP',
@@ -97,10 +97,10 @@ const NOP = [
       '0F 1D /r | Ev',
       '0F 1E /r | Ev',
     ],
-    hot: true,
+    hot: ['word'],
     semantics: () => {},
   }),
-  ...instruction({ name: 'ENDBR64', rows: ['F3 0F 1E FA'], hot: true, semantics: () => {} }),
+  ...instruction({ name: 'ENDBR64', rows: ['F3 0F 1E FA'], hot: ['word'], semantics: () => {} }),
   ...instruction({ name: 'ENDBR32', rows: ['F3 0F 1E FB'], semantics: () => {} }),
 ];
 

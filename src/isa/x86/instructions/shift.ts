@@ -157,7 +157,7 @@ const GROUP_2 = [
   ...instruction({
     name: 'SHR',
     rows: rows(5),
-    hot: true,
+    hot: ['word'],
     undefinedFlags: OVERFLOW | RFLAGS.AF | RFLAGS.CF,
     semantics: shifting(SHR),
   }),

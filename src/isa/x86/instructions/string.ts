@@ -1,6 +1,6 @@
 /**
- * String instructions (SDM vol. 1 §5.1.8). One execution does one element; under REP it goes back to itself until the count is zero, so
- * that interrupts and faults find the registers as the manual has them between elements.
+ * String instructions (SDM vol. 1 §5.1.8). One execution under REP does some elements and goes back to itself until the count is zero;
+ * interrupts and faults find the registers as the manual has them between elements.
  */
 import { type IntegerType, type Value, WIDTH } from '../../ir/types.ts';
 import { type Encoding, instruction } from '../definition.ts';
@@ -31,27 +31,38 @@ const source = (x: X86Builder, { bytes }: Element): Value => x.linear(x.segment(
 const destination = (x: X86Builder, { bytes }: Element, access: 'read' | 'write'): Value =>
   x.linearIn(ES_AT, offsetOf(x, DI), bytes, access);
 
+/** Elements that one execution under REP does at most: interrupts wait no longer than for these. */
+const MAX_ELEMENTS = 32;
+
+/** How many elements this execution may do: one where each must be seen, because its trap or its device comes behind it. */
+function elementsAtOnce(x: X86Builder, single: boolean): Value {
+  if (single) return x.const('i32', 1);
+  const traps = x.ne(x.and(x.get(FLAGS_OTHER), RFLAGS.TF), 0);
+  return x.select(traps, x.const('i32', 1), MAX_ELEMENTS);
+}
+
 /** `body` returns the condition under which REPE/REPNE goes on, if the instruction has one. */
-function repeated(x: X86Builder, body: () => Value | undefined): void {
+function repeated(x: X86Builder, single: boolean, body: () => Value | undefined): void {
   if (x.parameters.rep === 'none') {
     body();
     return;
   }
   const type = addressType(x);
+  const quota = x.variable(elementsAtOnce(x, single));
+  const again = x.variable(x.ne(x.register(1, type), 0));
+  x.loop(() => {
+    x.breakIf(x.or(x.eq(again.get(), x.const('i1', 0)), x.eq(quota.get(), 0)));
+    const goesOn = body();
+    const left = x.sub(x.register(1, type), 1);
+    x.setRegister(1, left);
+    const more = x.ne(left, 0);
+    again.set(goesOn === undefined ? more : x.and(more, goesOn));
+    quota.set(x.sub(quota.get(), 1));
+  });
   x.if(
-    x.eq(x.register(1, type), 0),
+    again.get(),
+    () => x.jump(x.currentIp(), 0),
     () => x.jumpNext(),
-    () => {
-      const goesOn = body();
-      const left = x.sub(x.register(1, type), 1);
-      x.setRegister(1, left);
-      const more = x.ne(left, 0);
-      x.if(
-        goesOn === undefined ? more : x.and(more, goesOn),
-        () => x.jump(x.currentIp(), 0),
-        () => x.jumpNext(),
-      );
-    },
   );
 }
 
@@ -134,7 +145,7 @@ function variants(name: string, byteOpcode: string, wideOpcode: string): readonl
         const element = elementOf(x);
         // Whether the port may be used at all is asked even where the count is zero.
         if (isIo) x.call(checkPort, x.zext(x.register(2, 'i16'), 'i32'), x.const('i32', element.bytes));
-        repeated(x, () => BODIES[name](x, element));
+        repeated(x, isIo, () => BODIES[name](x, element));
       },
     });
   const wide = (x: X86Builder): Element => {

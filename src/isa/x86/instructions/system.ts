@@ -5,6 +5,7 @@ import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
 import {
   cpuid,
+  DROP,
   dropTranslations,
   entropy,
   portRead,
@@ -223,7 +224,7 @@ const CONTROL_MOVES = [
 // --- translations and caches ------------------------------------------------------------------------------------------------------
 
 const dropAll = (x: X86Builder): void => {
-  x.call(dropTranslations, x.const('i32', 1), x.const('i64', 0));
+  x.call(dropTranslations, x.const('i32', DROP.all), x.const('i64', 0));
 };
 const CACHES = [
   ...instruction({
@@ -234,7 +235,7 @@ const CACHES = [
       x.requireCpl0();
       const offset = x.effectiveAddress();
       const base = x.parameters.segmented ? x.getAt(SEGMENTS, x.segment(), 'i64') : x.const('i64', 0);
-      x.call(dropTranslations, x.const('i32', 0), x.add(base, offset));
+      x.call(dropTranslations, x.const('i32', DROP.page), x.add(base, offset));
     },
   }),
   ...instruction({

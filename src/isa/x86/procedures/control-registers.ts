@@ -2,7 +2,7 @@
 import type { Procedure, State, Value } from '../../ir/types.ts';
 import { CR0_BITS, CR4_BITS, EFER_BITS, PHYSICAL_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';
-import { dropTranslations, msrRead, msrWrite, timestamp } from '../externals.ts';
+import { DROP, dropTranslations, msrRead, msrWrite, timestamp } from '../externals.ts';
 import {
   CR0,
   CR3,
@@ -42,9 +42,10 @@ const RESERVED_CR3 = ((1n << 64n) - 1n) & ~((1n << PHYSICAL_BITS) - 1n);
 const CR3_NO_FLUSH = 1n << 63n;
 
 const not = (x: X86Builder, v: Value): Value => x.xor(v, x.const('i1', 1));
-const dropAll = (x: X86Builder): void => {
-  x.call(dropTranslations, x.const('i32', 1), x.const('i64', 0));
+const drop = (x: X86Builder, what: number): void => {
+  x.call(dropTranslations, x.const('i32', what), x.const('i64', 0));
 };
+const dropAll = (x: X86Builder): void => drop(x, DROP.all);
 /** Everything that caches a mode is brought up to date. */
 const afterChange = (x: X86Builder): void => {
   dropAll(x);
@@ -99,7 +100,7 @@ export const writeCr3: Procedure = x86Procedure(
     x.raiseIf(x.ne(x.and(plain, RESERVED_CR3), 0), VECTOR.GP, 0);
     x.if(usesPae(x), () => requirePdptes(x, plain));
     x.set(CR3, plain);
-    dropAll(x);
+    drop(x, DROP.local);
     x.call(modeChanged);
     x.return();
   },

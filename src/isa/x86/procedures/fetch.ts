@@ -1,6 +1,6 @@
 /** Where instructions come from. */
 import { VECTOR } from '../exceptions.ts';
-import { CODE_SIZE, CPL, CS_AT, FETCH_PHYSICAL, RIP } from '../state.ts';
+import { CODE_SIZE, CPL, CS_AT, FETCH_INFO, FETCH_PHYSICAL, RIP } from '../state.ts';
 import { x86Procedure } from '../x86-builder.ts';
 import { ACCESS, translate } from './paging.ts';
 import { segmentPart } from './segments.ts';
@@ -15,8 +15,9 @@ export const translateFetch = x86Procedure(
     x.raiseIf(x.and(x.xor(long, x.const('i1', 1)), x.ltU(limit, ip)), VECTOR.GP, 0);
     const linear = x.select(long, ip, x.and(x.add(segmentPart(x, CS_AT, 'base'), ip), 0xffffffffn));
     const user = x.select(x.eq(x.get(CPL), 3), x.const('i32', ACCESS.user), 0);
-    const [physical] = x.call(translate, linear, x.or(user, ACCESS.fetch));
+    const [physical, info] = x.call(translate, linear, x.or(user, ACCESS.fetch));
     x.set(FETCH_PHYSICAL, physical);
+    x.set(FETCH_INFO, info);
     x.return();
   },
 );

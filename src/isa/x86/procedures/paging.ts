@@ -14,10 +14,12 @@ export const TRANSLATION = {
   writable: 1,
   /** The page is larger than 4 KiB. */
   large: 2,
+  /** The page is global: a change of CR3 leaves it alone (SDM vol. 3 §4.10.2.4). */
+  global: 4,
 } as const;
 
 /** Bits of a paging-structure entry. */
-const ENTRY = { P: 1n, RW: 2n, US: 4n, A: 0x20n, D: 0x40n, PS: 0x80n, XD: 1n << 63n } as const;
+const ENTRY = { P: 1n, RW: 2n, US: 4n, A: 0x20n, D: 0x40n, PS: 0x80n, G: 0x100n, XD: 1n << 63n } as const;
 const ERROR = { P: 1, W: 2, U: 4, RSVD: 8, I: 16 } as const;
 const ADDRESS_MASK = (1n << PHYSICAL_BITS) - 1n;
 const FRAME_MASK = ADDRESS_MASK & ~0xfffn;
@@ -84,7 +86,9 @@ function finish(x: X86Builder, linear: Value, access: Value, leaf: Leaf): void {
   const physical = x.or(leaf.frame, x.and(linear, leaf.offsetMask));
   const writable = x.select(x.and(dirty, mayWrite), x.const('i32', TRANSLATION.writable), 0);
   const large = x.select(x.ne(leaf.offsetMask, 0xfff), x.const('i32', TRANSLATION.large), 0);
-  x.return(physical, x.or(writable, large));
+  const isGlobal = x.and(x.ne(x.and(leaf.entry, ENTRY.G), 0), has(x, CR4, CR4_BITS.PGE));
+  const global = x.select(isGlobal, x.const('i32', TRANSLATION.global), 0);
+  x.return(physical, x.or(x.or(writable, large), global));
 }
 
 /** Two levels of 4-byte entries (SDM vol. 3 §4.3). */

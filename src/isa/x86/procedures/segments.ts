@@ -20,9 +20,11 @@ import {
   GDTR_BASE,
   GDTR_LIMIT,
   GENERATION,
+  GENERATION_HIGH,
   GS_AT,
   INTERRUPT_PENDING,
   JUMP_EPOCH,
+  JUMP_EPOCH_HIGH,
   LDTR_AT,
   RETIRED_LIMIT,
   SEGMENT,
@@ -55,7 +57,7 @@ export const RIGHTS = {
 } as const;
 
 /** Bytes of one bank of the software TLB. */
-export const TLB_BANK_SIZE = 512 * 32;
+export const TLB_BANK_SIZE = 1024 * 32;
 /** The bank that is never filled. */
 export const TLB_BANK_EMPTY = 3;
 
@@ -105,9 +107,14 @@ export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parame
   x.set(TLB_BANK, x.add(x.get(TLB_BANKS), current));
   x.set(TLB_BANK_SUPERVISOR, x.add(x.get(TLB_BANKS), bank(smap)));
   // 15 bits: two epochs never differ by the 16 ones that tell canonical addresses apart.
-  const generation = x.shl(x.and(x.get(GENERATION), 0xfff), 3);
   const kind = x.or(x.shl(x.zext(user, 'i32'), 2), x.shrU(size, 5));
-  x.set(JUMP_EPOCH, x.shl(x.zext(x.or(generation, kind), 'i64'), 48));
+  for (const [generation, epoch] of [
+    [GENERATION, JUMP_EPOCH],
+    [GENERATION_HIGH, JUMP_EPOCH_HIGH],
+  ] as const) {
+    const number = x.shl(x.and(x.get(generation), 0xfff), 3);
+    x.set(epoch, x.shl(x.zext(x.or(number, kind), 'i64'), 48));
+  }
   x.return();
 });
 

@@ -2,7 +2,7 @@
 import type { Procedure, Value } from '../../ir/types.ts';
 import { CR0_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';
-import { dropTranslations } from '../externals.ts';
+import { DROP, dropTranslations } from '../externals.ts';
 import { RFLAGS } from '../flags.ts';
 import { CPL, CR0, CR3, CS_AT, FLAGS_OTHER, GDTR_BASE, LDTR_AT, RIP, SEGMENT_STRIDE, SS_AT, TR_AT } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
@@ -81,7 +81,7 @@ function loadRegisters(x: X86Builder, base: Value): void {
   const read = (at: number): Value => x.load('i32', x.add(base, at), 'supervisor');
   x.if(isSet(x, x.get(CR0), CR0_BITS.PG), () => {
     x.set(CR3, x.zext(read(TSS.cr3), 'i64'));
-    x.call(dropTranslations, x.const('i32', 1), x.const('i64', 0));
+    x.call(dropTranslations, x.const('i32', DROP.local), x.const('i64', 0));
   });
   for (let n = 0; n < 8; n++) x.setRegister(n, read(TSS.registers + n * 4));
   x.set(RIP, x.zext(read(TSS.eip), 'i64'));
