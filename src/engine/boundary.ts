@@ -12,12 +12,14 @@ import {
   INTERRUPT_PENDING,
   NMI_BLOCKED,
   RIP,
+  WAITING_FAULT,
 } from '../isa/x86/state.ts';
 import type { InterruptSource } from './engine.ts';
 import type { Registers } from './registers.ts';
 
 /** Procedures of the instruction set, as an engine runs them; those that deliver answer whether the processor shut down. */
 export interface BoundaryProcedures {
+  deliverWaitingFault(): boolean;
   deliverDebugTrap(): boolean;
   deliverNmi(): boolean;
   deliverInterrupt(vector: number): boolean;
@@ -68,6 +70,9 @@ export class Boundary {
       return result === 'shutdown';
     };
     const p = this.#procedures;
+    // Vectors are in the upper half.
+    if (r.u32(WAITING_FAULT, 1) !== 0 && send(r.u32(WAITING_FAULT, 1) & 0xff, () => p.deliverWaitingFault()))
+      return result;
     if (r.u32(DEBUG_PENDING) !== 0 && held !== HOLD.traps && send(VECTOR.DB, () => p.deliverDebugTrap())) return result;
     const mayNmi = r.u32(NMI_BLOCKED) === 0 && held !== HOLD.traps;
     if (mayNmi && this.#interrupts.takeNmi() && send(VECTOR.NMI, () => p.deliverNmi())) return result;

@@ -6,7 +6,13 @@ import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
 import { beginStep, checkWatched, endStep } from '../../isa/x86/procedures/debug.ts';
 import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
-import { deliverDebugTrap, deliverFault, deliverInterrupt, deliverNmi } from '../../isa/x86/procedures/interrupts.ts';
+import {
+  deliverDebugTrap,
+  deliverFault,
+  deliverInterrupt,
+  deliverNmi,
+  deliverWaitingFault,
+} from '../../isa/x86/procedures/interrupts.ts';
 import { ACCESS, translate } from '../../isa/x86/procedures/paging.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import * as S from '../../isa/x86/state.ts';
@@ -275,6 +281,7 @@ export class ReferenceVcpu implements Vcpu, Environment {
   }
 
   readonly #procedures: BoundaryProcedures = {
+    deliverWaitingFault: () => this.#call(deliverWaitingFault) !== 0n,
     deliverDebugTrap: () => this.#call(deliverDebugTrap) !== 0n,
     deliverNmi: () => this.#call(deliverNmi) !== 0n,
     deliverInterrupt: (vector) => this.#call(deliverInterrupt, BigInt(vector)) !== 0n,

@@ -5,7 +5,13 @@ import type { CodeSize } from '../../isa/x86/decoder.ts';
 import { DROP } from '../../isa/x86/externals.ts';
 import { beginStep, endStep } from '../../isa/x86/procedures/debug.ts';
 import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
-import { deliverDebugTrap, deliverFault, deliverInterrupt, deliverNmi } from '../../isa/x86/procedures/interrupts.ts';
+import {
+  deliverDebugTrap,
+  deliverFault,
+  deliverInterrupt,
+  deliverNmi,
+  deliverWaitingFault,
+} from '../../isa/x86/procedures/interrupts.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import {
   CODE_DROPPED,
@@ -110,9 +116,11 @@ export class WasmVcpu implements Vcpu {
     const r = this.#registers;
     const bind = (p: Procedure): (() => number) => linker.procedure(p) as () => number;
     const [debugTrap, nmi, fault, begin] = [deliverDebugTrap, deliverNmi, deliverFault, beginStep].map(bind);
+    const waitingFault = bind(deliverWaitingFault);
     const interrupt = linker.procedure(deliverInterrupt) as (vector: number) => number;
     const end = linker.procedure(endStep) as (ip: bigint) => void;
     const procedures = {
+      deliverWaitingFault: () => waitingFault() !== 0,
       deliverDebugTrap: () => debugTrap() !== 0,
       deliverNmi: () => nmi() !== 0,
       deliverInterrupt: (vector: number) => interrupt(vector) !== 0,

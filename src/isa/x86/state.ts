@@ -186,6 +186,11 @@ export const FAULT = register('FAULT', 'i32', 'engine');
 export const FAULT_VECTOR = register('FAULT_VECTOR', 'i32', 'engine');
 export const FAULT_HAS_CODE = register('FAULT_HAS_CODE', 'i32', 'engine');
 export const FAULT_CODE = register('FAULT_CODE', 'i32', 'engine');
+/**
+ * An exception that a task switch met in the new task: error code in bits 31:0, vector in bits 39:32, whether there is a code in bits
+ * 47:40; 0 for none, which is #DE without a code and never comes of a task switch.
+ */
+export const WAITING_FAULT = register('WAITING_FAULT', 'i64', 'engine');
 /** What is being delivered: 0 nothing or a benign exception, 1 a contributory one, 2 #PF, 3 #DF (SDM vol. 3 table 6-5). */
 export const DELIVERING = register('DELIVERING', 'i32', 'engine');
 /** What DR7 and CR4.DE watch: bits of `BREAKPOINT`. Where it is not zero the engine goes one instruction at a time. */

@@ -13,6 +13,7 @@ import {
   loadSegment,
   RIGHTS,
   readDescriptor,
+  readUpperDescriptor,
   segmentPart,
   selectorCode,
   setSegment,
@@ -161,7 +162,7 @@ const loadSystemSegment: Procedure = x86Procedure(
     x.raiseIf(isClear(x, access, RIGHTS.P), VECTOR.NP, code);
     const fullBase = x.variable(base);
     x.if(isLongMode(x), () => {
-      fullBase.set(x.or(base, x.shl(x.load('i64', x.add(address, 8), 'supervisor'), 32)));
+      fullBase.set(x.or(base, x.shl(x.call(readUpperDescriptor, selector)[0], 32)));
       x.checkCanonical(fullBase.get());
     });
     const busy = x.select(isTask, x.const('i32', 2), 0);

@@ -32,6 +32,7 @@ import {
   modeChanged,
   RIGHTS,
   readDescriptor,
+  readUpperDescriptor,
   requestAttention,
   segmentPart,
   selectorCode,
@@ -82,10 +83,9 @@ function checkTarget(x: X86Builder, access: Value, limit: Value, offset: Value):
   x.raiseIf(fails, VECTOR.GP, 0);
 }
 
-/** Makes `d` the code segment at privilege `level` and `offset` the instruction pointer. */
-function enterCode(x: X86Builder, d: Value, address: Value, selector: Value, level: Value, offset: Value): void {
+/** Makes `d`, marked as accessed, the code segment at privilege `level` and `offset` the instruction pointer. */
+function enterCode(x: X86Builder, d: Value, selector: Value, level: Value, offset: Value): void {
   const { base, limit, access } = unpackDescriptor(x, d);
-  markAccessed(x, d, address);
   const named = x.or(x.and(selector, 0xfffc), x.trunc(level, 'i16'));
   x.call(setSegment, x.const('i32', CS_AT), named, base, limit, x.or(access, RIGHTS.accessed));
   x.set(CPL, level);
@@ -124,7 +124,7 @@ interface Gate {
 }
 
 /** Reads and checks a call gate and the code segment it names (SDM vol. 3 §5.8.3–5.8.4). */
-function readGate(x: X86Builder, selector: Value, d: Value, address: Value): Gate {
+function readGate(x: X86Builder, selector: Value, d: Value): Gate {
   const code = selectorCode(x, selector);
   const access = x.trunc(x.shrU(d, 40), 'i32');
   const rpl = x.and(x.zext(selector, 'i32'), 3);
@@ -139,7 +139,7 @@ function readGate(x: X86Builder, selector: Value, d: Value, address: Value): Gat
   const wide = x.eq(kind, 0xc);
   const low = x.or(x.and(d, 0xffff), x.select(wide, x.and(x.shrU(d, 32), 0xffff0000n), 0));
   const offset = x.variable(low);
-  x.if(long, () => offset.set(x.or(low, x.shl(x.load('i64', x.add(address, 8), 'supervisor'), 32))));
+  x.if(long, () => offset.set(x.or(low, x.shl(x.call(readUpperDescriptor, selector)[0], 32))));
   const [codeD, codeAddress] = x.call(readDescriptor, target, x.const('i32', 0));
   const unpacked = unpackDescriptor(x, codeD);
   const targetCode = selectorCode(x, target);
@@ -167,7 +167,8 @@ function tryTask(x: X86Builder, selector: Value, d: Value, how: number, nextIp: 
   const kind = x.and(access, 0x1f);
   const rpl = x.and(x.zext(selector, 'i32'), 3);
   const dpl = dplOf(x, access);
-  const isTask = x.and(x.or(x.eq(kind, 5), x.eq(kind, 9)), not(x, isLongMode(x)));
+  const isTss = x.eq(x.and(kind, ~8), 1);
+  const isTask = x.and(x.or(x.eq(kind, 5), isTss), not(x, isLongMode(x)));
   x.if(isTask, () => {
     x.raiseIf(x.or(x.ltU(dpl, x.get(CPL)), x.ltU(dpl, rpl)), VECTOR.GP, selectorCode(x, selector));
     x.raiseIf(isClear(x, access, RIGHTS.P), VECTOR.NP, selectorCode(x, selector));
@@ -192,16 +193,18 @@ export const farJump: Procedure = x86Procedure(
       x.raiseIf(isClear(x, access, RIGHTS.code), VECTOR.GP, selectorCode(x, selector));
       checkDirectCode(x, selector, access);
       checkTarget(x, access, limit, offset);
-      enterCode(x, d, address, selector, x.get(CPL), offset);
+      markAccessed(x, d, address);
+      enterCode(x, d, selector, x.get(CPL), offset);
       x.return();
     });
     tryTask(x, selector, d, TASK.jump, nextIp);
-    const gate = readGate(x, selector, d, address);
+    const gate = readGate(x, selector, d);
     // A jump cannot go to an inner level.
     const inner = x.and(isClear(x, gate.access, RIGHTS.conforming), x.ltU(dplOf(x, gate.access), x.get(CPL)));
     x.raiseIf(inner, VECTOR.GP, selectorCode(x, gate.selector));
     checkTarget(x, gate.access, gate.limit, gate.offset);
-    enterCode(x, gate.d, gate.address, gate.selector, x.get(CPL), gate.offset);
+    markAccessed(x, gate.d, gate.address);
+    enterCode(x, gate.d, gate.selector, x.get(CPL), gate.offset);
     x.return();
   },
 );
@@ -226,6 +229,7 @@ function callInnerLegacy(x: X86Builder, gate: Gate, level: Value, nextIp: Value,
     type,
   );
   checkTarget(x, gate.access, gate.limit, gate.offset);
+  markAccessed(x, gate.d, gate.address);
   x.call(
     setSegment,
     x.const('i32', SS_AT),
@@ -235,7 +239,7 @@ function callInnerLegacy(x: X86Builder, gate: Gate, level: Value, nextIp: Value,
     x.or(stack.access, RIGHTS.accessed),
   );
   x.set(RSP, bottom);
-  enterCode(x, gate.d, gate.address, gate.selector, level, gate.offset);
+  enterCode(x, gate.d, gate.selector, level, gate.offset);
   x.return();
 }
 
@@ -251,12 +255,15 @@ function callInnerLong(x: X86Builder, gate: Gate, level: Value, nextIp: Value): 
     x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'),
     nextIp,
   ];
+  const inside = x.and(x.isCanonical(x.sub(stack, 8)), x.isCanonical(x.sub(stack, 32)));
+  x.raiseIf(not(x, inside), VECTOR.SS, 0);
   for (const [i, word] of words.entries()) x.store(x.sub(stack, (i + 1) * 8), word, 'supervisor');
   x.checkCanonical(gate.offset);
+  markAccessed(x, gate.d, gate.address);
   const unusable = x.or(x.const('i32', RIGHTS.unusable), x.shl(level, 5));
   x.call(setSegment, x.const('i32', SS_AT), x.trunc(level, 'i16'), x.const('i64', 0), x.const('i32', 0), unusable);
   x.set(RSP, x.sub(stack, 32));
-  enterCode(x, gate.d, gate.address, gate.selector, level, gate.offset);
+  enterCode(x, gate.d, gate.selector, level, gate.offset);
   x.return();
 }
 
@@ -273,6 +280,7 @@ function callThroughGate(x: X86Builder, gate: Gate, nextIp: Value): void {
     );
   });
   checkTarget(x, gate.access, gate.limit, gate.offset);
+  markAccessed(x, gate.d, gate.address);
   const words = [x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'), nextIp];
   const push = (size: TransferSize): void => {
     pokeBelow(x, size, words);
@@ -288,7 +296,7 @@ function callThroughGate(x: X86Builder, gate: Gate, nextIp: Value): void {
         () => push(16),
       ),
   );
-  enterCode(x, gate.d, gate.address, gate.selector, level, gate.offset);
+  enterCode(x, gate.d, gate.selector, level, gate.offset);
   x.return();
 }
 
@@ -311,13 +319,14 @@ const makeFarCall = (size: TransferSize): Procedure =>
         x.raiseIf(isClear(x, access, RIGHTS.code), VECTOR.GP, selectorCode(x, selector));
         checkDirectCode(x, selector, access);
         checkTarget(x, access, limit, offset);
+        markAccessed(x, d, address);
         pokeBelow(x, size, words);
         moveStack(x, -(size / 8) * 2);
-        enterCode(x, d, address, selector, x.get(CPL), offset);
+        enterCode(x, d, selector, x.get(CPL), offset);
         x.return();
       });
       tryTask(x, selector, d, TASK.call, nextIp);
-      callThroughGate(x, readGate(x, selector, d, address), nextIp);
+      callThroughGate(x, readGate(x, selector, d), nextIp);
     },
   );
 
@@ -392,19 +401,25 @@ function finishReturn(x: X86Builder, f: ReturnFrame, always: boolean, commit: (l
       const ss = x.trunc(peek(x, f.size, f.stackWord + 1, f.release), 'i16');
       const [stack] = x.call(loadReturnStack, ss, rpl, x.zext(toLong, 'i32'));
       checkTarget(x, access, limit, f.ip);
+      markAccessed(x, d, address);
       commit(rpl);
-      enterCode(x, d, address, f.selector, rpl, f.ip);
+      const toOuter = x.ltU(x.get(CPL), rpl);
+      enterCode(x, d, f.selector, rpl, f.ip);
       setReturnStack(x, ss, stack, rpl);
       x.call(modeChanged);
-      x.set(RSP, x.and(rsp, x.get(STACK_MASK)));
+      // A 16-bit stack takes 16 bits: the others of the lower half stay.
+      const mask = x.get(STACK_MASK);
+      const kept = x.and(x.get(RSP), x.and(x.not(mask), 0xffffffffn));
+      x.set(RSP, x.or(x.select(x.eq(mask, 0xffff), kept, 0), x.and(rsp, mask)));
       moveStack(x, f.release);
-      dropInnerSegments(x, rpl);
+      x.if(toOuter, () => dropInnerSegments(x, rpl));
     },
     () => {
       checkTarget(x, access, limit, f.ip);
+      markAccessed(x, d, address);
       commit(rpl);
       moveStack(x, x.add(f.release, (f.stackWord * f.size) / 8));
-      enterCode(x, d, address, f.selector, rpl, f.ip);
+      enterCode(x, d, f.selector, rpl, f.ip);
     },
   );
   x.return();
@@ -445,6 +460,7 @@ function unblockNmi(x: X86Builder): void {
 
 /** IRET to virtual-8086 mode: ES, DS, FS, GS and the outer stack come from the frame too (SDM vol. 3 §20.2.5). */
 function returnToVirtual8086(x: X86Builder, ip: Value, selector: Value, image: Value): void {
+  x.raiseIf(x.ltU(x.const('i64', 0xffff), ip), VECTOR.GP, 0);
   const rsp = peek(x, 32, 3);
   const selectors = [4, 5, 6, 7, 8].map((n) => x.trunc(peek(x, 32, n), 'i16'));
   x.flags.write(image, x.const('i32', 0x3fffff));
@@ -453,7 +469,7 @@ function returnToVirtual8086(x: X86Builder, ip: Value, selector: Value, image: V
   for (const [n, s] of [es, selector, ss, ds, fs, gs].entries())
     x.call(setRealSegment, x.const('i32', n * SEGMENT_STRIDE), s);
   x.set(RSP, rsp);
-  x.set(RIP, x.and(ip, 0xffff));
+  x.set(RIP, ip);
   resumeAt(x);
   x.call(modeChanged);
   x.call(requestAttention);
@@ -486,6 +502,7 @@ const makeInterruptReturn = (size: TransferSize): Procedure =>
       enterReal(x, selector, ip);
       x.flags.write(image, size === 16 ? x.and(changeable, 0xffff) : changeable);
       resumeAt(x);
+      x.call(modeChanged);
       x.call(requestAttention);
       x.return();
     });

@@ -28,6 +28,7 @@ import {
   STACK_MASK,
   TR_AT,
   TRAP_ARMED,
+  WAITING_FAULT,
 } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { DR6_BITS, DR7_GD, noteDebug } from './debug.ts';
@@ -42,13 +43,14 @@ import {
   modeChanged,
   RIGHTS,
   readDescriptor,
+  readTaskDescriptor,
   segmentPart,
   selectorCode,
   setRealSegment,
   setSegment,
   unpackDescriptor,
 } from './segments.ts';
-import { taskSwitch } from './tasks.ts';
+import { TASK, taskSwitch } from './tasks.ts';
 
 /** What is delivered: bits of an event's second argument. */
 export const EVENT = {
@@ -168,6 +170,7 @@ const deliverLong: Procedure = x86Procedure(
       selectorCode(x, handler.selector, ext),
     );
     const inner = x.ltU(handler.level, x.get(CPL));
+    const { level } = handler;
     const stack = longStack(x, handler.level, inner, x.and(x.trunc(x.shrU(low, 32), 'i32'), 7), ext);
     const frame: Value[] = [
       x.zext(segmentPart(x, SS_AT, 'selector'), 'i64'),
@@ -176,9 +179,11 @@ const deliverLong: Procedure = x86Procedure(
       x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'),
       returnIp,
     ];
-    for (const [i, word] of frame.entries()) x.store(x.sub(stack, (i + 1) * 8), word, 'supervisor');
+    const inside = x.and(x.isCanonical(x.sub(stack, 8)), x.isCanonical(x.sub(stack, 48)));
+    x.raiseIf(not(x, inside), VECTOR.SS, ext);
+    for (const [i, word] of frame.entries()) storeOnStack(x, level, x.sub(stack, (i + 1) * 8), word);
     const hasCode = isSet(x, event, EVENT.hasCode);
-    x.if(hasCode, () => x.store(x.sub(stack, 48), x.zext(code, 'i64'), 'supervisor'));
+    x.if(hasCode, () => storeOnStack(x, level, x.sub(stack, 48), x.zext(code, 'i64')));
     const offset = x.or(x.or(x.and(low, 0xffff), x.shl(x.shrU(low, 48), 16)), x.shl(high, 32));
     x.checkCanonical(offset);
     x.if(inner, () => {
@@ -209,12 +214,17 @@ function longStack(x: X86Builder, level: Value, inner: Value, ist: Value, ext: V
   return x.and(pointer.get(), ~0xfn);
 }
 
-interface InnerStack {
-  readonly selector: Value;
-  readonly pointer: Value;
+interface StackSegment {
   readonly base: Value;
   readonly limit: Value;
   readonly access: Value;
+  /** Error code of #SS where there is no room. */
+  readonly code: Value;
+  readonly level: Value;
+}
+interface InnerStack extends StackSegment {
+  readonly selector: Value;
+  readonly pointer: Value;
 }
 
 /** The stack of an inner level from the TSS, checked (SDM vol. 3 §5.8.5). Level, EXT → selector, pointer, descriptor. */
@@ -234,25 +244,39 @@ const readInnerStack: Procedure = x86Procedure(
     x.if(wide, () => pointer.set(x.zext(x.load('i32', address, 'supervisor'), 'i64')));
     const selector = x.load('i16', x.add(address, x.select(wide, x.const('i64', 4), 2)), 'supervisor');
     x.raiseIf(isClear(x, selector, 0xfffc), VECTOR.TS, ext);
-    const [d] = x.call(readDescriptor, selector, ext);
+    const [d, place] = x.call(readTaskDescriptor, selector, ext);
     const { access } = unpackDescriptor(x, d);
     const isWritableData = x.eq(x.and(access, RIGHTS.S | RIGHTS.code | RIGHTS.readWrite), RIGHTS.S | RIGHTS.readWrite);
     const levels = x.and(x.eq(x.and(x.zext(selector, 'i32'), 3), level), x.eq(dplOf(x, access), level));
     x.raiseIf(not(x, x.and(isWritableData, levels)), VECTOR.TS, selectorCode(x, selector, ext));
     x.raiseIf(isClear(x, access, RIGHTS.P), VECTOR.SS, selectorCode(x, selector, ext));
+    markAccessed(x, d, place);
     x.return(selector, pointer.get(), d);
   },
 );
 
 export function innerStack(x: X86Builder, level: Value, ext: Value): InnerStack {
   const [selector, pointer, d] = x.call(readInnerStack, level, ext);
-  return { selector, pointer, ...unpackDescriptor(x, d) };
+  return { selector, pointer, ...unpackDescriptor(x, d), code: selectorCode(x, selector, ext), level };
+}
+/** The stack in use, for a handler of the same level. */
+function presentStack(x: X86Builder, ext: Value): StackSegment {
+  const part = (name: 'base' | 'limit' | 'access'): Value => segmentPart(x, SS_AT, name);
+  return { base: part('base'), limit: part('limit'), access: part('access'), code: ext, level: x.get(CPL) };
+}
+/** Stores for a stack of `level`: at level 3, where the program is already, as the program itself does. */
+function storeOnStack(x: X86Builder, level: Value, address: Value, word: Value): void {
+  x.if(
+    x.eq(level, 3),
+    () => x.store(address, word),
+    () => x.store(address, word, 'supervisor'),
+  );
 }
 
 /** Writes words downwards from `pointer` of a stack that is not loaded yet; returns the pointer below them. */
 export function pushOnto(
   x: X86Builder,
-  stack: { base: Value; limit: Value; access: Value; pointer: Value },
+  stack: StackSegment & { pointer: Value },
   words: readonly Value[],
   type: IntegerType,
 ): Value {
@@ -262,9 +286,12 @@ export function pushOnto(
   const expandUp = isClear(x, stack.access, RIGHTS.conforming);
   const lowest = at(words.length);
   const highest = x.add(at(1), bytes - 1);
-  x.raiseIf(x.and(expandUp, x.or(x.ltU(x.zext(stack.limit, 'i64'), highest), x.ltU(highest, lowest))), VECTOR.SS, 0);
+  const limit = x.zext(stack.limit, 'i64');
+  // Where the offset wraps, the highest byte lies below the lowest.
+  const fails = x.select(expandUp, x.ltU(limit, highest), x.leU(lowest, limit));
+  x.raiseIf(x.or(fails, x.ltU(highest, lowest)), VECTOR.SS, stack.code);
   for (const [i, word] of words.entries()) {
-    x.store(x.and(x.add(stack.base, at(i + 1)), 0xffffffffn), x.trunc(word, type), 'supervisor');
+    storeOnStack(x, stack.level, x.and(x.add(stack.base, at(i + 1)), 0xffffffffn), x.trunc(word, type));
   }
   return at(words.length);
 }
@@ -285,7 +312,7 @@ function deliverThroughGate(
   const hasCode = isSet(x, a.event, EVENT.hasCode);
   const word = (v: Value): Value => x.zext(v, 'i64');
   const common = [word(frameFlags(x, a)), word(segmentPart(x, CS_AT, 'selector')), a.returnIp];
-  const finish = (pointer: Value, stack: { base: Value; limit: Value; access: Value }): Value => {
+  const finish = (pointer: Value, stack: StackSegment): Value => {
     const result = x.variable(pointer);
     x.if(hasCode, () => result.set(pushOnto(x, { ...stack, pointer }, [word(a.code)], type)));
     return result.get();
@@ -332,11 +359,7 @@ function deliverThroughGate(
       enter();
     },
     () => {
-      const stack = {
-        base: segmentPart(x, SS_AT, 'base'),
-        limit: segmentPart(x, SS_AT, 'limit'),
-        access: segmentPart(x, SS_AT, 'access'),
-      };
+      const stack = presentStack(x, ext);
       const frame = pushOnto(x, { ...stack, pointer: x.get(RSP) }, common, type);
       const mask = x.get(STACK_MASK);
       const bottom = finish(frame, stack);
@@ -345,6 +368,27 @@ function deliverThroughGate(
     },
   );
 }
+
+/** An exception's error code on the stack of the task that handles it. Code, EXT. */
+const pushTaskCode: Procedure = x86Procedure(
+  { name: 'pushTaskCode', parameters: ['i32', 'i32'], results: [], mayFault: true },
+  (x, code, ext) => {
+    // The new task may have met an exception of its own, which comes first.
+    x.if(x.ne(x.get(WAITING_FAULT), 0), () => x.return());
+    const push = (type: 'i16' | 'i32'): void => {
+      const stack = { ...presentStack(x, ext), pointer: x.get(RSP) };
+      const mask = x.get(STACK_MASK);
+      const bottom = pushOnto(x, stack, [x.zext(code, 'i64')], type);
+      x.set(RSP, x.or(x.and(x.get(RSP), x.not(mask)), bottom));
+    };
+    x.if(
+      isSet(x, segmentPart(x, TR_AT, 'access'), 8),
+      () => push('i32'),
+      () => push('i16'),
+    );
+    x.return();
+  },
+);
 
 /** Legacy protected and virtual-8086 mode. Arguments: vector, event, error code, return address. */
 const deliverProtected: Procedure = x86Procedure(
@@ -366,15 +410,8 @@ const deliverProtected: Procedure = x86Procedure(
         x.set(FLAGS_OTHER, x.or(x.get(FLAGS_OTHER), RFLAGS.RF));
         x.set(RF_IP, returnIp);
       });
-      x.call(taskSwitch, x.trunc(x.shrU(gate, 16), 'i16'), x.const('i32', 1), returnIp, extOf(x, event));
-      x.if(isSet(x, event, EVENT.hasCode), () => {
-        const stack = {
-          base: segmentPart(x, SS_AT, 'base'),
-          limit: segmentPart(x, SS_AT, 'limit'),
-          access: segmentPart(x, SS_AT, 'access'),
-        };
-        x.set(RSP, pushOnto(x, { ...stack, pointer: x.get(RSP) }, [x.zext(code, 'i64')], 'i32'));
-      });
+      x.call(taskSwitch, x.trunc(x.shrU(gate, 16), 'i16'), x.const('i32', TASK.call), returnIp, extOf(x, event));
+      x.if(isSet(x, event, EVENT.hasCode), () => x.call(pushTaskCode, code, extOf(x, event)));
       x.return();
     });
     const parts = { vector, event, code, returnIp, gate, gateAccess };
@@ -450,6 +487,19 @@ export const deliverFault: Procedure = x86Procedure({ name: 'deliverFault', para
   x.set(DELIVERING, 0);
   x.return(x.const('i32', 0));
 });
+
+/** The exception that a task switch left to the new task, between instructions. Result: 1 for shutdown. */
+export const deliverWaitingFault: Procedure = x86Procedure(
+  { name: 'deliverWaitingFault', parameters: [], results: ['i32'] },
+  (x) => {
+    const waiting = x.get(WAITING_FAULT);
+    x.set(WAITING_FAULT, 0);
+    x.set(FAULT_CODE, x.trunc(waiting, 'i32'));
+    x.set(FAULT_VECTOR, x.and(x.trunc(x.shrU(waiting, 32), 'i32'), 0xff));
+    x.set(FAULT_HAS_CODE, x.trunc(x.shrU(waiting, 40), 'i32'));
+    x.return(...x.call(deliverFault));
+  },
+);
 
 /** The debug traps that wait, between instructions. Result: 1 for shutdown. */
 export const deliverDebugTrap: Procedure = x86Procedure(

@@ -188,22 +188,38 @@ export function unpackDescriptor(x: X86Builder, d: Value): Descriptor {
 export const selectorCode = (x: X86Builder, selector: Value, ext: Value | number = 0): Value =>
   x.or(x.and(x.zext(selector, 'i32'), 0xfffc), ext);
 
-/** Selector, EXT bit → descriptor, its linear address; #GP(selector) beyond the table. */
-export const readDescriptor: Procedure = x86Procedure(
-  { name: 'readDescriptor', parameters: ['i16', 'i32'], results: ['i64', 'i64'], mayFault: true },
-  (x, selector, ext) => {
-    const local = isSet(x, selector, 4);
-    const ldtLimit = x.select(
-      isSet(x, segmentPart(x, LDTR_AT, 'access'), RIGHTS.unusable),
-      x.const('i32', 0),
-      segmentPart(x, LDTR_AT, 'limit'),
-    );
-    const limit = x.select(local, ldtLimit, x.get(GDTR_LIMIT));
-    const base = x.select(local, segmentPart(x, LDTR_AT, 'base'), x.get(GDTR_BASE));
-    const index = x.and(x.zext(selector, 'i32'), 0xfff8);
-    x.raiseIf(x.ltU(limit, x.or(index, 7)), VECTOR.GP, selectorCode(x, selector, ext));
-    const address = x.add(base, x.zext(index, 'i64'));
+/** The table of a selector: its base and limit; without an LDT the limit is such that nothing lies below. */
+function tableOf(x: X86Builder, selector: Value): { base: Value; limit: Value } {
+  const local = isSet(x, selector, 4);
+  const hasLdt = isClear(x, segmentPart(x, LDTR_AT, 'access'), RIGHTS.unusable);
+  const ldtLimit = x.select(hasLdt, segmentPart(x, LDTR_AT, 'limit'), 0);
+  const limit = x.select(local, ldtLimit, x.get(GDTR_LIMIT));
+  return { base: x.select(local, segmentPart(x, LDTR_AT, 'base'), x.get(GDTR_BASE)), limit };
+}
+const indexOf = (x: X86Builder, selector: Value): Value => x.and(x.zext(selector, 'i32'), 0xfff8);
+
+const descriptorReader = (name: string, vector: number): Procedure =>
+  x86Procedure({ name, parameters: ['i16', 'i32'], results: ['i64', 'i64'], mayFault: true }, (x, selector, ext) => {
+    const { base, limit } = tableOf(x, selector);
+    x.raiseIf(x.ltU(limit, x.or(indexOf(x, selector), 7)), vector, selectorCode(x, selector, ext));
+    const address = x.add(base, x.zext(indexOf(x, selector), 'i64'));
     x.return(x.load('i64', address, 'supervisor'), address);
+  });
+/** Selector, EXT bit → descriptor, its linear address; #GP(selector) beyond the table. */
+export const readDescriptor = descriptorReader('readDescriptor', VECTOR.GP);
+/** As `readDescriptor` for what a TSS names: #TS(selector). */
+export const readTaskDescriptor = descriptorReader('readTaskDescriptor', VECTOR.TS);
+
+/** The upper half of a system descriptor in IA-32e mode; #GP(selector) where it lies beyond the table or has a type (SDM vol. 3 §5.8.3.1). */
+export const readUpperDescriptor: Procedure = x86Procedure(
+  { name: 'readUpperDescriptor', parameters: ['i16'], results: ['i64'], mayFault: true },
+  (x, selector) => {
+    const { base, limit } = tableOf(x, selector);
+    const index = indexOf(x, selector);
+    x.raiseIf(x.ltU(limit, x.add(index, 15)), VECTOR.GP, selectorCode(x, selector));
+    const upper = x.load('i64', x.add(x.add(base, x.zext(index, 'i64')), 8), 'supervisor');
+    x.raiseIf(isSet(x, upper, 0x1fn << 40n), VECTOR.GP, selectorCode(x, selector));
+    x.return(upper);
   },
 );
 
