@@ -27,7 +27,7 @@ function checkGuest(stdout: string, content: Uint8Array): void {
   const sum = createHash('md5')
     .update(content.subarray(0, MIB / 2))
     .digest('hex');
-  assert.equal(stdout.match(new RegExp(`^sum ${sum} -`, 'gm'))?.length, 2, stdout);
+  assert.equal(stdout.match(new RegExp(`sum ${sum} -`, 'g'))?.length, 2, stdout);
 }
 
 test('under a copy-on-write overlay: the guest gets write errors, the user one line, the base stays', {

@@ -8,7 +8,7 @@ import { EmulatedRunner, GUEST_RAM } from './emulated-run.ts';
 import { engines } from './engines.ts';
 import { NativeRunner, nativeUnavailable } from './native-run.ts';
 import { Random } from './random.ts';
-import { seedOfTheDay } from './seed.ts';
+import { shortRunSeed } from './seed.ts';
 
 const CASES = 120;
 /** Of two approximations, each at most 1.5 × 2^-12 from the truth (SDM vol. 2, RCPPS). */
@@ -64,8 +64,10 @@ const DOMAIN_END: Readonly<Record<string, number>> = { F2XM1: 0x3fff, FYL2XP1: 0
 const SPECIAL = 0x7fff;
 
 function isInDomain(name: string, { fx }: GeneratedCase): boolean {
+  const end = DOMAIN_END[name];
   const exponent = (fx[40] | (fx[41] << 8)) & SPECIAL;
-  return exponent === SPECIAL || exponent < (DOMAIN_END[name] ?? SPECIAL);
+  const isNan = exponent === SPECIAL && fx.subarray(32, 40).some((byte, i) => byte !== (i === 7 ? 0x80 : 0));
+  return end === undefined || exponent < end || isNan;
 }
 
 /** The case with one instruction, and exceptions masked: an unmasked one depends on how the result is rounded. */
@@ -84,7 +86,7 @@ function single(random: Random, name: string): GeneratedCase {
 describe('approximations', { skip }, () => {
   const native = new NativeRunner();
   const runner = new EmulatedRunner(engines.reference(GUEST_RAM));
-  const seed = seedOfTheDay();
+  const seed = shortRunSeed();
   after(() => native.close());
 
   for (const name of [...X87, ...SSE]) {

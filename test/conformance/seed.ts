@@ -1,10 +1,10 @@
-/** Seeds of the short runs in `npm test`: another each day, so that they find something in time, and always printed. */
+/** The seed of the short runs in `npm test`: always the same, so that a change breaks them and not a date; the long runs take new ones. */
 import process from 'node:process';
 
-const DAY_MS = 24 * 60 * 60 * 1000;
+const SEED = 20779;
 
-/** `CONFORMANCE_SEED`, or the number of today. */
-export function seedOfTheDay(): number {
+/** `CONFORMANCE_SEED`, or the one of every day. */
+export function shortRunSeed(): number {
   const given = process.env.CONFORMANCE_SEED;
-  return given === undefined ? Math.floor(Date.now() / DAY_MS) : Number(given);
+  return given === undefined ? SEED : Number(given);
 }

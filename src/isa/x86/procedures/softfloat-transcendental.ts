@@ -185,7 +185,9 @@ export const floatLogarithmNearOne = floatProcedure(
       const [se, sum] = b.call(floatAdd, xSe, xBits, b.const('i32', EXPONENT_BIAS), one(b), fullPrecision(b, env));
       const inexact = b.select(infinite, b.const('i32', 0), FLOAT_FLAG.PE);
       const [resultSe, result, more] = b.call(floatLogarithm, se, sum, ySe, yBits, env);
-      b.return(resultSe, result, b.or(b.or(flags, inexact), more));
+      // An invalid operation goes before a denormal operand (SDM vol. 1 §4.9.2).
+      const invalid = b.ne(b.and(more, FLOAT_FLAG.IE), 0);
+      b.return(resultSe, result, b.select(invalid, more, b.or(b.or(flags, inexact), more)));
     });
     const negative = b.shrU(x.sign, 15);
     const [exponent, hi, lo] = b.call(logarithmNearOne, x.exponent, x.significand, negative);
