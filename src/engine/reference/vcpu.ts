@@ -5,7 +5,7 @@ import { bodyOf } from '../../isa/x86/body.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
 import { beginStep, checkWatched, endStep } from '../../isa/x86/procedures/debug.ts';
-import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
+import { checkFetchEnd, translateFetch } from '../../isa/x86/procedures/fetch.ts';
 import {
   deliverDebugTrap,
   deliverFault,
@@ -175,6 +175,7 @@ export class ReferenceVcpu implements Vcpu, Environment {
         host.interrupts.setTaskPriority(Number(a));
         return [];
       case 'dropTranslations':
+      case 'forgetJumps':
         return [];
       default:
         throw new Error(`the host has no ${target.name}`);
@@ -233,6 +234,7 @@ export class ReferenceVcpu implements Vcpu, Environment {
     try {
       this.#decoded = this.#fetch();
       const { fields } = this.#decoded;
+      callProcedure(this, checkFetchEnd, [BigInt(fields.length)]);
       const ip = r.get(S.RIP);
       r.set(S.IP_BASE, ip - BigInt(this.#offset));
       this.#target = undefined;

@@ -4,7 +4,7 @@ import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import type { CodeSize } from '../../isa/x86/decoder.ts';
 import { DROP } from '../../isa/x86/externals.ts';
 import { beginStep, endStep } from '../../isa/x86/procedures/debug.ts';
-import { translateFetch } from '../../isa/x86/procedures/fetch.ts';
+import { checkFetchEnd, translateFetch } from '../../isa/x86/procedures/fetch.ts';
 import {
   deliverDebugTrap,
   deliverFault,
@@ -33,6 +33,7 @@ import {
   RETIRED,
   RETIRED_LIMIT,
   RIP,
+  SEGMENT,
   SEGMENTS,
   TLB_BANKS,
   XCR0,
@@ -70,6 +71,7 @@ export class WasmVcpu implements Vcpu {
   readonly #translator: Translator;
   readonly #vectors = new Map<number, number>();
   readonly #translateFetch: (distance: number) => void;
+  readonly #checkFetchEnd: (length: number) => void;
   readonly #boundary: Boundary;
   readonly #refresh: () => void;
   #sampleAfter = 0;
@@ -106,6 +108,7 @@ export class WasmVcpu implements Vcpu {
     this.#translator = new Translator(this.#cache, this.#handlers, tier);
     this.#sampleAfter = this.#translator.firstSample;
     this.#translateFetch = linker.procedure(translateFetch) as (distance: number) => void;
+    this.#checkFetchEnd = linker.procedure(checkFetchEnd) as (length: number) => void;
     this.#boundary = this.#makeBoundary(linker);
     this.#refresh = linker.procedure(refresh) as () => void;
     memory.onWrite((at, length) => this.#cache.written(at, length));
@@ -162,6 +165,7 @@ export class WasmVcpu implements Vcpu {
         this.kick();
       },
       dropTranslations: (what: number, address: bigint) => this.#drop(what, address),
+      forgetJumps: () => this.#translations.nextGeneration(),
       codeWritten: (physical: bigint, length: number) => this.#cache.written(Number(physical), length),
       findBlock: (link: number) => this.#findBlock(link === 0),
       noteFault: () => this.#noteFault(),
@@ -201,24 +205,36 @@ export class WasmVcpu implements Vcpu {
     const physical = r.number(FETCH_PHYSICAL);
     const nextPage = (): number | undefined =>
       this.#translate(PAGE_SIZE - (physical % PAGE_SIZE)) ? r.number(FETCH_PHYSICAL) : undefined;
-    const record = this.#cache.find({ physical, size, indirect, nextPage }, this.#stepping);
+    const cut = size !== 64 && this.#codeLeft() < PAGE_SIZE - (physical % PAGE_SIZE);
+    const alone = this.#stepping || cut;
+    const record = this.#cache.find({ physical, size, indirect, nextPage }, alone);
     if (record === undefined) return DecodeCache.fault;
-    if (!this.#stepping) this.#translator.decoded(physical, size);
-    this.#enter(record, size, physical % PAGE_SIZE);
+    if (cut && !this.#fits(this.#bytes[record + RECORD_AT.length])) return DecodeCache.fault;
+    if (!alone) this.#translator.decoded(physical, size);
+    this.#enter(record, size, physical % PAGE_SIZE, alone);
     return record;
+  }
+  /** Bytes from RIP to the end of the code segment: where that is within the page, instructions are looked up one by one. */
+  #codeLeft(): number {
+    const r = this.#registers;
+    return r.u32({ offset: SEGMENTS.offset + CS_AT + SEGMENT.limit }) + 1 - r.u32(RIP);
+  }
+  #fits(length: number): boolean {
+    this.#checkFetchEnd(length);
+    return this.#registers.u32(FAULT) === 0;
   }
   #translate(distance: number): boolean {
     this.#translateFetch(distance);
     return this.#registers.u32(FAULT) === 0;
   }
 
-  #enter(record: number, size: CodeSize, offset: number): void {
+  #enter(record: number, size: CodeSize, offset: number, alone: boolean): void {
     const r = this.#registers;
     const low = r.u32(RIP);
     const high = r.u32(RIP, 1);
     r.setU32(IP_BASE, low - offset);
     r.setU32(IP_BASE, low >= offset ? high : high - 1, 1);
-    if (this.#stepping) return;
+    if (alone) return;
     const base = size === 64 ? 0 : r.u32({ offset: SEGMENTS.offset + CS_AT });
     this.#translations.remember((low + base) >>> 0, size === 64 ? high : 0, record);
   }

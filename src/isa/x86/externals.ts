@@ -26,3 +26,5 @@ export const taskPriorityWrite = external('taskPriorityWrite', ['i64'], [], { cl
 export const DROP = { page: 0, all: 1, local: 2 } as const;
 /** Drops translations: one of `DROP`, and a linear address. */
 export const dropTranslations = external('dropTranslations', ['i32', 'i64'], [], { class: 'control' });
+/** Drops what is known of ways by instruction pointer, not of addresses. */
+export const forgetJumps = external('forgetJumps', [], [], { class: 'engine' });

@@ -110,6 +110,8 @@ export const FPU_GROUP = { x87: 1, sse: 2, mmx: 4 } as const;
 export const CPL = register('CPL', 'i32', 'mode');
 /** 16, 32 or 64: the default size of the code segment. */
 export const CODE_SIZE = register('CODE_SIZE', 'i32', 'mode');
+/** The limit of CS when that was last looked at. */
+export const CODE_LIMIT = register('CODE_LIMIT', 'i32', 'engine');
 /** 16 or 32 bits of stack pointer outside 64-bit mode, as a mask; all ones in 64-bit mode. */
 export const STACK_MASK = register('STACK_MASK', 'i64', 'mode');
 export const DEBUG = file('DEBUG', 'control', 8 * 8);

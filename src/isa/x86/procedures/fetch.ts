@@ -21,3 +21,14 @@ export const translateFetch = x86Procedure(
     x.return();
   },
 );
+
+/** #GP(0) where an instruction of so many bytes goes beyond the code segment. */
+export const checkFetchEnd = x86Procedure(
+  { name: 'checkFetchEnd', parameters: ['i32'], results: [], mayFault: true },
+  (x, length) => {
+    const last = x.sub(x.add(x.get(RIP), x.zext(length, 'i64')), 1);
+    const beyond = x.ltU(x.zext(segmentPart(x, CS_AT, 'limit'), 'i64'), last);
+    x.raiseIf(x.and(x.ne(x.get(CODE_SIZE), 64), beyond), VECTOR.GP, 0);
+    x.return();
+  },
+);

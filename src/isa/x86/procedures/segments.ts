@@ -2,10 +2,12 @@
 import type { Procedure, Value } from '../../ir/types.ts';
 import { CR0_BITS, CR4_BITS, EFER_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';
+import { forgetJumps } from '../externals.ts';
 import { RFLAGS } from '../flags.ts';
 import {
   BREAKPOINT,
   BREAKPOINTS,
+  CODE_LIMIT,
   CODE_SIZE,
   CPL,
   CR0,
@@ -92,6 +94,12 @@ export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parame
   // The engine runs each code size with its own code: it changes over at the next boundary.
   x.if(x.ne(size, x.get(CODE_SIZE)), () => x.set(RETIRED_LIMIT, 0));
   x.set(CODE_SIZE, size);
+  // Code near the end of a segment is looked at one instruction after another: what is known of its page is forgotten.
+  const limit = segmentPart(x, CS_AT, 'limit');
+  x.if(x.ne(limit, x.get(CODE_LIMIT)), () => {
+    x.set(CODE_LIMIT, limit);
+    x.if(x.ne(x.and(limit, 0xfff), 0xfff), () => x.call(forgetJumps));
+  });
   const narrow = x.select(isSet(x, segmentPart(x, SS_AT, 'access'), RIGHTS.DB), x.const('i64', 0xffffffffn), 0xffffn);
   x.set(STACK_MASK, x.select(long, x.const('i64', -1n), narrow));
   const user = x.eq(x.get(CPL), 3);
