@@ -2,7 +2,6 @@
  * A guest with descriptor tables, a handler for every vector and a task, in any mode and at any privilege level, on any engine.
  * Handlers are HLT; INT3 is how code says that it is done.
  */
-import type { Bus } from '../../src/devices/contract.ts';
 import type { Engine, InterruptSource, Vcpu } from '../../src/engine/engine.ts';
 import { createReferenceEngine } from '../../src/engine/reference/engine.ts';
 import { createWasmEngine } from '../../src/engine/wasm/engine.ts';
@@ -23,13 +22,15 @@ export const PLACE = {
   stack: 0x9000,
   gdt: 0x10000,
   idt: 0x11000,
-  tss: 0x12000,
+  tss: 0x30000,
   otherTss: 0x13000,
   ldt: 0x14000,
   data: 0x18000,
   handlers: 0x20000,
   tables: 0x40000,
-} as const;
+  /** A device register. */
+  device: 0x180000,
+};
 
 /** Selectors of the GDT; `free` and up are for tests. */
 export const SELECTOR = {
@@ -44,7 +45,7 @@ export const SELECTOR = {
   userCode16: 0x4b,
   tss: 0x50,
   free: 0x60,
-} as const;
+};
 
 const GDT: readonly bigint[] = [
   0n,
@@ -128,14 +129,21 @@ export class SystemGuest {
   readonly lines = new Lines();
   /** Ports that the guest wrote, with what. */
   readonly written: [number, number][] = [];
+  /** What happens when the guest writes a port, and what it reads from a device. */
+  wrote: (port: number) => void = () => {};
+  readDevice: () => number = () => 0;
   readonly #engine: Engine;
   #mode: Mode = 'real';
 
-  constructor(engine: Engine, ports?: Bus) {
+  constructor(engine: Engine) {
     this.#engine = engine;
+    const ports = listeningBus((port, value) => {
+      this.written.push([port, value]);
+      this.wrote(port);
+    });
     this.vcpu = engine.createVcpu({
-      mmio: listeningBus(),
-      ports: ports ?? listeningBus((port, value) => this.written.push([port, value])),
+      mmio: { ...listeningBus(), read: () => this.readDevice() },
+      ports,
       interrupts: this.lines,
       msrs: { read: () => undefined, write: () => false },
       timestamp: () => 0n,
