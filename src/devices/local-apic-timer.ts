@@ -48,6 +48,11 @@ export class ApicTimer {
 
   setMode(mode: ApicTimerMode): void {
     if (mode === this.#mode) return;
+    // Over by now, though its alarm has not rung yet.
+    if (this.#mode === 'one-shot' && this.#counting && this.currentCount() === 0) {
+      this.#counting = false;
+      this.#expire();
+    }
     const deadlineInvolved = mode === 'TSC-deadline' || this.#mode === 'TSC-deadline';
     // A counter that went round keeps its place in the present round.
     if (this.#counting) this.#start = this.#clock.now() - this.#counted() * this.#divider;
@@ -81,7 +86,8 @@ export class ApicTimer {
   }
 
   currentCount(): number {
-    if (this.#initial === 0) return 0;
+    // Expired in one-shot mode, it stays at 0 in any mode until it is written again.
+    if (!this.#counting) return 0;
     const initial = BigInt(this.#initial);
     const elapsed = (this.#clock.now() - this.#start) / this.#divider;
     if (this.#mode === 'periodic') return Number(initial - (elapsed % initial));
@@ -143,7 +149,7 @@ export class ApicTimer {
   }
 
   #armPeriodic(): void {
-    if (this.#initial === 0) return;
+    if (!this.#counting) return;
     const period = BigInt(this.#initial) * this.#divider;
     const from = this.#clock.now() + (period < SHORTEST_PERIOD_NS ? SHORTEST_PERIOD_NS : 0n);
     const next = this.#start + ((from - this.#start) / period + 1n) * period;

@@ -304,6 +304,23 @@ describe('LocalApic', () => {
     assert.ok(asked > 0);
   });
 
+  it('stays at zero when it came there once and turns periodic then', () => {
+    const { clock, apic, get, put } = setUp();
+    put(DIVIDE, 0xb);
+    put(LVT_TIMER, 0x40);
+    put(INITIAL, 1000);
+    clock.step(1000);
+    assert.equal(apic.acknowledge(), 0x40);
+    put(EOI, 0);
+    put(LVT_TIMER, 0x20040);
+    clock.step(5000);
+    assert.equal(get(CURRENT), 0);
+    assert.equal(apic.pending(), false);
+    put(INITIAL, 1000);
+    clock.step(400);
+    assert.equal(get(CURRENT), 600);
+  });
+
   it('counts once, or periodically without drift, by its divider', () => {
     const { clock, apic, get, put } = setUp();
     let taken = 0;

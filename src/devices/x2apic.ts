@@ -9,7 +9,8 @@ const X2APIC_LAST = 0x8ff;
 const BASE_BOOTSTRAP_PROCESSOR = 0x100n;
 const BASE_X2APIC = 0x400n;
 const BASE_ENABLED = 0x800n;
-const BASE_ADDRESS = 0x000f_ffff_ffff_f000n;
+/** Physical addresses have 40 bits. */
+const BASE_ADDRESS = 0xff_ffff_f000n;
 const DEFAULT_ADDRESS = 0xfee0_0000n;
 
 export type ApicMode = 'disabled' | 'xAPIC' | 'x2APIC';

@@ -18,6 +18,7 @@ import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import * as S from '../../isa/x86/state.ts';
 import { handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { Boundary, type BoundaryProcedures, type Delivery } from '../boundary.ts';
+import { cpuidContext } from '../cpuid-context.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
@@ -183,7 +184,7 @@ export class ReferenceVcpu implements Vcpu, Environment {
   }
   #cpuid(leaf: number, subleaf: number): readonly number[] {
     const r = this.#registers;
-    return cpuidLeaf(leaf, subleaf, { tscFrequency: 1_000_000_000, apicId: 0, cr4: r.get(S.CR4), xcr0: r.get(S.XCR0) });
+    return cpuidLeaf(leaf, subleaf, cpuidContext(this.#host, r.get(S.CR4), r.get(S.XCR0)));
   }
 
   fault(vector: number, errorCode: number | undefined): void {

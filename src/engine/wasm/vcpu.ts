@@ -39,6 +39,7 @@ import {
   XCR0,
 } from '../../isa/x86/state.ts';
 import { Boundary } from '../boundary.ts';
+import { cpuidContext } from '../cpuid-context.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
@@ -174,7 +175,7 @@ export class WasmVcpu implements Vcpu {
 
   #cpuid(leaf: number, subleaf: number): readonly number[] {
     const r = this.#registers;
-    return cpuidLeaf(leaf, subleaf, { tscFrequency: 1_000_000_000, apicId: 0, cr4: r.get(CR4), xcr0: r.get(XCR0) });
+    return cpuidLeaf(leaf, subleaf, cpuidContext(this.#host, r.get(CR4), r.get(XCR0)));
   }
 
   #noteFault(): void {

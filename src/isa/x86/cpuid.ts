@@ -5,6 +5,8 @@ import { CR4_BITS, PHYSICAL_BITS } from './control-bits.ts';
 export interface CpuidContext {
   readonly tscFrequency: number;
   readonly apicId: number;
+  /** IA32_APIC_BASE has the local APIC on. */
+  readonly apicEnabled: boolean;
   readonly cr4: bigint;
   readonly xcr0: bigint;
 }
@@ -77,10 +79,11 @@ const XSAVE_FEATURES = 3;
 const text = (s: string, at: number): number =>
   [0, 1, 2, 3].reduce((n, i) => n | ((s.charCodeAt(at + i) || 0) << (i * 8)), 0);
 
-function features({ apicId, cr4 }: CpuidContext): Registers {
+function features({ apicId, apicEnabled, cr4 }: CpuidContext): Registers {
   const osxsave = (cr4 & CR4_BITS.OSXSAVE) !== 0n;
   const ecx = bits(...Object.values(FEATURES_ECX)) & ~(osxsave ? 0 : 1 << FEATURES_ECX.OSXSAVE);
-  return [SIGNATURE, (apicId << 24) | (1 << 16) | (CLFLUSH_LINES << 8), ecx, bits(...Object.values(FEATURES_EDX))];
+  const edx = bits(...Object.values(FEATURES_EDX)) & ~(apicEnabled ? 0 : 1 << FEATURES_EDX.APIC);
+  return [SIGNATURE, (apicId << 24) | (1 << 16) | (CLFLUSH_LINES << 8), ecx, edx];
 }
 
 function extendedState(subleaf: number): Registers {
