@@ -20,7 +20,7 @@ type Plan = Omit<LockstepOptions, 'memoryBytes' | 'tier'> & {
   readonly enough?: number;
 };
 
-const MEMORY_BYTES = 64 * 2 ** 20;
+const MIB = 2 ** 20;
 const APPEND = 'console=ttyS0 trapeze.poweroff';
 const EVERY = 16;
 const STRETCH = 2000;
@@ -45,13 +45,30 @@ export function samples(distance: number, length: number, random = new Random(1)
   return { begins, length, every: EVERY, gap: Math.ceil(distance / 4) };
 }
 
-/** @throws Divergence */
-export async function bootInLockstep(tier: Tier, { enough, ...plan }: Plan): Promise<LockstepBoot> {
+/** What is booted; without it the embedded guest. */
+export interface LockstepGuest {
+  readonly kernel: Uint8Array;
+  readonly initrd: Uint8Array;
+  readonly append: string;
+  readonly memoryBytes: number;
+}
+
+async function embedded(): Promise<LockstepGuest> {
   const { kernel, initrd, append } = await nodeHost.embeddedGuest();
+  return { kernel, initrd, append: `${APPEND} ${append}`, memoryBytes: 64 * MIB };
+}
+
+/** @throws Divergence */
+export async function bootInLockstep(
+  tier: Tier,
+  { enough, ...plan }: Plan,
+  guest?: LockstepGuest,
+): Promise<LockstepBoot> {
+  const { kernel, initrd, append, memoryBytes } = guest ?? (await embedded());
   const engine = new LockstepEngine({
     ...plan,
     tier,
-    memoryBytes: MEMORY_BYTES,
+    memoryBytes,
     begins: (retired) => {
       if (enough !== undefined && engine.compared >= enough) machine.stop();
       return plan.begins(retired);
@@ -65,7 +82,7 @@ export async function bootInLockstep(tier: Tier, { enough, ...plan }: Plan): Pro
     boot: {
       kernel: { name: 'kernel', bytes: kernel },
       initrds: [{ name: 'initrd', bytes: initrd }],
-      commandLine: `${APPEND} ${append}`,
+      commandLine: append,
     },
     serial: { write: (bytes) => (text += Buffer.from(bytes).toString('latin1')) },
     console: { write: () => {} },

@@ -25,6 +25,14 @@ export class Recording {
   readonly #calls: Call[] = [];
   #next = 0;
 
+  get length(): number {
+    return this.#calls.length;
+  }
+  /** Calls replayed so far. */
+  get position(): number {
+    return this.#next;
+  }
+
   add(call: Call): void {
     this.#calls.push(call);
   }
@@ -97,6 +105,8 @@ export interface Recorder {
   current: Recording | undefined;
   /** Instructions retired since the recording began. */
   readonly retired: () => number;
+  /** Called after each call that was replayed. */
+  readonly replayed?: () => void;
 }
 
 /** `host` as it is, with its calls recorded. `memory` must be the one whose `writable` devices use. */
@@ -130,8 +140,11 @@ export function recordingHost(host: EngineHost, memory: WatchedMemory, recorder:
 
 /** A host without devices that gives the recorded answers and takes interrupts where the recording has them. */
 export function replayingHost(host: EngineHost, memory: GuestMemory, recorder: Recorder): EngineHost {
-  const answer: Answer = (name, words, _act, at) =>
-    recorder.current!.replay(memory, name, words, at === 'anywhere' ? undefined : recorder.retired());
+  const answer: Answer = (name, words, _act, at) => {
+    const result = recorder.current!.replay(memory, name, words, at === 'anywhere' ? undefined : recorder.retired());
+    recorder.replayed?.();
+    return result;
+  };
   const isDue = (name: string): boolean => recorder.current!.isDue(name, recorder.retired());
   return hostWith(host, answer, {
     pending: () => isDue('interrupt'),

@@ -40,6 +40,8 @@ type State = readonly bigint[];
 interface Checkpoint {
   /** Since the stretch began. */
   readonly retired: number;
+  /** Made by then: an engine may stop behind an exception, which is no instruction. */
+  readonly calls: number;
   readonly state: State;
 }
 
@@ -67,7 +69,14 @@ export class LockstepEngine implements Engine {
 
   createVcpu(host: EngineHost): Vcpu {
     const leader: Recorder = { current: undefined, retired: () => vcpu.retired() - start.leader };
-    const follower: Recorder = { current: undefined, retired: () => reference.retired() - start.follower };
+    let goal: Checkpoint | undefined;
+    const follower: Recorder = {
+      current: undefined,
+      retired: () => reference.retired() - start.follower,
+      replayed: () => {
+        if (goal !== undefined && isReached(goal, follower)) reference.kick();
+      },
+    };
     const vcpu = new WasmVcpu(this.#memory, recordingHost(host, this.memory, leader), this.#options.tier);
     const reference = new ReferenceVcpu(this.#copy, replayingHost(host, this.#copy, follower));
     const start = { leader: 0, follower: 0 };
@@ -78,7 +87,8 @@ export class LockstepEngine implements Engine {
       const recording = (leader.current = follower.current = new Recording());
       const led = lead(vcpu, leader, { budget, every: this.#options.every, kicked });
       leader.current = undefined;
-      follow({ vcpu: reference, memory: this.#copy, recorder: follower }, led);
+      const towards = (checkpoint: Checkpoint): void => void (goal = checkpoint);
+      follow({ vcpu: reference, memory: this.#copy, recorder: follower, towards }, led);
       recording.end();
       this.#compareMemory();
       this.compared += led.checkpoints.at(-1)?.retired ?? 0;
@@ -140,7 +150,7 @@ function lead(
   let exit = SPENT;
   while (recorder.retired() < limits.budget && exit.kind === 'budgetSpent' && !limits.kicked()) {
     exit = vcpu.run(Math.min(limits.every, limits.budget - recorder.retired()));
-    checkpoints.push({ retired: recorder.retired(), state: stateOf(vcpu) });
+    checkpoints.push({ retired: recorder.retired(), calls: recorder.current!.length, state: stateOf(vcpu) });
   }
   return { exit, checkpoints };
 }
@@ -149,7 +159,12 @@ interface Follower {
   readonly vcpu: ReferenceVcpu;
   readonly memory: EngineMemory;
   readonly recorder: Recorder;
+  /** The engine is to stop there. */
+  readonly towards: (checkpoint: Checkpoint) => void;
 }
+
+const isReached = ({ retired, calls }: Checkpoint, { retired: now, current }: Recorder): boolean =>
+  now() >= retired && current!.position >= calls;
 
 /** @throws Divergence */
 function follow(follower: Follower, { exit, checkpoints }: Led): void {
@@ -157,8 +172,13 @@ function follow(follower: Follower, { exit, checkpoints }: Led): void {
   const executed: Executed[] = [];
   let last = SPENT;
   for (const checkpoint of checkpoints) {
+    follower.towards(checkpoint);
     try {
-      while (recorder.retired() < checkpoint.retired && last.kind === 'budgetSpent') {
+      while (
+        !isReached(checkpoint, recorder) &&
+        recorder.retired() <= checkpoint.retired &&
+        last.kind === 'budgetSpent'
+      ) {
         executed.push(instructionAt(follower));
         if (executed.length > SHOWN_INSTRUCTIONS) executed.shift();
         last = vcpu.run(1);
