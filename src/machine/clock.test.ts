@@ -124,3 +124,15 @@ test('waking ends an idle wait without alarms', async () => {
   const clock = new RealClock(new SteppedHost());
   await clock.idle(Promise.resolve());
 });
+
+test('an alarm that is due before all others is noticed, a later one is not', () => {
+  const clock = new VirtualClock(() => 0, 0);
+  let noticed = 0;
+  clock.onEarlierAlarm(() => {
+    noticed += 1;
+  });
+  clock.after(1000n, () => {});
+  clock.after(2000n, () => {});
+  clock.after(500n, () => {});
+  assert.equal(noticed, 2);
+});

@@ -8,6 +8,8 @@ export interface MachineClock extends Clock {
   ringDue(): void;
   /** Instructions to execute before the next call of `ringDue`: up to the next alarm, at most a slice. At least 1. */
   budget(): number;
+  /** `noticed` hears of each alarm that is due before all others: a budget given out before it was set may be too large. */
+  onEarlierAlarm(noticed: () => void): void;
   /** The processor executed `instructions` in `hostNs` nanoseconds of the host. */
   ran(instructions: number, hostNs: number): void;
   /** The processor is halted: resolves when an alarm is due, or earlier when `woken` does. */
@@ -22,12 +24,18 @@ interface PendingAlarm extends Alarm {
 /** Alarms by deadline; equal deadlines ring in the order in which they were set. Devices keep a handful, so a list serves. */
 class AlarmQueue {
   readonly #pending: PendingAlarm[] = [];
+  #noticed = (): void => {};
+
+  onEarlier(noticed: () => void): void {
+    this.#noticed = noticed;
+  }
 
   add(deadline: bigint, ring: () => void): Alarm {
     const alarm: PendingAlarm = { deadline, ring, cancel: () => this.#remove(alarm) };
     let at = this.#pending.length;
     while (at > 0 && this.#pending[at - 1]!.deadline > deadline) at -= 1;
     this.#pending.splice(at, 0, alarm);
+    if (at === 0) this.#noticed();
     return alarm;
   }
 
@@ -82,6 +90,10 @@ export class RealClock implements MachineClock {
 
   after(ns: bigint, ring: () => void): Alarm {
     return this.#alarms.add(this.now() + (ns > 0n ? ns : 0n), ring);
+  }
+
+  onEarlierAlarm(noticed: () => void): void {
+    this.#alarms.onEarlier(noticed);
   }
 
   wallTime(): number {
@@ -152,6 +164,10 @@ export class VirtualClock implements MachineClock {
 
   after(ns: bigint, ring: () => void): Alarm {
     return this.#alarms.add(this.now() + (ns > 0n ? ns : 0n), ring);
+  }
+
+  onEarlierAlarm(noticed: () => void): void {
+    this.#alarms.onEarlier(noticed);
   }
 
   wallTime(): number {

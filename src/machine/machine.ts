@@ -109,6 +109,7 @@ export class Machine {
     });
     this.#board = board;
     this.#kick = () => this.#board.vcpu.kick();
+    this.#clock.onEarlierAlarm(() => this.#kick());
   }
 
   get vcpu(): Vcpu {
