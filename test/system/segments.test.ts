@@ -127,6 +127,38 @@ for (const [name, make] of Object.entries(SYSTEM_ENGINES)) {
       assert.equal(guest.run().vector, GP);
     });
 
+    test('64-bit mode: an address that is not canonical is #SS(0) through the stack, else #GP(0)', () => {
+      const bad = 1n << 47n;
+      const access = (
+        code: readonly number[],
+        registers: Readonly<Record<string, bigint>>,
+      ): [number, number | undefined] => {
+        guest.start('long', code, { registers });
+        // The handlers have a stack of their own.
+        for (const v of [SS, GP]) guest.setNumber(PLACE.idt + v * 16 + 4, 1, 1);
+        guest.setNumber(PLACE.tss + 0x24, 8, PLACE.kernelStack);
+        return fault();
+      };
+      assert.deepEqual(access([0x8b, 0x03], { RBX: bad }), [GP, 0], 'MOV EAX, [RBX]');
+      assert.deepEqual(access([0x8b, 0x45, 0], { RBP: bad }), [SS, 0], 'MOV EAX, [RBP]');
+      assert.deepEqual(access([0x89, 0x04, 0x24], { RSP: bad }), [SS, 0], 'MOV [RSP], EAX');
+      assert.deepEqual(access([0x01, 0x45, 0], { RBP: bad }), [SS, 0], 'ADD [RBP], EAX');
+      assert.deepEqual(
+        access([0x3e, 0x8b, 0x45, 0], { RBP: bad }),
+        [SS, 0],
+        'MOV EAX, DS:[RBP], a prefix without effect',
+      );
+      assert.deepEqual(access([0x65, 0x8b, 0x45, 0], { RBP: bad }), [GP, 0], 'MOV EAX, GS:[RBP]');
+      assert.deepEqual(access([0x50], { RSP: bad + 16n }), [SS, 0], 'PUSH RAX');
+      assert.deepEqual(access([0x58], { RSP: bad }), [SS, 0], 'POP RAX');
+      assert.deepEqual(access([0xff, 0x33], { RBX: bad }), [GP, 0], 'PUSH [RBX]');
+      assert.deepEqual(access([0xe8, 0, 0, 0, 0], { RSP: bad + 16n }), [SS, 0], 'CALL');
+      assert.deepEqual(access([0xc3], { RSP: bad }), [SS, 0], 'RET');
+      assert.deepEqual(access([0xc9], { RBP: bad }), [SS, 0], 'LEAVE');
+      assert.deepEqual(access([0x48, 0xcf], { RSP: bad }), [SS, 0], 'IRETQ');
+      assert.deepEqual(access([0x0f, 0x10, 0x45, 0], { RBP: bad, CR4: 0x620n }), [SS, 0], 'MOVUPS XMM0, [RBP]');
+    });
+
     test('LAR, LSL, VERR and VERW see what the levels let them see', () => {
       const inspect = (opcode: readonly number[], selector: number, access: number, mode: Mode, cpl: 0 | 3): bigint => {
         const registers = { RAX: BigInt(selector), RBX: 0x1234n };

@@ -4,6 +4,7 @@ import { WIDTH } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
+import { checkStackAddress } from '../../isa/x86/procedures/checks.ts';
 import { beginStep, checkWatched, endStep } from '../../isa/x86/procedures/debug.ts';
 import { checkFetchEnd, translateFetch } from '../../isa/x86/procedures/fetch.ts';
 import {
@@ -96,6 +97,8 @@ export class ReferenceVcpu implements Vcpu, Environment {
     return base | (this.#registers.u32(S.CPL) === 3 ? ACCESS.user : 0);
   }
   #watch(node: LoadNode | StoreNode, address: bigint, length: number, write: boolean): void {
+    const ofStack = node.access === 'stack' || (node.access === 'operand' && this.field('segment') === BigInt(S.SS_AT));
+    if (ofStack) callProcedure(this, checkStackAddress, [address, BigInt(length)]);
     if (node.access === 'supervisor' || this.#registers.u32(S.WATCHED) === 0) return;
     callProcedure(this, checkWatched, [address, BigInt(length), write ? 1n : 0n]);
   }

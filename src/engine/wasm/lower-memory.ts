@@ -1,5 +1,5 @@
 /** Guest memory: a look into the TLB in line, everything else by a call. */
-import type { LoadNode, Procedure, StoreNode, Value } from '../../isa/ir/types.ts';
+import type { AccessKind, LoadNode, Procedure, StoreNode, Value } from '../../isa/ir/types.ts';
 import { WIDTH } from '../../isa/ir/types.ts';
 import { FAULT, TLB_BANK, TLB_BANK_SUPERVISOR } from '../../isa/x86/state.ts';
 import { PAGE_SIZE, RAM_BASE } from '../layout.ts';
@@ -32,7 +32,7 @@ export class MemoryLowering extends ValueLowering {
   }
 
   /** Pushes whether the TLB has the page of all `bytes` at `address` in the tag `tag`; the entry's place is in the local returned. */
-  protected lookUp(address: number, bytes: number, tag: number, access: 'current' | 'supervisor'): number {
+  protected lookUp(address: number, bytes: number, tag: number, access: AccessKind): number {
     const code = this.code;
     const entry = this.take('i32');
     this.local('local_get', address);
@@ -43,7 +43,7 @@ export class MemoryLowering extends ValueLowering {
     this.i32(TLB_INDEX_MASK);
     this.op('i32_and');
     this.i32(0);
-    const bank = access === 'current' ? TLB_BANK : TLB_BANK_SUPERVISOR;
+    const bank = access === 'supervisor' ? TLB_BANK_SUPERVISOR : TLB_BANK;
     writeMemoryOp(code, 'load', 'i32', this.target.cpuBase + bank.offset);
     this.op('i32_add');
     this.local('local_tee', entry);
@@ -79,6 +79,7 @@ export class MemoryLowering extends ValueLowering {
     writeMemoryOp(this.code, 'load', v.type, 0);
     this.op('else');
     this.local('local_get', address);
+    this.#pushSegment(v.access);
     this.slowCall(slowLoad(v.type, v.access, v.forWrite));
     this.op('end');
   }
@@ -100,8 +101,13 @@ export class MemoryLowering extends ValueLowering {
     this.op('else');
     this.local('local_get', address);
     pushValue();
+    this.#pushSegment(s.access);
     this.slowCall(slowStore(type, s.access));
     this.op('end');
+  }
+
+  #pushSegment(access: AccessKind): void {
+    if (access === 'operand') this.target.field(this.code, { kind: 'field', type: 'i32', name: 'segment' });
   }
 
   protected slowCall(procedure: Procedure): void {

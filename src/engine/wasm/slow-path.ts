@@ -13,10 +13,20 @@ import {
   WIDTH,
 } from '../../isa/ir/types.ts';
 import { deviceRead, deviceWrite } from '../../isa/x86/externals.ts';
+import { checkStackAddress } from '../../isa/x86/procedures/checks.ts';
 import { checkWatched } from '../../isa/x86/procedures/debug.ts';
 import { ACCESS, TRANSLATION, translate } from '../../isa/x86/procedures/paging.ts';
 import { TLB_BANK_EMPTY, TLB_BANK_SIZE } from '../../isa/x86/procedures/segments.ts';
-import { CPL, RAM_SIZE, TLB_BANK, TLB_BANK_SUPERVISOR, TLB_BANKS, TLB_LARGE, WATCHED } from '../../isa/x86/state.ts';
+import {
+  CPL,
+  RAM_SIZE,
+  SS_AT,
+  TLB_BANK,
+  TLB_BANK_SUPERVISOR,
+  TLB_BANKS,
+  TLB_LARGE,
+  WATCHED,
+} from '../../isa/x86/state.ts';
 import { type X86Builder, x86Procedure } from '../../isa/x86/x86-builder.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE } from '../layout.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
@@ -58,7 +68,7 @@ const fill: Procedure = x86Procedure(
 );
 
 const bankOf = (x: X86Builder, access: AccessKind): Value =>
-  x.get(access === 'current' ? TLB_BANK : TLB_BANK_SUPERVISOR);
+  x.get(access === 'supervisor' ? TLB_BANK_SUPERVISOR : TLB_BANK);
 
 /** The bytes of a device register, 4 at a time. */
 function readDevice(x: X86Builder, type: StateType, physical: Value): Value {
@@ -203,19 +213,54 @@ const makeStore = (type: StateType, access: AccessKind): Procedure =>
     },
   );
 
+/** The stack, or an operand whose segment is the second parameter: an address that is none is the stack's to tell. */
+function makeNamed(
+  type: StateType,
+  access: 'stack' | 'operand',
+  what: 'load' | 'for_write' | 'store',
+  base: Procedure,
+): Procedure {
+  const named = access === 'operand';
+  const inputs: Type[] = what === 'store' ? ['i64', type] : ['i64'];
+  return x86Procedure(
+    {
+      name: `${what}_${type}_${access}`,
+      parameters: named ? [...inputs, 'i32'] : inputs,
+      results: base.results,
+      mayFault: true,
+    },
+    (x, ...parameters) => {
+      const segment = named ? parameters[parameters.length - 1] : x.const('i32', SS_AT);
+      x.if(x.eq(segment, SS_AT), () => x.call(checkStackAddress, parameters[0], x.const('i32', WIDTH[type] / 8)));
+      x.return(...x.call(base, ...parameters.slice(0, inputs.length)));
+    },
+  );
+}
+
 const TYPES: readonly StateType[] = ['i8', 'i16', 'i32', 'i64', 'i128'];
 const table = <T>(make: (type: StateType) => T): ReadonlyMap<Type, T> => new Map(TYPES.map((t) => [t, make(t)]));
-const LOADS = table((t) => makeLoad(t, 'current', false));
-const LOADS_FOR_WRITE = table((t) => makeLoad(t, 'current', true));
-const LOADS_SUPERVISOR = table((t) => makeLoad(t, 'supervisor', false));
-const STORES = table((t) => makeStore(t, 'current'));
-const STORES_SUPERVISOR = table((t) => makeStore(t, 'supervisor'));
-
-/** The procedure behind a load that misses the TLB: linear address → value. */
-export function slowLoad(type: Type, access: AccessKind, forWrite: boolean): Procedure {
-  return (access === 'supervisor' ? LOADS_SUPERVISOR : forWrite ? LOADS_FOR_WRITE : LOADS).get(type)!;
+type ByKind = Readonly<Record<AccessKind, ReadonlyMap<Type, Procedure>>>;
+function byKind(
+  what: 'load' | 'for_write' | 'store',
+  make: (type: StateType, access: AccessKind) => Procedure,
+): ByKind {
+  const current = table((t) => make(t, 'current'));
+  return {
+    current,
+    stack: table((t) => makeNamed(t, 'stack', what, current.get(t)!)),
+    operand: table((t) => makeNamed(t, 'operand', what, current.get(t)!)),
+    supervisor: table((t) => make(t, 'supervisor')),
+  };
 }
-/** The procedure behind a store that misses the TLB: linear address, value. */
+const LOADS = byKind('load', (t, access) => makeLoad(t, access, false));
+const LOADS_FOR_WRITE = byKind('for_write', (t, access) => makeLoad(t, access, true));
+const STORES = byKind('store', (t, access) => makeStore(t, access));
+
+/** The procedure behind a load that misses the TLB: linear address, for an operand its segment too → value. */
+export function slowLoad(type: Type, access: AccessKind, forWrite: boolean): Procedure {
+  return (forWrite ? LOADS_FOR_WRITE : LOADS)[access].get(type)!;
+}
+/** The procedure behind a store that misses the TLB: linear address, value, for an operand its segment too. */
 export function slowStore(type: Type, access: AccessKind): Procedure {
-  return (access === 'supervisor' ? STORES_SUPERVISOR : STORES).get(type)!;
+  return STORES[access].get(type)!;
 }

@@ -122,7 +122,7 @@ export class Walker {
       case 'readVariable':
         return env.variables.get(v.variable.id) ?? unknown(width);
       case 'load':
-        if (v.access === 'current') return unknown(width);
+        if (v.access !== 'supervisor') return unknown(width);
         return unknown(width, new Map([[this.#table(this.#of(frame, v.address)), maskOf(width)]]));
       case 'loadPhysical':
         return unknown(width, new Map([[this.#table(this.#of(frame, v.address)), maskOf(width)]]));

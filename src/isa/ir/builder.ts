@@ -214,8 +214,8 @@ export class IrBuilder {
     return this.#push({ kind: 'load', type, address, access, forWrite: false });
   }
   /** As `load`, where a `store` to the same place follows: the write is checked now. */
-  loadForWrite(type: StateType, address: Value): Value {
-    return this.#push({ kind: 'load', type, address, access: 'current', forWrite: true });
+  loadForWrite(type: StateType, address: Value, access: AccessKind = 'current'): Value {
+    return this.#push({ kind: 'load', type, address, access, forWrite: true });
   }
   store(address: Value, value: Value, access: AccessKind = 'current'): void {
     this.#push({ kind: 'store', address, value, access });

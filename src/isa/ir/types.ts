@@ -50,8 +50,11 @@ export interface Variable {
   readonly id: number;
 }
 
-/** How an access is checked: as the current privilege level does it, or as the processor does it for itself (descriptor tables). */
-export type AccessKind = 'current' | 'supervisor';
+/**
+ * How an access is checked: as the current privilege level does it, or as the processor does it for itself (`supervisor`: descriptor
+ * tables). An address that is none is told as the stack's for `stack`, and for `operand` as the segment's that the field `segment` names.
+ */
+export type AccessKind = 'current' | 'stack' | 'operand' | 'supervisor';
 
 interface Node {
   readonly type: Type;

@@ -1,6 +1,7 @@
 /** What x86 semantics are written with: the IR builder plus operands, addresses, flags, stack and faults of the processor. */
 import { IrBuilder, procedure } from '../ir/builder.ts';
 import {
+  type AccessKind,
   type IntegerType,
   integerType,
   type Procedure,
@@ -42,6 +43,8 @@ export class X86Builder extends IrBuilder {
   #parameters: Parameters;
   #absolute = false;
   #address: Value | undefined;
+  /** Addresses of memory operands in 64-bit mode, which may be no addresses. */
+  readonly #operandAddresses = new WeakSet<Value>();
 
   /** `absolute`: the address of the memory operand is the immediate (operand code O). */
   constructor(parameters: Parameters = NEUTRAL, absolute = false) {
@@ -136,7 +139,30 @@ export class X86Builder extends IrBuilder {
   /** The linear address of `bytes` bytes, `plus` bytes into the memory operand. */
   operandAddress(bytes: number, access: 'read' | 'write', plus = 0): Value {
     const offset = plus === 0 ? this.effectiveAddress() : this.maskAddress(this.add(this.effectiveAddress(), plus));
+    return this.operandAddressAt(offset, bytes, access);
+  }
+  /** As `operandAddress`, with an offset of its own. */
+  operandAddressAt(offset: Value, bytes: number, access: 'read' | 'write'): Value {
+    const { long, segmented } = this.parameters;
+    if (long && !segmented) this.#operandAddresses.add(offset);
     return this.linear(this.segment(), offset, bytes, access);
+  }
+  /** Accesses to what `operandAddress` gave are the operand's. */
+  #kind(address: Value, access: AccessKind): AccessKind {
+    return access === 'current' && this.#operandAddresses.has(address) ? this.operandKind() : access;
+  }
+  /** For builders that know the segment of the operand now. */
+  protected operandKind(): AccessKind {
+    return 'operand';
+  }
+  override load(type: StateType, address: Value, access: AccessKind = 'current'): Value {
+    return super.load(type, address, this.#kind(address, access));
+  }
+  override loadForWrite(type: StateType, address: Value, access: AccessKind = 'current'): Value {
+    return super.loadForWrite(type, address, this.#kind(address, access));
+  }
+  override store(address: Value, value: Value, access: AccessKind = 'current'): void {
+    super.store(address, value, this.#kind(address, access));
   }
 
   loadOperand(type: StateType, forWrite?: 'forWrite'): Value {
@@ -173,13 +199,13 @@ export class X86Builder extends IrBuilder {
   push(value: Value): void {
     const bytes = WIDTH[value.type] / 8;
     const pointer = this.sub(this.stackPointer(), bytes);
-    this.store(this.stackAddress(pointer, bytes, 'write'), value);
+    this.store(this.stackAddress(pointer, bytes, 'write'), value, 'stack');
     this.setStackPointer(pointer);
   }
   /** The value at the top of the stack, `plus` bytes up; RSP is left alone. */
   peek(type: IntegerType, plus = 0): Value {
     const pointer = this.stackPointer();
-    return this.load(type, this.stackAddress(this.add(pointer, plus), WIDTH[type] / 8, 'read'));
+    return this.load(type, this.stackAddress(this.add(pointer, plus), WIDTH[type] / 8, 'read'), 'stack');
   }
   /** Drops `bytes` bytes from the stack. */
   drop(bytes: number | Value): void {

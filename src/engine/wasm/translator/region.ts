@@ -1,8 +1,8 @@
 /** Regions: the blocks of one page of code that direct branches connect, from a hot entry. */
-import type { FieldName, Statement, Type, Value } from '../../../isa/ir/types.ts';
+import type { AccessKind, FieldName, Statement, Type, Value } from '../../../isa/ir/types.ts';
 import { type CodeSize, type Decoded, decode } from '../../../isa/x86/decoder.ts';
 import { bindOperand } from '../../../isa/x86/operands.ts';
-import { IP_BASE_AT } from '../../../isa/x86/state.ts';
+import { IP_BASE_AT, SS_AT } from '../../../isa/x86/state.ts';
 import { X86Builder } from '../../../isa/x86/x86-builder.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { PAGE_SIZE } from '../../layout.ts';
@@ -56,6 +56,10 @@ class BlockBuilder extends X86Builder {
       encoding.operands.some((o) => o.startsWith('O')),
     );
     encoding.definition.semantics(this, ...encoding.operands.map((code) => bindOperand(this, code)));
+  }
+
+  protected override operandKind(): AccessKind {
+    return this.#decoded!.fields.segment === SS_AT ? 'stack' : 'current';
   }
 
   override field(name: FieldName, type: Type): Value {

@@ -142,7 +142,7 @@ const PUSH = [
       const bytes = x.parameters.operandSize / 8;
       const pointer = x.sub(x.stackPointer(), bytes);
       const value = x.parameters.operandSize === 64 ? x.zext(src.get(), 'i64') : src.get();
-      x.store(x.stackAddress(pointer, WIDTH[value.type] / 8, 'write'), value);
+      x.store(x.stackAddress(pointer, WIDTH[value.type] / 8, 'write'), value, 'stack');
       x.setStackPointer(pointer);
     },
   }),
@@ -173,7 +173,7 @@ const POP = [
       // An address with RSP as base is computed behind the pop (SDM vol. 2, POP).
       const usesStack = x.eq(x.field('rm', 'i32'), 4 * 8);
       const offset = x.maskAddress(x.add(x.effectiveAddress(), x.select(usesStack, x.const('i64', bytes), 0)));
-      x.store(x.linear(x.segment(), offset, bytes, 'write'), value);
+      x.store(x.operandAddressAt(offset, bytes, 'write'), value);
       x.drop(bytes);
     },
   }),
@@ -218,7 +218,7 @@ const ENTER = instruction({
     const top = x.stackPointer();
     const pushAt = (n: Value, value: Value): void => {
       const offset = x.sub(top, x.mul(x.zext(x.add(n, 1), 'i64'), bytes));
-      x.store(x.stackAddress(offset, bytes, 'write'), value);
+      x.store(x.stackAddress(offset, bytes, 'write'), value, 'stack');
     };
     pushAt(x.const('i32', 0), x.register(5, type));
     const frame = x.sub(top, bytes);
@@ -226,14 +226,14 @@ const ENTER = instruction({
     x.loop(() => {
       x.breakIf(x.leU(level, depth.get()));
       const source = x.sub(frameBase, x.mul(x.zext(depth.get(), 'i64'), bytes));
-      pushAt(depth.get(), x.load(type, x.stackAddress(source, bytes, 'read')));
+      pushAt(depth.get(), x.load(type, x.stackAddress(source, bytes, 'read'), 'stack'));
       depth.set(x.add(depth.get(), 1));
     });
     x.if(x.ne(level, 0), () => pushAt(level, x.trunc(frame, type)));
     const words = x.add(x.zext(level, 'i64'), 1);
     const bottom = x.sub(x.sub(top, x.mul(words, bytes)), size);
     // The new top must be writable; checked by the hardware before RSP changes.
-    x.loadForWrite('i8', x.stackAddress(bottom, 1, 'write'));
+    x.loadForWrite('i8', x.stackAddress(bottom, 1, 'write'), 'stack');
     x.setRegister(5, x.trunc(frame, type));
     x.setStackPointer(bottom);
   },
@@ -246,7 +246,7 @@ const LEAVE = instruction({
     const type = x.operandType;
     const bytes = WIDTH[type] / 8;
     const frame = x.register(5, 'i64');
-    const value = x.load(type, x.stackAddress(frame, bytes, 'read'));
+    const value = x.load(type, x.stackAddress(frame, bytes, 'read'), 'stack');
     x.setStackPointer(x.add(frame, bytes));
     x.setRegister(5, value);
   },

@@ -1,8 +1,9 @@
 /** Checks that rarely fail, out of the way of the instructions that make them. */
 import { IrBuilder, procedure } from '../../ir/builder.ts';
+import type { Value } from '../../ir/types.ts';
 import { CR0_BITS, CR4_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';
-import { CR0, CR4, FPU_BLOCKED, FPU_GROUP, SEGMENT, SEGMENTS, SS_AT } from '../state.ts';
+import { CODE_SIZE, CR0, CR4, FPU_BLOCKED, FPU_GROUP, SEGMENT, SEGMENTS, SS_AT } from '../state.ts';
 
 const make = (): IrBuilder => new IrBuilder();
 
@@ -36,6 +37,19 @@ export const checkSegment = procedure(
     const limitFails = x.select(expandDown, x.or(x.leU(offset, limit), x.ltU(top, last)), x.ltU(limit, last));
     const fails = x.or(x.ne(x.and(access, ACCESS_UNUSABLE), 0), x.or(typeFails, limitFails));
     x.if(fails, () => x.raise(x.select(x.eq(segment, SS_AT), x.const('i32', VECTOR.SS), VECTOR.GP), 0));
+    x.return();
+  },
+);
+
+/** #SS(0) where `bytes` bytes of the stack at a linear address do not all have canonical addresses. */
+export const checkStackAddress = procedure(
+  make,
+  { name: 'checkStackAddress', parameters: ['i64', 'i32'], results: [], mayFault: true },
+  (x, address, bytes) => {
+    const isCanonical = (a: Value): Value => x.eq(x.shrS(x.shl(a, 16), 16), a);
+    const last = x.sub(x.add(address, x.zext(bytes, 'i64')), 1);
+    const fails = x.eq(x.and(isCanonical(address), isCanonical(last)), x.const('i1', 0));
+    x.if(x.and(x.eq(x.get(CODE_SIZE), 64), fails), () => x.raise(VECTOR.SS, 0));
     x.return();
   },
 );

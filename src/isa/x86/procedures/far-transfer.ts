@@ -62,7 +62,7 @@ function stackLinear(x: X86Builder, offset: Value, bytes: number, write: boolean
 /** Word `n` above the stack pointer, zero-extended. */
 function peek(x: X86Builder, size: TransferSize, n: number, plus: Value | number = 0): Value {
   const offset = x.add(x.add(x.get(RSP), (n * size) / 8), plus);
-  return x.zext(x.load(wordOf(size), stackLinear(x, offset, size / 8, false)), 'i64');
+  return x.zext(x.load(wordOf(size), stackLinear(x, offset, size / 8, false), 'stack'), 'i64');
 }
 function moveStack(x: X86Builder, by: Value | number): void {
   const mask = x.get(STACK_MASK);
@@ -72,7 +72,7 @@ function moveStack(x: X86Builder, by: Value | number): void {
 function pokeBelow(x: X86Builder, size: TransferSize, words: readonly Value[]): void {
   for (const [i, word] of words.entries()) {
     const address = stackLinear(x, x.sub(x.get(RSP), ((i + 1) * size) / 8), size / 8, true);
-    x.store(address, x.trunc(word, wordOf(size)));
+    x.store(address, x.trunc(word, wordOf(size)), 'stack');
   }
 }
 
