@@ -60,8 +60,8 @@ test("Linux's reset by triple fault is a crash with registers and code, exit cod
 });
 
 test('a guest that sits at its prompt is ended by the time limit, exit code 4', async () => {
-  const { code, stdout, stderr } = await trapeze(['run', '--memory', '64M', '--timeout', '8']);
-  assert.deepEqual([code, stderr], [4, 'trapeze: timed out: the guest still ran after 8 s\n']);
+  const { code, stdout, stderr } = await trapeze(['run', '--memory', '64M', '--timeout', '12']);
+  assert.deepEqual([code, stderr], [4, 'trapeze: timed out: the guest still ran after 12 s\n']);
   assert.match(stdout, /trapeze:~# $/);
 });
 
