@@ -179,3 +179,9 @@ export const endStep: Procedure = x86Procedure({ name: 'endStep', parameters: ['
   );
   x.return();
 });
+
+/** RFLAGS for a frame or a TSS: RF is set only where the instruction at `ip` was returned to with it. */
+export function savedFlags(x: X86Builder, ip: Value): Value {
+  const image = x.flags.image();
+  return x.select(x.eq(x.get(RF_IP), ip), image, x.and(image, ~RFLAGS.RF));
+}

@@ -27,7 +27,7 @@ import {
 } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { updateFpuBlocked } from './checks.ts';
-import { DR6_BITS } from './debug.ts';
+import { DR6_BITS, savedFlags } from './debug.ts';
 import { loadPdptes, usesPae } from './paging.ts';
 import {
   dplOf,
@@ -100,12 +100,6 @@ const byLayout = (x: X86Builder, access: Value, body: (layout: Layout) => void):
     () => body(WIDE),
     () => body(NARROW),
   );
-
-/** RFLAGS for the TSS that is left: RF only where it counts for the instruction at `ip`. */
-function flagsToSave(x: X86Builder, ip: Value): Value {
-  const image = x.flags.image();
-  return x.select(x.eq(x.get(RF_IP), ip), image, x.and(image, ~RFLAGS.RF));
-}
 
 function saveTask(x: X86Builder, layout: Layout, base: Value, nextIp: Value, flags: Value): void {
   const bytes = bytesOf(layout.type);
@@ -316,7 +310,7 @@ export const taskSwitch: Procedure = x86Procedure(
     const isReturn = x.eq(how, TASK.return);
     const oldSelector = segmentPart(x, TR_AT, 'selector');
     const oldBase = segmentPart(x, TR_AT, 'base');
-    const image = flagsToSave(x, nextIp);
+    const image = savedFlags(x, nextIp);
     const flags = x.select(isReturn, x.and(image, ~RFLAGS.NT), image);
     byLayout(x, segmentPart(x, TR_AT, 'access'), (layout) => saveTask(x, layout, oldBase, nextIp, flags));
     x.if(x.ne(how, TASK.call), () => {
