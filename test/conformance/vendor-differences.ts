@@ -28,14 +28,7 @@ const LARGE_STATE = /^(FLDENV|FRSTOR|FNSAVE|FNSTENV|FXSAVE|FXSAVE64|FXRSTOR|FXRS
 
 const isWord = ({ bytes }: Generated): boolean => bytes.includes(0x66);
 
-const STACK_FAULT = 12;
-
 const DIFFERENCES: readonly Difference[] = [
-  {
-    reason:
-      'an address relative to RSP or RBP that is not canonical: #SS on silicon, #GP here, which no system tells apart',
-    applies: (c, native) => c.mode === 64 && native.vector === STACK_FAULT,
-  },
   {
     reason:
       'a segment register pushed as 32 bits: Intel leaves the upper half of the stack slot alone, AMD clears it (SDM vol. 2, PUSH)',
