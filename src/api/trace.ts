@@ -27,6 +27,7 @@ export function traceEngine(engine: Engine, kinds: ReadonlySet<TraceKind>, emit:
         msrs: host.msrs,
         timestamp: () => host.timestamp(),
         entropy: () => host.entropy(),
+        milliseconds: () => host.milliseconds?.() ?? 0,
         trace: kinds.has('exceptions') ? traceExceptions(emit) : undefined,
       });
       return kinds.has('instructions') ? traceInstructions(vcpu, engine.memory, emit) : vcpu;

@@ -39,6 +39,26 @@ export interface MsrSpace {
 export interface CpuTrace {
   /** An exception is delivered: its vector, its error code if it has one, and RIP as pushed. */
   exception(vector: number, errorCode: number | undefined, address: bigint): void;
+  /** A region of guest code was translated, its modules' compilation aside. */
+  regionMade?(region: MadeRegion): void;
+  /** WebAssembly was compiled. */
+  moduleMade?(module: MadeModule): void;
+}
+
+/** Times are milliseconds of the host's clock. */
+export interface MadeRegion {
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Guest-physical address of its entry. */
+  readonly physical: number;
+  readonly instructions: number;
+  readonly guestBytes: number;
+  readonly wasmBytes: number;
+}
+export interface MadeModule {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly wasmBytes: number;
 }
 
 /** What a vCPU is given. */
@@ -51,6 +71,8 @@ export interface EngineHost {
   timestamp(): bigint;
   /** Random bits for RDRAND and RDSEED. */
   entropy(): bigint;
+  /** The host's clock, for statistics; where it is absent they have no times. */
+  milliseconds?(): number;
   readonly trace?: CpuTrace | undefined;
 }
 
@@ -76,6 +98,28 @@ export interface VcpuStatistics {
   /** Delivered exceptions and interrupts by vector. */
   readonly vectors: ReadonlyMap<number, number>;
   readonly decodedInstructions: number;
+  /** What an engine that makes code made and did with it. */
+  readonly code?: CodeStatistics | undefined;
+}
+
+export interface CodeStatistics {
+  /** Regions of guest code that were translated, and of these dropped: because their code changed, or to make room. */
+  readonly regionsMade: number;
+  readonly regionsDropped: number;
+  readonly modulesMade: number;
+  readonly modulesDropped: number;
+  readonly wasmBytes: number;
+  /** Host time spent reading and lowering regions, and compiling modules of any kind. */
+  readonly translateMs: number;
+  readonly compileMs: number;
+  /** Instructions that regions retired; all others were interpreted. */
+  readonly translatedInstructions: number;
+  /** Data accesses that the software TLB did not answer. */
+  readonly tlbMisses: number;
+  /** How often a region went back to the interpreter, by cause. */
+  readonly regionExits: Readonly<Record<string, number>>;
+  /** How often the processor went back to the machine, by kind of exit. */
+  readonly exits: Readonly<Record<Exit['kind'], number>>;
 }
 
 export interface Engine {

@@ -77,7 +77,7 @@ export class LockstepEngine implements Engine {
         if (goal !== undefined && isReached(goal, follower)) reference.kick();
       },
     };
-    const vcpu = new WasmVcpu(this.#memory, recordingHost(host, this.memory, leader), this.#options.tier);
+    const vcpu = new WasmVcpu(this.#memory, recordingHost(host, this.memory, leader), this.#options);
     const reference = new ReferenceVcpu(this.#copy, replayingHost(host, this.#copy, follower));
     const start = { leader: 0, follower: 0 };
     const stretch = (budget: number, kicked: () => boolean): Exit => {

@@ -13,8 +13,8 @@ import { CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
 export interface CodeEvents {
   /** From now on stores to another page must be seen. */
   newPage(): void;
-  /** Code became stale. */
-  dropped(): void;
+  /** Code became stale, and with it some regions. */
+  dropped(regions: number): void;
   /** Every record is gone: its place will be another's. */
   cleared(): void;
 }
@@ -254,7 +254,7 @@ export class DecodeCache {
     const page = this.#pages.get(frame);
     if (page === undefined) return;
     this.#pages.delete(frame);
-    this.#events.dropped();
+    this.#events.dropped(page.regions.size);
     this.#memory[PAGE_FLAGS_BASE + frame] = 0;
     for (const [from, to] of page.runs) {
       for (let at = from; at < to; at += RECORD_SIZE) this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
@@ -287,10 +287,14 @@ export class DecodeCache {
 
   /** Drops everything. Not while a record is being executed other than to look the next one up. */
   clear(): void {
-    for (const frame of this.#pages.keys()) this.#memory[PAGE_FLAGS_BASE + frame] = 0;
+    let regions = 0;
+    for (const [frame, page] of this.#pages) {
+      this.#memory[PAGE_FLAGS_BASE + frame] = 0;
+      regions += page.regions.size;
+    }
     this.#pages = new Map();
     this.#next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
-    this.#events.dropped();
+    this.#events.dropped(regions);
     this.#events.cleared();
   }
 }

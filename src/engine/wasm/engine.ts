@@ -2,6 +2,7 @@
 import type { Engine } from '../engine.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { EngineMemory } from '../memory.ts';
+import type { RegionWatch } from './region-watch.ts';
 import type { Tier } from './tier.ts';
 import { WasmVcpu } from './vcpu.ts';
 
@@ -12,10 +13,12 @@ export interface WasmEngineOptions {
   readonly tier?: Tier | undefined;
   /** Sees every handler of the interpreter as it is made; use it with that tier alone. */
   readonly instrument?: Instrument | undefined;
+  /** Sees every region of the translator as it is made. */
+  readonly watch?: RegionWatch | undefined;
 }
 
 /** @throws UserError when the memory has a size that cannot be. */
-export function createWasmEngine({ memoryBytes, tier = 'both', instrument }: WasmEngineOptions): Engine {
+export function createWasmEngine({ memoryBytes, ...options }: WasmEngineOptions): Engine {
   const memory = new EngineMemory(memoryBytes);
-  return { name: 'wasm', memory, createVcpu: (host) => new WasmVcpu(memory, host, tier, instrument) };
+  return { name: 'wasm', memory, createVcpu: (host) => new WasmVcpu(memory, host, options) };
 }

@@ -6,6 +6,7 @@ import { Lowering } from './lowering.ts';
 import { WASM_TYPE } from './op-code.ts';
 import { slowLoad, slowStore } from './slow-path.ts';
 import { Locals, type Target, withLocals } from './target.ts';
+import type { TranslationEvents } from './translation-events.ts';
 
 type Callable = Procedure | External;
 
@@ -16,6 +17,7 @@ export interface LinkerOptions {
   readonly cpuBase: number;
   /** Functions of the host by name. */
   readonly externals: Readonly<Record<string, (...args: never[]) => unknown>>;
+  readonly events: TranslationEvents;
 }
 
 /** One module in the making. */
@@ -42,8 +44,6 @@ function* callsOf(body: readonly Statement[]): Generator<Callable> {
 export class Linker {
   readonly #options: LinkerOptions;
   readonly #functions = new Map<Procedure, unknown>();
-  /** Modules and bytes made so far. */
-  readonly made = { modules: 0, bytes: 0 };
 
   constructor(options: LinkerOptions) {
     this.#options = options;
@@ -60,7 +60,7 @@ export class Linker {
   ): Record<string, unknown> {
     const needed = this.#closure(bodies, also);
     const builder = new ModuleBuilder();
-    const { memory, pages, table, cpuBase, externals } = this.#options;
+    const { memory, pages, table, cpuBase, externals, events } = this.#options;
     builder.importMemory('e', 'm', pages);
     builder.importTable('e', 't');
     const indices = new Map<Callable, number>();
@@ -87,9 +87,9 @@ export class Linker {
     }
     define({ builder, cpuBase, functionIndex });
     const bytes = builder.finish();
-    this.made.modules++;
-    this.made.bytes += bytes.length;
+    const startMs = events.now();
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { e: imports });
+    events.moduleMade(bytes.length, startMs);
     for (const p of fresh) this.#functions.set(p, exports[p.name]);
     return exports;
   }

@@ -11,10 +11,13 @@ import {
   IP_BASE,
   JUMP_EPOCH,
   JUMP_EPOCH_HIGH,
+  REGION_EXIT,
+  REGION_EXIT_COUNTS,
   RETIRED,
   RETIRED_LIMIT,
   RIP,
   SEGMENTS,
+  TRANSLATED,
 } from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, PAGE_SIZE } from '../layout.ts';
 import { Emitter, noteRecord, pushField, REC, STATUS } from './emitter.ts';
@@ -37,7 +40,9 @@ const RIP_LOCAL = 1;
 const LINK_LOCAL = 2;
 const SCRATCH_LOCAL = 3;
 const LINEAR_LOCAL = 4;
-const FIXED_LOCALS = 5;
+/** RETIRED before a function of the table. */
+const RETIRED_LOCAL = 5;
+const FIXED_LOCALS = 6;
 
 /** Writes the main loop for one mode. */
 export class MainLoop {
@@ -101,6 +106,7 @@ export class MainLoop {
     fixed.take('i64');
     fixed.take('i32');
     fixed.take('i32');
+    fixed.take('i64');
     fixed.take('i64');
     const all = new ByteWriter();
     const rest = new ByteWriter();
@@ -220,6 +226,8 @@ export class MainLoop {
 
   #cold(handlers: number): void {
     const e = this.#e;
+    e.load('i64', RETIRED);
+    e.set(RETIRED_LOCAL);
     e.get(REC);
     e.recordField('i16', RECORD_AT.handler);
     e.i32(handlers);
@@ -265,6 +273,7 @@ export class MainLoop {
         e.op('return');
         break;
       case STATUS.arrived:
+        this.#countRegion();
         e.load('i64', RIP);
         e.set(RIP_LOCAL);
         e.i32(0);
@@ -272,6 +281,7 @@ export class MainLoop {
         e.br(this.#to('transfer', depth));
         break;
       case STATUS.faulted:
+        this.#countRegion();
         e.br(this.#to('deliver', depth));
         break;
       case STATUS.jump:
@@ -280,6 +290,27 @@ export class MainLoop {
       default:
         this.#jump(depth, (status - STATUS.link) as 0 | 1, () => e.load('i64', RIP), 1);
     }
+  }
+
+  /** A region came back: what it retired, and why it did. */
+  #countRegion(): void {
+    const e = this.#e;
+    e.store('i64', TRANSLATED, () => {
+      e.load('i64', TRANSLATED);
+      e.load('i64', RETIRED);
+      e.get(RETIRED_LOCAL);
+      e.op('i64_sub', 'i64_add');
+    });
+    const counter = this.#m.cpuBase + REGION_EXIT_COUNTS.offset;
+    e.load('i32', REGION_EXIT);
+    e.i32(3);
+    e.op('i32_shl', 'local_tee');
+    e.code.u32(SCRATCH_LOCAL);
+    e.get(SCRATCH_LOCAL);
+    writeMemoryOp(e.code, 'load', 'i64', counter);
+    e.i64(1n);
+    e.op('i64_add');
+    writeMemoryOp(e.code, 'store', 'i64', counter);
   }
 
   /** The record's instruction ended in an exception. */

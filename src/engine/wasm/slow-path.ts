@@ -25,6 +25,7 @@ import {
   TLB_BANK_SUPERVISOR,
   TLB_BANKS,
   TLB_LARGE,
+  TLB_MISSES,
   WATCHED,
 } from '../../isa/x86/state.ts';
 import { type X86Builder, x86Procedure } from '../../isa/x86/x86-builder.ts';
@@ -44,6 +45,7 @@ function accessBits(x: X86Builder, access: AccessKind, write: boolean): Value {
 const fill: Procedure = x86Procedure(
   { name: 'fill', parameters: ['i64', 'i32', 'i32'], results: ['i64'], mayFault: true },
   (x, linear, access, bank) => {
+    x.set(TLB_MISSES, x.add(x.get(TLB_MISSES), 1));
     const [physical, info] = x.call(translate, linear, access);
     const remembers = x.ne(bank, x.add(x.get(TLB_BANKS), TLB_BANK_EMPTY * TLB_BANK_SIZE));
     x.if(x.and(remembers, x.ltU(physical, x.get(RAM_SIZE))), () => {

@@ -45,10 +45,12 @@ import type { Instrument } from '../execution-counters.ts';
 import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
+import { CodeCounts } from './code-counts.ts';
 import { DecodeCache } from './decode-cache.ts';
 import { Handlers } from './handlers.ts';
 import { Linker } from './linker.ts';
 import { RECORD_AT } from './record.ts';
+import type { RegionWatch } from './region-watch.ts';
 import type { Tier } from './tier.ts';
 import { Translations } from './translations.ts';
 import { Translator } from './translator/translator.ts';
@@ -61,6 +63,12 @@ const HALTED: Exit = { kind: 'halted' };
 const BUDGET_SPENT: Exit = { kind: 'budgetSpent' };
 const SHUTDOWN: Exit = { kind: 'shutdown' };
 
+export interface VcpuOptions {
+  readonly tier?: Tier | undefined;
+  readonly instrument?: Instrument | undefined;
+  readonly watch?: RegionWatch | undefined;
+}
+
 export class WasmVcpu implements Vcpu {
   readonly #host: EngineHost;
   readonly #registers: Registers;
@@ -70,6 +78,7 @@ export class WasmVcpu implements Vcpu {
   readonly #memory: EngineMemory;
   readonly #handlers: Handlers;
   readonly #translator: Translator;
+  readonly #counts: CodeCounts;
   readonly #vectors = new Map<number, number>();
   readonly #translateFetch: (distance: number) => void;
   readonly #checkFetchEnd: (length: number) => void;
@@ -85,11 +94,12 @@ export class WasmVcpu implements Vcpu {
   #halted = false;
   #changed = true;
 
-  constructor(memory: EngineMemory, host: EngineHost, tier: Tier, instrument?: Instrument) {
+  constructor(memory: EngineMemory, host: EngineHost, { tier = 'both', instrument, watch }: VcpuOptions) {
     instrument?.attach(memory.wasm);
     this.#host = host;
     this.#memory = memory;
     this.#registers = new Registers(memory.wasm, CPU_BASE);
+    this.#counts = new CodeCounts(this.#registers, host, watch);
     this.#bytes = new Uint8Array(memory.wasm.buffer);
     this.#translations = new Translations(memory.wasm, this.#registers);
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
@@ -99,14 +109,18 @@ export class WasmVcpu implements Vcpu {
       table,
       cpuBase: CPU_BASE,
       externals: this.#externals(),
+      events: this.#counts,
     });
     this.#handlers = new Handlers(linker, table, instrument);
     this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, {
       newPage: () => this.#translations.dropWriteTags(),
-      dropped: () => this.#registers.setU32(CODE_DROPPED, 1),
+      dropped: (regions) => {
+        this.#registers.setU32(CODE_DROPPED, 1);
+        this.#counts.regionsDropped(regions);
+      },
       cleared: () => this.#translations.dropJumps(),
     });
-    this.#translator = new Translator(this.#cache, this.#handlers, tier);
+    this.#translator = new Translator(this.#cache, this.#handlers, tier, this.#counts);
     this.#sampleAfter = this.#translator.firstSample;
     this.#translateFetch = linker.procedure(translateFetch) as (distance: number) => void;
     this.#checkFetchEnd = linker.procedure(checkFetchEnd) as (length: number) => void;
@@ -243,6 +257,11 @@ export class WasmVcpu implements Vcpu {
   // --- running ------------------------------------------------------------------------------------------------------------------
 
   run(budget: number): Exit {
+    const exit = this.#run(budget);
+    this.#counts.ran(exit);
+    return exit;
+  }
+  #run(budget: number): Exit {
     const r = this.#registers;
     if (this.#changed) this.#applyChanges();
     const end = r.number(RETIRED) + Math.max(1, budget);
@@ -332,6 +351,7 @@ export class WasmVcpu implements Vcpu {
   reset(): void {
     const r = this.#registers;
     const retired = r.number(RETIRED);
+    this.#counts.collect();
     resetRegisters(r);
     r.setNumber(RETIRED, retired);
     r.set(RAM_SIZE, BigInt(this.#memory.size));
@@ -343,6 +363,6 @@ export class WasmVcpu implements Vcpu {
   }
 
   statistics(): VcpuStatistics {
-    return { vectors: this.#vectors, decodedInstructions: this.#cache.decoded };
+    return { vectors: this.#vectors, decodedInstructions: this.#cache.decoded, code: this.#counts.statistics() };
   }
 }

@@ -223,6 +223,13 @@ export const JUMP_EPOCH_HIGH = register('JUMP_EPOCH_HIGH', 'i64', 'engine');
 /** The record being executed where something outside needs to know: address in linear memory. */
 export const RECORD = register('RECORD', 'i32', 'engine');
 
+/** Why the last region was left: index of `REGION_EXITS` in `engine/wasm/region-exits.ts`. */
+export const REGION_EXIT = register('REGION_EXIT', 'i32', 'engine');
+/** For the statistics: instructions that regions retired, misses of the TLB, and how often regions were left for each cause. */
+export const TRANSLATED = register('TRANSLATED', 'i64', 'engine');
+export const TLB_MISSES = register('TLB_MISSES', 'i64', 'engine');
+export const REGION_EXIT_COUNTS = file('REGION_EXIT_COUNTS', 'engine', 8 * 8);
+
 /** 1: translated code was dropped since this was last cleared. */
 export const CODE_DROPPED = register('CODE_DROPPED', 'i32', 'engine');
 /** Where the bytes of an instruction lie; see `procedures/fetch.ts`. */
@@ -237,3 +244,7 @@ export const EXIT = { halt: 1, budget: 2, shutdown: 3 } as const;
 export const STATE_SIZE = Math.ceil(next / 64) * 64;
 /** Every register by its manual name. */
 export const REGISTERS: ReadonlyMap<string, State> = new Map(all.map((s) => [s.name, s]));
+
+const names = new Map([...all, IP_BASE].map((s) => [s.offset, s.name]));
+/** The name of what lies at an offset in the virtual CPU's block; the offset itself where nothing begins. */
+export const registerAt = (offset: number): string => names.get(offset) ?? `state+${offset}`;

@@ -86,6 +86,7 @@ export function createPcMachine(options: PcOptions): Machine {
 
 /** Inputs of the PIC that are levels: those of PCI and the SCI. */
 const LEVEL_INPUTS = [IRQ.sci, ...PCI_IRQS].reduce((mask, irq) => mask | (1 << irq), 0);
+const NS_PER_MS = 1e6;
 const VIRTUAL_SEED = 0x0074_7261_7065_7a65n;
 
 class PcBoard implements Board {
@@ -132,7 +133,7 @@ class PcBoard implements Board {
       (disk, i) => new BlockDevice(this.#lockstep?.wrap(disk) ?? disk, `disk${i}`),
     );
     this.#plugVirtio();
-    this.vcpu = this.#createVcpu(engine, supervisor);
+    this.vcpu = this.#createVcpu(options, supervisor);
   }
 
   powerOn(): void {
@@ -298,7 +299,7 @@ class PcBoard implements Board {
     for (const [i, device] of devices.entries()) this.#pci.plug(i + 1, virtioPci(device, this.#memory));
   }
 
-  #createVcpu(engine: Engine, { clock }: Supervisor): Vcpu {
+  #createVcpu({ engine, host: { time } }: PcOptions, { clock }: Supervisor): Vcpu {
     // `TSC_FREQUENCY` is a tick a nanosecond.
     const msrs = this.#add(new PlatformMsrs(this.#apic.msrs));
     return engine.createVcpu({
@@ -308,6 +309,7 @@ class PcBoard implements Board {
       msrs,
       timestamp: () => clock.now(),
       entropy: wordsFrom(this.#fill),
+      milliseconds: () => Number(time.nowNs()) / NS_PER_MS,
     });
   }
 }

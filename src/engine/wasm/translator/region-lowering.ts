@@ -1,10 +1,12 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
 import type { Statement } from '../../../isa/ir/types.ts';
-import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
+import { CODE_DROPPED, IP_BASE, RECORD, REGION_EXIT, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import { STATUS } from '../emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from '../encoder.ts';
 import type { ModuleParts } from '../linker.ts';
 import { analyse } from '../liveness.ts';
+import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
+import type { RegionListing } from '../region-listing.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import type { Region, RegionBlock } from './region.ts';
 import { RegisterLowering } from './register-lowering.ts';
@@ -29,6 +31,7 @@ export class RegionLowering extends RegisterLowering {
   /** Where a computed jump goes. */
   readonly #computed: number;
   readonly #distance: number;
+  readonly #listing: RegionListing | undefined;
   #block = 0;
   #instruction = 0;
 
@@ -38,6 +41,7 @@ export class RegionLowering extends RegisterLowering {
     code: ByteWriter,
     locals: Locals,
     target: Target,
+    listing: RegionListing | undefined,
   ) {
     super(
       code,
@@ -62,10 +66,12 @@ export class RegionLowering extends RegisterLowering {
     this.#faultOffset = locals.take('i32');
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
+    this.#listing = listing;
+    for (const [local, name] of this.registerLocals()) listing?.locals.set(local, name);
   }
 
   /** The function's body: record → status. */
-  static write(m: ModuleParts, region: Region, startRecord: number): Uint8Array {
+  static write(m: ModuleParts, region: Region, startRecord: number, listing?: RegionListing): Uint8Array {
     const code = new ByteWriter();
     const locals = new Locals(PARAMETERS);
     // The lowering is its own target, but the base class wants one first.
@@ -86,7 +92,7 @@ export class RegionLowering extends RegisterLowering {
         throw new Error('a region does not return values');
       },
     };
-    self = new RegionLowering(region, startRecord, code, locals, target);
+    self = new RegionLowering(region, startRecord, code, locals, target, listing);
     self.#function();
     return withLocals(locals, code);
   }
@@ -107,10 +113,15 @@ export class RegionLowering extends RegisterLowering {
       this.op('i64_extend_i32_u');
       this.op('i64_add');
     });
+    this.#noteExit('fault');
     this.#leave(STATUS.faulted);
     this.#close();
     this.#leave(STATUS.arrived);
     this.op('end');
+  }
+  /** For the statistics. */
+  #noteExit(cause: RegionExit): void {
+    this.storeState(REGION_EXIT.offset, 'i32', () => this.i32(REGION_EXITS.indexOf(cause)));
   }
   #leave(status: number): void {
     this.spillAll();
@@ -194,6 +205,7 @@ export class RegionLowering extends RegisterLowering {
     let from = 0;
     for (const [i, { end, offset, length }] of instructions.entries()) {
       this.#instruction = i;
+      this.#listing?.marks.push({ block: n, instruction: i, at: this.code.length });
       const own = statements.slice(from, end);
       this.statements(own);
       from = end;
@@ -220,10 +232,11 @@ export class RegionLowering extends RegisterLowering {
   #leaveIfDropped(offset: number): void {
     this.loadState(CODE_DROPPED.offset, 'i32');
     this.#open('if');
-    this.#exit(() => this.#pushIp(offset), 1);
+    this.#exit(() => this.#pushIp(offset), 1, 'codeDropped');
     this.#close();
   }
-  #exit(pushTarget: () => void, more: number): void {
+  #exit(pushTarget: () => void, more: number, cause: RegionExit): void {
+    this.#noteExit(cause);
     this.storeState(RIP.offset, 'i64', pushTarget);
     this.#pushRetired(more);
     this.local('local_set', this.retired);
@@ -245,13 +258,13 @@ export class RegionLowering extends RegisterLowering {
     const computed = link === undefined && isComputed(block) && this.#targets.length > 0;
     const to = computed ? this.#blocks.length : this.#numbers.get(offset);
     if (to === undefined || this.#structure.isIrreducible(this.#block, to)) {
-      this.#exit(pushTarget, 1);
+      this.#exit(pushTarget, 1, exitOf(block, link));
       return;
     }
     if (storesIn(block.statements)) {
       this.loadState(CODE_DROPPED.offset, 'i32');
       this.#open('if');
-      this.#exit(pushTarget, 1);
+      this.#exit(pushTarget, 1, 'codeDropped');
       this.#close();
     }
     this.#pushRetired(1);
@@ -305,6 +318,7 @@ export class RegionLowering extends RegisterLowering {
     else this.#branch(to, () => this.local('local_get', this.#computed));
   }
   #leaveForComputed(): void {
+    this.#noteExit('computedJump');
     this.storeState(RIP.offset, 'i64', () => this.local('local_get', this.#computed));
     this.#br(EXIT_LABEL);
   }
@@ -317,6 +331,7 @@ export class RegionLowering extends RegisterLowering {
       this.loadState(RETIRED_LIMIT.offset, 'i64');
       this.op('i64_ge_s');
       this.#open('if');
+      this.#noteExit('budget');
       this.storeState(RIP.offset, 'i64', pushTarget);
       this.#br(EXIT_LABEL);
       this.#close();
@@ -324,6 +339,12 @@ export class RegionLowering extends RegisterLowering {
     if (isBack || isMerge[to]) this.#br(this.#labels.get(to)!);
     else this.#tree(to);
   }
+}
+
+/** Why a block's jump over `link` leaves the region. */
+function exitOf(block: RegionBlock, link: 0 | 1 | undefined): RegionExit {
+  if (link !== undefined) return 'jump';
+  return block.ending === 'plain' ? 'barrier' : 'computedJump';
 }
 
 const isComputed = (b: RegionBlock): boolean => b.ending === 'return' || b.ending === 'computed';

@@ -1,7 +1,7 @@
 /** The lowering of regions: registers in locals, which hold them between the region's entry and its exits. */
 import { walk } from '../../../isa/ir/builder.ts';
 import type { CallNode, Statement, Value } from '../../../isa/ir/types.ts';
-import { FLAG_AUX, GPR, IP_BASE, RETIRED, ZERO_AT } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, GPR, IP_BASE, RETIRED, registerAt, ZERO_AT } from '../../../isa/x86/state.ts';
 import type { ByteWriter } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
 import { writeMask, writeMemoryOp } from '../op-code.ts';
@@ -50,6 +50,11 @@ export class RegisterLowering extends Lowering {
       if (this.#dirty.has(offset)) this.storeState(offset, type, () => this.local('local_get', local));
     }
     this.storeState(RETIRED.offset, 'i64', () => this.local('local_get', this.retired));
+  }
+  /** Names of registers by their locals. */
+  protected *registerLocals(): Generator<[local: number, name: string]> {
+    for (const { local, offset } of this.#cached.values()) yield [local, registerAt(offset)];
+    yield [this.retired, 'RETIRED'];
   }
   protected pushCached(offset: number): void {
     this.local('local_get', this.#cached.get(offset)!.local);

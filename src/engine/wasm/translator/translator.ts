@@ -4,6 +4,7 @@ import { PAGE_SIZE } from '../../layout.ts';
 import { DecodeCache } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
 import type { Tier } from '../tier.ts';
+import type { TranslationEvents } from '../translation-events.ts';
 import { readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
 
@@ -20,13 +21,15 @@ export class Translator {
   readonly #cache: DecodeCache;
   readonly #handlers: Handlers;
   readonly #tier: Tier;
+  readonly #events: TranslationEvents;
   readonly #samples = new Map<number, number>();
   #regions: { readonly number: number; readonly long: boolean }[] = [];
 
-  constructor(cache: DecodeCache, handlers: Handlers, tier: Tier) {
+  constructor(cache: DecodeCache, handlers: Handlers, tier: Tier, events: TranslationEvents) {
     this.#cache = cache;
     this.#handlers = handlers;
     this.#tier = tier;
+    this.#events = events;
   }
 
   /** Instructions until the first look. */
@@ -54,23 +57,28 @@ export class Translator {
   #translate(physical: number, size: CodeSize): void {
     const page = this.#cache.regionAt(physical, size);
     if (page === undefined) return;
-    const region = readRegion(page, physical % PAGE_SIZE, size);
+    this.#events.translationStarted();
+    const region = this.#events.prepare(readRegion(page, physical % PAGE_SIZE, size));
     const { blocks } = region;
     if (blocks.length === 0) return;
     const long = size === 64;
+    const listing = this.#events.listing();
+    let code: Uint8Array = new Uint8Array();
     const number = this.#handlers.make(
       blocks.map((b) => b.statements),
       long,
-      (m) => RegionLowering.write(m, region, DecodeCache.start),
+      (m) => (code = RegionLowering.write(listing?.watch(m) ?? m, region, DecodeCache.start, listing)),
     );
     this.#regions.push({ number, long });
     const ranges = blocks.flatMap((b) => b.instructions.map((i) => [i.offset, i.length] as const));
     this.#cache.install(physical, size, number, ranges);
+    this.#events.regionMade({ physical, size, region, code, listing });
   }
 
   #forget(): void {
     this.#cache.clear();
     for (const { number, long } of this.#regions) this.#handlers.free(number, long);
+    this.#events.modulesDropped(this.#regions.length);
     this.#regions = [];
   }
 }

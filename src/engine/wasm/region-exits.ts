@@ -1,0 +1,16 @@
+/** Why a region goes back to the main loop; a region stores the index in `REGION_EXIT`. */
+export const REGION_EXITS = [
+  /** A jump, or the code behind it, leads out of the region. */
+  'jump',
+  /** A return or a jump to a computed address that is not known. */
+  'computedJump',
+  /** An instruction follows that the main loop must see, or the region ends here. */
+  'barrier',
+  /** The budget of instructions is spent, or an interrupt waits. */
+  'budget',
+  /** A store reached code. */
+  'codeDropped',
+  /** An exception. */
+  'fault',
+] as const;
+export type RegionExit = (typeof REGION_EXITS)[number];
