@@ -1,4 +1,5 @@
 /** What a run cost and did, as plain data. */
+import type { CodeStatistics } from '../engine/engine.ts';
 import { VECTOR_NAMES } from '../isa/x86/exceptions.ts';
 import type { MachineStatistics } from '../machine/machine.ts';
 
@@ -25,6 +26,34 @@ export interface Statistics {
   readonly interrupts: Readonly<Record<string, number>>;
   /** Register accesses by device, of those that were accessed. */
   readonly devices: Readonly<Record<string, { readonly reads: number; readonly writes: number }>>;
+  /** By virtual CPU. */
+  readonly vcpus: readonly VcpuFigures[];
+}
+
+/** What a virtual CPU did, and what its engine made of guest code. */
+export interface VcpuFigures {
+  readonly instructions: number;
+  /** Null for an engine that makes no code. */
+  readonly code: CodeFigures | null;
+}
+
+export interface CodeFigures {
+  /** Shares of the executed instructions, from 0 to 1. */
+  readonly tiers: { readonly interpreter: number; readonly translator: number };
+  /** Translated pieces of guest code; dropped are those whose code changed or that made room. */
+  readonly regions: { readonly made: number; readonly live: number; readonly dropped: number };
+  readonly modules: { readonly made: number; readonly live: number };
+  /** Of all modules made. */
+  readonly wasmBytes: number;
+  /** Host milliseconds spent translating, and in the compilation of modules that translating and interpreting waited for. */
+  readonly translateMs: number;
+  readonly compileMs: number;
+  /** Data accesses that the software TLB did not answer. */
+  readonly tlbMisses: number;
+  /** How often a region went back to the interpreter, by cause. */
+  readonly regionExits: Readonly<Record<string, number>>;
+  /** How often the processor went back to the machine, by kind of exit. */
+  readonly exits: Readonly<Record<string, number>>;
 }
 
 /** Vectors below are exceptions (SDM vol. 3 §6.2). */
@@ -54,5 +83,32 @@ export function toStatistics(
     exceptions: Object.fromEntries(exceptions.map(([vector, count]) => [VECTOR_NAMES[vector] ?? `${vector}`, count])),
     interrupts: Object.fromEntries(interrupts),
     devices: Object.fromEntries(accessed.map(([name, { reads, writes }]) => [name, { reads, writes }])),
+    vcpus: measured.code.map((code) => vcpuFigures(measured.instructions, code)),
+  };
+}
+
+/** Milliseconds to a thousandth: what lies below is noise. */
+const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;
+
+function vcpuFigures(instructions: number, code: CodeStatistics | undefined): VcpuFigures {
+  if (code === undefined) return { instructions, code: null };
+  const translator = instructions > 0 ? code.translatedInstructions / instructions : 0;
+  return {
+    instructions,
+    code: {
+      tiers: { interpreter: 1 - translator, translator },
+      regions: {
+        made: code.regionsMade,
+        live: code.regionsMade - code.regionsDropped,
+        dropped: code.regionsDropped,
+      },
+      modules: { made: code.modulesMade, live: code.modulesMade - code.modulesDropped },
+      wasmBytes: code.wasmBytes,
+      translateMs: rounded(code.translateMs),
+      compileMs: rounded(code.compileMs),
+      tlbMisses: code.tlbMisses,
+      regionExits: code.regionExits,
+      exits: code.exits,
+    },
   };
 }

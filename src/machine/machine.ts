@@ -2,7 +2,7 @@
  * The run loop: runs a board's processor in slices so that the host's event loop breathes,
  * rings alarms in time, sleeps while the processor is halted, restarts the guest on reset.
  */
-import type { Vcpu } from '../engine/engine.ts';
+import type { CodeStatistics, Vcpu } from '../engine/engine.ts';
 import type { AccessCount } from './bus.ts';
 import type { MachineClock } from './clock.ts';
 import { RealClock, SLICE_NS, VirtualClock } from './clock.ts';
@@ -73,6 +73,8 @@ export interface MachineStatistics {
   /** Delivered exceptions and interrupts by vector, over all restarts. */
   readonly vectors: ReadonlyMap<number, number>;
   readonly decodedInstructions: number;
+  /** What each processor's engine made of guest code; undefined for an engine that makes none. */
+  readonly code: readonly (CodeStatistics | undefined)[];
   /** Accesses by device name. */
   readonly accesses: ReadonlyMap<string, AccessCount>;
 }
@@ -171,7 +173,7 @@ export class Machine {
   statistics(): MachineStatistics {
     const started = this.#startedNs;
     const until = this.#endedNs ?? this.#options.time.nowNs();
-    const { vectors, decodedInstructions } = this.#board.vcpu.statistics();
+    const { vectors, decodedInstructions, code } = this.#board.vcpu.statistics();
     return {
       instructions: this.#retiredBeforeReset + this.#board.vcpu.retired(),
       wallNs: started === undefined ? 0 : Number(until - started),
@@ -180,6 +182,7 @@ export class Machine {
       restarts: this.#restarts,
       vectors,
       decodedInstructions,
+      code: [code],
       accesses: this.#board.accesses(),
     };
   }

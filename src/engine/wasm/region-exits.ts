@@ -1,10 +1,10 @@
 /** Why a region goes back to the main loop; a region stores the index in `REGION_EXIT`. */
 export const REGION_EXITS = [
-  /** A jump, or the code behind it, leads out of the region. */
+  /** A direct branch leads out of the region. */
   'jump',
   /** A return or a jump to a computed address that is not known. */
   'computedJump',
-  /** An instruction follows that the main loop must see, or the region ends here. */
+  /** The code goes on with an instruction that the main loop must see, or beyond the region's size. */
   'barrier',
   /** The budget of instructions is spent, or an interrupt waits. */
   'budget',

@@ -343,8 +343,8 @@ export class RegionLowering extends RegisterLowering {
 
 /** Why a block's jump over `link` leaves the region. */
 function exitOf(block: RegionBlock, link: 0 | 1 | undefined): RegionExit {
-  if (link !== undefined) return 'jump';
-  return block.ending === 'plain' ? 'barrier' : 'computedJump';
+  if (!leaves(block.statements)) return 'barrier';
+  return link === undefined ? 'computedJump' : 'jump';
 }
 
 const isComputed = (b: RegionBlock): boolean => b.ending === 'return' || b.ending === 'computed';
