@@ -11,6 +11,7 @@ import {
   memtestGuest,
   POWEROFF_WORD,
   skipWithout,
+  there,
 } from '../support/guests.ts';
 import { vmlinuxOf } from '../support/vmlinux.ts';
 
@@ -21,9 +22,6 @@ const cloud = await debianGuest('cloud-amd64');
 const amd64 = await debianGuest('amd64');
 const pae = await debianGuest('686-pae');
 const memtests = { 64: await memtestGuest(64), 32: await memtestGuest(32) };
-
-/** Tests run only where the guest is there. */
-const there = <T extends object>(guest: T): Exclude<T, { missing: string }> => guest as Exclude<T, { missing: string }>;
 
 function check({ result, text }: Booted, machine: string): void {
   assert.deepEqual(result, { kind: 'poweredOff' }, text);

@@ -72,30 +72,39 @@ async function download(wanted: DebianFile, directory: string, env: NodeJS.Proce
 const lastLine = (text: string): string => text.trim().split('\n').at(-1)!;
 
 /** The part of a failure that tells something: the last line of what the command printed, or its message. */
-function explain(error: unknown): string {
+export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ('code' in error && error.code === 'ENOENT')
     return `${'path' in error ? error.path : 'apt'} is not on this machine`;
   return ('stderr' in error && lastLine(String(error.stderr))) || error.message;
 }
 
-/** Brings the package lists up to date and downloads. A mirror that lacks one list is no failure: others may suffice. */
-async function downloadWithNewLists(wanted: DebianFile, directory: string, env: NodeJS.ProcessEnv): Promise<string> {
-  process.stderr.write('guests: updating the package lists\n');
+/** The environment in which apt works on an architecture's packages without touching the machine's own state. */
+export async function aptEnvironment(architecture: DebianArchitecture): Promise<NodeJS.ProcessEnv> {
+  return { ...process.env, APT_CONFIG: await aptConfiguration(architecture), LC_ALL: 'C' };
+}
+
+/** Tries; where that fails, once more with new package lists. A mirror that lacks one list is no failure: others may suffice. */
+export async function withPackageLists<T>(env: NodeJS.ProcessEnv, attempt: () => Promise<T>): Promise<T> {
+  try {
+    return await attempt();
+  } catch {
+    process.stderr.write('guests: updating the package lists\n');
+  }
   const update = run('flock', [`${env.APT_CONFIG}.lock`, 'apt-get', '-q', 'update'], { env });
   const problem = await update.then(({ stderr }) => lastLine(stderr), explain);
   try {
-    return await download(wanted, directory, env);
+    return await attempt();
   } catch (error) {
     throw new Error(problem ? `${explain(error)} (updating the package lists: ${problem})` : explain(error));
   }
 }
 
 async function fetchInto(target: string, wanted: DebianFile): Promise<void> {
-  const env = { ...process.env, APT_CONFIG: await aptConfiguration(wanted.architecture), LC_ALL: 'C' };
+  const env = await aptEnvironment(wanted.architecture);
   const directory = await mkdtemp(path.join(CACHE, 'fetch-'));
   try {
-    const archive = await download(wanted, directory, env).catch(() => downloadWithNewLists(wanted, directory, env));
+    const archive = await withPackageLists(env, () => download(wanted, directory, env));
     const content = path.join(directory, 'content');
     const extract = 'dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards "$2" > "$3"';
     await run('sh', ['-c', extract, 'extract', archive, wanted.pattern, content]);

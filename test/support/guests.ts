@@ -47,7 +47,7 @@ function kernelFile(name: string, architecture: DebianArchitecture, dependency: 
 }
 
 /** Turns the absence of a package into a value; any other failure stays one. */
-async function orMissing<T>(fetching: Promise<T>): Promise<T | MissingGuest> {
+export async function orMissing<T>(fetching: Promise<T>): Promise<T | MissingGuest> {
   try {
     return await fetching;
   } catch (error) {
@@ -95,6 +95,9 @@ export async function memtestGuest(bits: 64 | 32): Promise<{ readonly kernel: st
   const wanted: DebianFile = { package: 'memtest86+', architecture: 'amd64', pattern: `./boot/${name}` };
   return await orMissing(debianFile(name, wanted).then((kernel) => ({ kernel })));
 }
+
+/** A guest in a test that {@link skipWithout} skips where it is not there. */
+export const there = <T extends object>(guest: T): Exclude<T, MissingGuest> => guest as Exclude<T, MissingGuest>;
 
 /** The `skip` option of a test that needs `guest`: false, or the reason, which also goes to standard error. */
 export function skipWithout(guest: object | MissingGuest): string | false {
