@@ -20,7 +20,7 @@ export function traceEngine(engine: Engine, kinds: ReadonlySet<TraceKind>, emit:
     name: engine.name,
     memory: engine.memory,
     createVcpu(host) {
-      const vcpu = engine.createVcpu({
+      const vcpu: Vcpu = engine.createVcpu({
         mmio: kinds.has('mmio') ? traceBus('mmio', host.mmio, emit) : host.mmio,
         ports: kinds.has('io') ? traceBus('io', host.ports, emit) : host.ports,
         interrupts: kinds.has('interrupts') ? traceInterrupts(host.interrupts, emit) : host.interrupts,
@@ -28,9 +28,15 @@ export function traceEngine(engine: Engine, kinds: ReadonlySet<TraceKind>, emit:
         timestamp: () => host.timestamp(),
         entropy: () => host.entropy(),
         milliseconds: () => host.milliseconds?.() ?? 0,
-        trace: kinds.has('exceptions') ? traceExceptions(emit) : undefined,
+        exactStops: host.exactStops,
+        trace: {
+          ...(kinds.has('exceptions') && traceExceptions(emit)),
+          ...(kinds.has('instructions') && {
+            instruction: () => emit(`instruction ${currentInstruction(vcpu, engine.memory)}`),
+          }),
+        },
       });
-      return kinds.has('instructions') ? traceInstructions(vcpu, engine.memory, emit) : vcpu;
+      return vcpu;
     },
   };
 }
@@ -77,31 +83,6 @@ function traceExceptions(emit: Emit): CpuTrace {
       const code = errorCode === undefined ? '' : ` error code ${hex(errorCode)}`;
       emit(`exception ${VECTOR_NAMES[vector] ?? hex(vector)}${code} at ${hex(address)}`);
     },
-  };
-}
-
-/** Runs the processor one instruction at a time and shows each before it executes. */
-function traceInstructions(vcpu: Vcpu, memory: GuestMemory, emit: Emit): Vcpu {
-  let kicked = false;
-  return {
-    run(budget) {
-      kicked = false;
-      for (let step = 0; step < budget && !kicked; step += 1) {
-        emit(`instruction ${currentInstruction(vcpu, memory)}`);
-        const exit = vcpu.run(1);
-        if (exit.kind !== 'budgetSpent') return exit;
-      }
-      return { kind: 'budgetSpent' };
-    },
-    kick() {
-      kicked = true;
-      vcpu.kick();
-    },
-    retired: () => vcpu.retired(),
-    register: (name) => vcpu.register(name),
-    setRegister: (name, value) => vcpu.setRegister(name, value),
-    reset: () => vcpu.reset(),
-    statistics: () => vcpu.statistics(),
   };
 }
 

@@ -38,6 +38,8 @@ export class Boundary {
   readonly #procedures: BoundaryProcedures;
   readonly #count: (vector: number) => void;
   #ip = 0n;
+  /** The last `deliver` found what may come only behind the next instruction. */
+  waits = false;
 
   /** `count` hears of every vector that is delivered between instructions. */
   constructor(
@@ -82,13 +84,18 @@ export class Boundary {
       if (vector >= 0 && send(vector, () => p.deliverInterrupt(vector))) return result;
     }
     r.setU32(INTERRUPT_PENDING, pending && this.#interrupts.pending() ? 1 : 0);
+    this.waits = held !== 0 && (pending || r.u32(DEBUG_PENDING) !== 0);
     return result;
   }
 
+  /** Traps may come behind any instruction. */
+  get traps(): boolean {
+    const r = this.#registers;
+    return (r.u32(FLAGS_OTHER) & RFLAGS.TF) !== 0 || r.u32(BREAKPOINTS) !== 0;
+  }
   /** The next instruction must run alone, between `begin` and `end`. */
   get steps(): boolean {
-    const r = this.#registers;
-    return (r.u32(FLAGS_OTHER) & RFLAGS.TF) !== 0 || r.u32(BREAKPOINTS) !== 0 || this.#held() !== 0;
+    return this.traps || this.#held() !== 0;
   }
 
   /** Before an instruction that runs alone; answers otherwise where a breakpoint is delivered in its place. */

@@ -38,7 +38,9 @@ export interface MsrSpace {
 /** What a trace may be told of by the processor itself; costs nothing when absent. */
 export interface CpuTrace {
   /** An exception is delivered: its vector, its error code if it has one, and RIP as pushed. */
-  exception(vector: number, errorCode: number | undefined, address: bigint): void;
+  exception?(vector: number, errorCode: number | undefined, address: bigint): void;
+  /** The instruction at RIP is about to be executed: with it the processor goes one instruction at a time. */
+  instruction?(): void;
   /** A region of guest code was translated, its modules' compilation aside. */
   regionMade?(region: MadeRegion): void;
   /** WebAssembly was compiled. */
@@ -73,17 +75,22 @@ export interface EngineHost {
   entropy(): bigint;
   /** The host's clock, for statistics; where it is absent they have no times. */
   milliseconds?(): number;
+  /**
+   * Stops come at counts of instructions that do not depend on the engine or its tier: runs end exactly at their budgets, and a fixed
+   * number of instructions, less than a thousand, after `kick`.
+   */
+  readonly exactStops?: boolean | undefined;
   readonly trace?: CpuTrace | undefined;
 }
 
 /** Architectural registers at a boundary between instructions, for boot loaders, dumps, debuggers. */
 export interface Vcpu {
   /**
-   * Executes at most about `budget` instructions (a block may be finished) and returns why it stopped.
+   * Executes at most about `budget` instructions (a block may be finished; see `EngineHost.exactStops`) and returns why it stopped.
    * Guest faults are delivered to the guest and never throw.
    */
   run(budget: number): Exit;
-  /** An interrupt line changed or time passed: look at the interrupt source at the next boundary. Callable from a device. */
+  /** An interrupt line changed or time passed: `run` returns soon. Callable from a device. */
   kick(): void;
   /** Instructions retired since reset; exact even inside a device access. */
   retired(): number;

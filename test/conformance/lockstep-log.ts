@@ -81,7 +81,7 @@ function hostWith(host: EngineHost, answer: Answer, interrupts: InterruptSource)
   });
   const trace: CpuTrace = {
     exception: (vector, errorCode, address) => {
-      const act = (): void => host.trace?.exception(vector, errorCode, address);
+      const act = (): void => host.trace?.exception?.(vector, errorCode, address);
       // What an engine has counted while it delivers is its own affair.
       answer('exception', [vector, errorCode, address], act, 'anywhere');
     },

@@ -1,6 +1,6 @@
 /** A guest of a few bytes in flat 32-bit protected mode without paging, on any engine and tier. */
 import type { Bus, Device } from '../../src/devices/contract.ts';
-import type { Engine, InterruptSource, Vcpu } from '../../src/engine/engine.ts';
+import type { Engine, EngineHost, InterruptSource, Vcpu } from '../../src/engine/engine.ts';
 import { createReferenceEngine } from '../../src/engine/reference/engine.ts';
 import { createWasmEngine } from '../../src/engine/wasm/engine.ts';
 
@@ -54,15 +54,16 @@ export class FlatGuest {
   readonly #engine: Engine;
 
   /** `code` goes to 0x1000, where execution starts; the stack ends at 0x9000. */
-  constructor(engine: Engine, code: readonly number[], options: { ports?: Bus; interrupts?: InterruptSource } = {}) {
+  constructor(engine: Engine, code: readonly number[], options: Partial<EngineHost> = {}) {
     this.#engine = engine;
     this.vcpu = engine.createVcpu({
       mmio: listeningBus(),
-      ports: options.ports ?? listeningBus(),
-      interrupts: options.interrupts ?? new Wire(0),
+      ports: listeningBus(),
+      interrupts: new Wire(0),
       msrs: { read: () => undefined, write: () => false },
       timestamp: () => 0n,
       entropy: () => 0n,
+      ...options,
     });
     this.write(0x1000, code);
     this.#enterFlatMode();

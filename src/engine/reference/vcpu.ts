@@ -18,40 +18,40 @@ import { ACCESS, translate } from '../../isa/x86/procedures/paging.ts';
 import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import * as S from '../../isa/x86/state.ts';
 import { handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
-import { Boundary, type BoundaryProcedures, type Delivery } from '../boundary.ts';
+import { Boundary, type BoundaryProcedures } from '../boundary.ts';
 import { cpuidContext } from '../cpuid-context.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
+import { type Executor, RunLoop } from '../run-loop.ts';
 import { callProcedure, type Environment, evaluate, GuestFault } from './evaluate.ts';
 
 const MAX_INSTRUCTION = 15;
-/** Instructions and exceptions that a run may take however small its budget. */
-const MIN_STEPS = 1000;
+/** Of RETIRED_LIMIT, which instructions set to 0 to ask for attention; nothing else looks at it here. */
+const NO_LIMIT = -1;
 const PLAIN = { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' } as const;
 
-export class ReferenceVcpu implements Vcpu, Environment {
+export class ReferenceVcpu implements Vcpu, Environment, Executor {
   readonly #host: EngineHost;
   readonly #memory: EngineMemory;
   readonly #registers: Registers;
   readonly #bodies = new Map<number, readonly Statement[]>();
   readonly #vectors = new Map<number, number>();
-  readonly #boundary: Boundary;
+  readonly #loop: RunLoop;
   #decoded: Decoded | undefined;
   #offset = 0;
   #retired = 0;
   #target: bigint | undefined;
-  /** HLT was executed and nothing came since. */
-  #halted = false;
-  #kicked = false;
+  #halts = false;
   #changed = true;
 
   constructor(memory: EngineMemory, host: EngineHost) {
     this.#memory = memory;
     this.#host = host;
     this.#registers = new Registers(memory.wasm, CPU_BASE);
-    this.#boundary = new Boundary(this.#registers, host.interrupts, this.#procedures, (vector) => this.#count(vector));
+    const boundary = new Boundary(this.#registers, host.interrupts, this.#procedures, (vector) => this.#count(vector));
+    this.#loop = new RunLoop(this, boundary, { exactStops: host.exactStops ?? false, trace: host.trace });
     this.reset();
   }
 
@@ -201,37 +201,34 @@ export class ReferenceVcpu implements Vcpu, Environment {
     this.#target = target;
   }
   exit(): void {
-    this.#halted = true;
+    this.#halts = true;
   }
 
   // --- running ------------------------------------------------------------------------------------------------------------------
 
   run(budget: number): Exit {
     if (this.#changed) this.#applyChanges();
-    const end = this.#retired + Math.max(1, budget);
-    this.#kicked = false;
-    // Exceptions without an instruction between them come to no end where handlers fault themselves.
-    for (let left = Math.max(MIN_STEPS, budget); ; left--) {
-      const delivery = this.#boundary.deliver();
-      if (delivery === 'shutdown') return { kind: 'shutdown' };
-      if (delivery === 'delivered') this.#halted = false;
-      if (this.#retired >= end || this.#kicked || left === 0) return { kind: 'budgetSpent' };
-      if (this.#halted) return { kind: 'halted' };
-      if (this.#step() === 'shutdown') return { kind: 'shutdown' };
-    }
+    return this.#loop.run(budget);
+  }
+  execute(): number {
+    return this.step();
+  }
+  /** One instruction, or the exception that comes in its place. */
+  step(): number {
+    const r = this.#registers;
+    r.setU32(S.HELD, 0);
+    r.setNumber(S.RETIRED_LIMIT, NO_LIMIT);
+    this.#halts = false;
+    if (!this.#instruction() && this.#procedures.deliverFault()) return S.EXIT.shutdown;
+    return this.#halts ? S.EXIT.halt : S.EXIT.budget;
+  }
+  limit(limit: number): void {
+    if (limit === 0) this.#registers.setNumber(S.RETIRED_LIMIT, 0);
+  }
+  asksAttention(): boolean {
+    return this.#registers.number(S.RETIRED_LIMIT) === 0;
   }
 
-  /** One instruction, or the exception that comes in its place. */
-  #step(): Delivery {
-    const steps = this.#boundary.steps;
-    if (steps) {
-      const delivery = this.#boundary.begin();
-      if (delivery !== 'nothing') return delivery;
-    } else this.#registers.setU32(S.HELD, 0);
-    if (!this.#instruction()) return this.#procedures.deliverFault() ? 'shutdown' : 'delivered';
-    if (steps) this.#boundary.end();
-    return 'nothing';
-  }
   /** False where an exception ended it. */
   #instruction(): boolean {
     const r = this.#registers;
@@ -315,7 +312,8 @@ export class ReferenceVcpu implements Vcpu, Environment {
     const r = this.#registers;
     const vector = r.u32(S.FAULT_VECTOR);
     this.#count(vector);
-    this.#host.trace?.exception(vector, r.u32(S.FAULT_HAS_CODE) ? r.u32(S.FAULT_CODE) : undefined, r.get(S.RIP));
+    this.#loop.countException();
+    this.#host.trace?.exception?.(vector, r.u32(S.FAULT_HAS_CODE) ? r.u32(S.FAULT_CODE) : undefined, r.get(S.RIP));
   }
   #count(vector: number): void {
     this.#vectors.set(vector, (this.#vectors.get(vector) ?? 0) + 1);
@@ -328,25 +326,27 @@ export class ReferenceVcpu implements Vcpu, Environment {
   }
 
   kick(): void {
-    this.#kicked = true;
+    this.#registers.setU32(S.INTERRUPT_PENDING, 1);
+    this.#loop.kick();
   }
   retired(): number {
     return this.#retired;
   }
   register(name: string): bigint {
+    if (this.#changed) this.#applyChanges();
     return this.#registers.byName(name);
   }
   setRegister(name: string, value: bigint): void {
     this.#registers.setByName(name, value);
     // Whoever sends the processor elsewhere wants it to run.
-    if (name === 'RIP') this.#halted = false;
+    if (name === 'RIP') this.#loop.halted = false;
     this.#changed = true;
   }
   reset(): void {
     resetRegisters(this.#registers);
     this.#registers.set(S.RAM_SIZE, BigInt(this.#memory.size));
     this.#registers.setU32(S.CODE_SIZE, 16);
-    this.#halted = false;
+    this.#loop.halted = false;
     this.#changed = true;
   }
   statistics(): VcpuStatistics {

@@ -39,6 +39,8 @@ export interface KnownPage {
 interface CodePage {
   /** Record of each decoded start: page offset * 4 + code size. */
   readonly starts: Map<number, number>;
+  /** The same for blocks of few instructions: key of `starts` * `MAX_BLOCK` + most instructions. */
+  readonly short: Map<number, number>;
   /** First and last + 1 addresses of runs of records. */
   readonly runs: [number, number][];
   /** A bit for each byte that was decoded. */
@@ -96,38 +98,36 @@ export class DecodeCache {
     this.#view.setUint16(at + RECORD_AT.offset, offset, true);
   }
 
-  /** The record of the instruction at `place`; undefined where fetching its second page faults. `single`: a block of one. */
-  find(place: CodePlace, single: boolean): number | undefined {
+  /** The record of the instruction at `place`, in a block of at most `most`; undefined where fetching its second page faults. */
+  find(place: CodePlace, most: number = MAX_BLOCK): number | undefined {
     const frame = Math.floor(place.physical / PAGE_SIZE);
     const offset = place.physical % PAGE_SIZE;
     const page = this.#pages.get(frame);
     const key = offset * 4 + SIZE_CODE[place.size];
-    if (!single) {
-      const known = page?.starts.get(key);
-      if (known !== undefined) return known;
-    }
+    const known = most < MAX_BLOCK ? page?.short.get(key * MAX_BLOCK + most) : page?.starts.get(key);
+    if (known !== undefined) return known;
     if (this.#next + (MAX_BLOCK + 1) * RECORD_SIZE > RECORDS_END) this.clear();
-    return this.#decodeBlock(frame, offset, place, single ? 1 : MAX_BLOCK, single ? undefined : key);
+    const start = this.#decodeBlock(frame, offset, place, most);
+    // An instruction on two pages is not kept under its address, because the second page may be mapped anew.
+    if (start === undefined || this.#memory[start + RECORD_AT.flags] & CROSSES_PAGE) return start;
+    const { starts, short, indirect } = this.#page(frame);
+    if (most < MAX_BLOCK) short.set(key * MAX_BLOCK + most, start);
+    else starts.set(key, start);
+    if (most === MAX_BLOCK && place.indirect) indirect.add(key);
+    return start;
   }
 
-  #decodeBlock(
-    frame: number,
-    offset: number,
-    place: CodePlace,
-    most: number,
-    key: number | undefined,
-  ): number | undefined {
+  #decodeBlock(frame: number, offset: number, place: CodePlace, most: number): number | undefined {
     const start = this.#next;
     const bytes = this.#pageBytes(frame);
     const page = this.#page(frame);
-    if (place.indirect && key !== undefined) page.indirect.add(key);
     let limit = most;
     let at = offset;
     for (let index = 0; index < limit; index++) {
       const result = decode(bytes.subarray(at, Math.min(at + MAX_INSTRUCTION, PAGE_SIZE)), place.size);
       if (result === 'truncated' && PAGE_SIZE - at < MAX_INSTRUCTION) {
         if (index === 0) return this.#decodeCrossing(frame, offset, place);
-        return this.#finish(page, start, index, at, key);
+        return this.#finish(page, start, index, at);
       }
       const decoded =
         typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
@@ -140,28 +140,24 @@ export class DecodeCache {
       at += decoded.fields.length;
       this.#next += RECORD_SIZE;
       const end = this.#handlers.endOf(decoded);
-      if (decoded.encoding.definition.holdsInterrupts) limit = Math.min(limit, index + 2);
+      if (decoded.encoding.definition.holdsInterrupts) limit = index + 1;
       if (end === 'jump') {
-        this.#record(page, start, key);
+        page.runs.push([start, this.#next]);
         return start;
       }
-      if (end === 'block' || at >= PAGE_SIZE) return this.#finish(page, start, index + 1, at, key);
+      if (end === 'block' || at >= PAGE_SIZE) return this.#finish(page, start, index + 1, at);
     }
-    return this.#finish(page, start, limit, at, key);
+    return this.#finish(page, start, limit, at);
   }
 
-  #finish(page: CodePage, start: number, index: number, at: number, key: number | undefined): number {
+  #finish(page: CodePage, start: number, index: number, at: number): number {
     this.#header(this.#next, PSEUDO.fallThrough, index, at);
     this.#next += RECORD_SIZE;
-    this.#record(page, start, key);
+    page.runs.push([start, this.#next]);
     return start;
   }
-  #record(page: CodePage, start: number, key: number | undefined): void {
-    if (key !== undefined) page.starts.set(key, start);
-    page.runs.push([start, this.#next]);
-  }
 
-  /** An instruction on two pages: a block of its own, not kept under its address, because the second page may be mapped anew. */
+  /** An instruction on two pages: a block of its own. */
   #decodeCrossing(frame: number, offset: number, place: CodePlace): number | undefined {
     const second = place.nextPage();
     if (second === undefined) return undefined;
@@ -182,8 +178,8 @@ export class DecodeCache {
     this.#cover(other, 0, Math.max(1, decoded.fields.length - here));
     other.leaders.add(frame);
     this.#next += RECORD_SIZE;
-    if (this.#handlers.endOf(decoded) === 'jump') this.#record(page, start, undefined);
-    else this.#finish(page, start, 1, offset + decoded.fields.length, undefined);
+    if (this.#handlers.endOf(decoded) === 'jump') page.runs.push([start, this.#next]);
+    else this.#finish(page, start, 1, offset + decoded.fields.length);
     return start;
   }
 
@@ -215,6 +211,7 @@ export class DecodeCache {
     if (known !== undefined) return known;
     const page: CodePage = {
       starts: new Map(),
+      short: new Map(),
       runs: [],
       covered: new Uint32Array(PAGE_SIZE / 32),
       leaders: new Set(),

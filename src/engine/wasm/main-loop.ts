@@ -139,7 +139,11 @@ export class MainLoop {
         e.retire(0);
         e.i32(1);
         e.set(LINK_LOCAL);
-        e.br(this.#to('lookUp', depth));
+        this.#pushWithinLimit();
+        e.op('br_if');
+        e.code.u32(this.#to('lookUp', depth));
+        // Nothing is left to run: there execution ends.
+        e.br(this.#to('transfer', depth));
         break;
       case PSEUDO.start:
         e.load('i64', RIP);

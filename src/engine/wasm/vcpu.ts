@@ -45,6 +45,7 @@ import type { Instrument } from '../execution-counters.ts';
 import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
+import { type Executor, RunLoop } from '../run-loop.ts';
 import { CodeCounts } from './code-counts.ts';
 import { DecodeCache } from './decode-cache.ts';
 import { Handlers } from './handlers.ts';
@@ -57,11 +58,9 @@ import { Translator } from './translator/translator.ts';
 
 const WASM_PAGE = 65536;
 const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
-/** Exceptions that a run may deliver however small its budget of instructions. */
-const MIN_PATIENCE = 1000;
-const HALTED: Exit = { kind: 'halted' };
-const BUDGET_SPENT: Exit = { kind: 'budgetSpent' };
-const SHUTDOWN: Exit = { kind: 'shutdown' };
+/** A limit that ends execution at the first boundary between blocks; unlike 0, which an instruction sets to ask for attention. */
+const STEP_LIMIT = -1;
+const ASKS_ATTENTION = 0;
 
 export interface VcpuOptions {
   readonly tier?: Tier | undefined;
@@ -69,7 +68,7 @@ export interface VcpuOptions {
   readonly watch?: RegionWatch | undefined;
 }
 
-export class WasmVcpu implements Vcpu {
+export class WasmVcpu implements Vcpu, Executor {
   readonly #host: EngineHost;
   readonly #registers: Registers;
   readonly #bytes: Uint8Array;
@@ -82,16 +81,10 @@ export class WasmVcpu implements Vcpu {
   readonly #vectors = new Map<number, number>();
   readonly #translateFetch: (distance: number) => void;
   readonly #checkFetchEnd: (length: number) => void;
-  readonly #boundary: Boundary;
   readonly #refresh: () => void;
+  readonly #loop: RunLoop;
   #sampleAfter = 0;
-  #kicked = false;
-  /** Exceptions that may still be delivered before the machine is heard. */
-  #patience = 0;
   #running = false;
-  #stepping = false;
-  /** HLT was executed and nothing came since. */
-  #halted = false;
   #changed = true;
 
   constructor(memory: EngineMemory, host: EngineHost, { tier = 'both', instrument, watch }: VcpuOptions) {
@@ -124,7 +117,8 @@ export class WasmVcpu implements Vcpu {
     this.#sampleAfter = this.#translator.firstSample;
     this.#translateFetch = linker.procedure(translateFetch) as (distance: number) => void;
     this.#checkFetchEnd = linker.procedure(checkFetchEnd) as (length: number) => void;
-    this.#boundary = this.#makeBoundary(linker);
+    const { exactStops = false, trace } = host;
+    this.#loop = new RunLoop(this, this.#makeBoundary(linker), { exactStops, trace });
     this.#refresh = linker.procedure(refresh) as () => void;
     memory.onWrite((at, length) => this.#cache.written(at, length));
     this.reset();
@@ -196,9 +190,8 @@ export class WasmVcpu implements Vcpu {
     const r = this.#registers;
     const vector = r.u32(FAULT_VECTOR);
     this.#count(vector);
-    // Exceptions without an instruction between them come to no end where handlers fault themselves: they are part of the budget too.
-    if (--this.#patience === 0) this.kick();
-    this.#host.trace?.exception(vector, r.u32(FAULT_HAS_CODE) ? r.u32(FAULT_CODE) : undefined, r.get(RIP));
+    this.#loop.countException();
+    this.#host.trace?.exception?.(vector, r.u32(FAULT_HAS_CODE) ? r.u32(FAULT_CODE) : undefined, r.get(RIP));
   }
   #count(vector: number): void {
     this.#vectors.set(vector, (this.#vectors.get(vector) ?? 0) + 1);
@@ -212,8 +205,8 @@ export class WasmVcpu implements Vcpu {
 
   // --- instructions -------------------------------------------------------------------------------------------------------------
 
-  /** The record of the instruction at RIP, into the jump cache too. */
-  #findBlock(indirect: boolean): number {
+  /** The record of the instruction at RIP; into the jump cache too but where its block is to have at most `most` instructions. */
+  #findBlock(indirect: boolean, most?: number): number {
     const r = this.#registers;
     if (!this.#translate(0)) return DecodeCache.fault;
     const size = r.u32(CODE_SIZE) as CodeSize;
@@ -221,8 +214,8 @@ export class WasmVcpu implements Vcpu {
     const nextPage = (): number | undefined =>
       this.#translate(PAGE_SIZE - (physical % PAGE_SIZE)) ? r.number(FETCH_PHYSICAL) : undefined;
     const cut = size !== 64 && this.#codeLeft() < PAGE_SIZE - (physical % PAGE_SIZE);
-    const alone = this.#stepping || cut;
-    const record = this.#cache.find({ physical, size, indirect, nextPage }, alone);
+    const alone = cut || most !== undefined;
+    const record = this.#cache.find({ physical, size, indirect, nextPage }, cut ? 1 : most);
     if (record === undefined) return DecodeCache.fault;
     if (cut && !this.#fits(this.#bytes[record + RECORD_AT.length])) return DecodeCache.fault;
     if (!alone) this.#translator.decoded(physical, size);
@@ -257,39 +250,43 @@ export class WasmVcpu implements Vcpu {
   // --- running ------------------------------------------------------------------------------------------------------------------
 
   run(budget: number): Exit {
-    const exit = this.#run(budget);
+    if (this.#changed) this.#applyChanges();
+    const exit = this.#loop.run(budget);
     this.#counts.ran(exit);
     return exit;
   }
-  #run(budget: number): Exit {
+
+  execute(limit: number): number {
     const r = this.#registers;
-    if (this.#changed) this.#applyChanges();
-    const end = r.number(RETIRED) + Math.max(1, budget);
-    this.#patience = Math.max(MIN_PATIENCE, budget);
-    this.#kicked = false;
-    for (;;) {
-      const delivery = this.#boundary.deliver();
-      if (delivery === 'shutdown') return SHUTDOWN;
-      if (delivery === 'delivered') this.#halted = false;
-      const now = r.number(RETIRED);
-      if (now >= end || this.#kicked) return BUDGET_SPENT;
-      if (this.#halted) return HALTED;
-      this.#stepping = this.#boundary.steps;
-      const reason = this.#stepping ? this.#step() : this.#execute(Math.min(end, now + this.#sampleAfter));
-      if (reason === EXIT.budget && !this.#stepping) this.#sample();
-      if (reason === EXIT.shutdown) return SHUTDOWN;
-      this.#halted = reason === EXIT.halt;
-    }
+    const reason = this.#enterCode(
+      DecodeCache.start,
+      Math.min(limit, r.number(RETIRED) + this.#sampleAfter, MAX_LIMIT),
+    );
+    if (reason === EXIT.budget) this.#sample();
+    return reason;
+  }
+  step(most: number): number {
+    return this.#enterCode(this.#findBlock(false, most), STEP_LIMIT);
+  }
+  limit(limit: number): void {
+    if (!this.asksAttention()) this.#registers.setNumber(RETIRED_LIMIT, limit);
+  }
+  asksAttention(): boolean {
+    return this.#registers.number(RETIRED_LIMIT) === ASKS_ATTENTION;
   }
 
-  /** One instruction, or the exception that comes in its place. */
-  #step(): number {
-    const now = this.#registers.number(RETIRED);
-    const delivery = this.#boundary.begin();
-    if (delivery !== 'nothing') return delivery === 'shutdown' ? EXIT.shutdown : EXIT.budget;
-    const reason = this.#execute(now + 1);
-    if (this.#registers.number(RETIRED) > now) this.#boundary.end();
-    return reason;
+  #enterCode(record: number, limit: number): number {
+    const r = this.#registers;
+    const run = this.#handlers.mainLoop(r.u32(CODE_SIZE) === 64);
+    r.setU32(HELD, 0);
+    r.setNumber(RETIRED_LIMIT, limit);
+    r.setU32(RECORD, record);
+    this.#running = true;
+    try {
+      return run(record);
+    } finally {
+      this.#running = false;
+    }
   }
 
   /** Looks where the guest is; where it is often, a region is made. */
@@ -304,21 +301,6 @@ export class WasmVcpu implements Vcpu {
     r.set(CR2, cr2);
   }
 
-  #execute(limit: number): number {
-    const r = this.#registers;
-    const run = this.#handlers.mainLoop(r.u32(CODE_SIZE) === 64);
-    if (this.#stepping) this.#translations.nextGeneration();
-    else r.setU32(HELD, 0);
-    r.setNumber(RETIRED_LIMIT, Math.min(limit, MAX_LIMIT));
-    r.setU32(RECORD, DecodeCache.start);
-    this.#running = true;
-    try {
-      return run(DecodeCache.start);
-    } finally {
-      this.#running = false;
-    }
-  }
-
   #applyChanges(): void {
     const r = this.#registers;
     this.#changed = false;
@@ -328,9 +310,8 @@ export class WasmVcpu implements Vcpu {
   }
 
   kick(): void {
-    this.#kicked = true;
     this.#registers.setU32(INTERRUPT_PENDING, 1);
-    if (this.#running) this.#registers.setNumber(RETIRED_LIMIT, 0);
+    this.#loop.kick();
   }
 
   retired(): number {
@@ -339,12 +320,13 @@ export class WasmVcpu implements Vcpu {
   }
 
   register(name: string): bigint {
+    if (this.#changed) this.#applyChanges();
     return this.#registers.byName(name);
   }
   setRegister(name: string, value: bigint): void {
     this.#registers.setByName(name, value);
     // Whoever sends the processor elsewhere wants it to run.
-    if (name === 'RIP') this.#halted = false;
+    if (name === 'RIP') this.#loop.halted = false;
     this.#changed = true;
   }
 
@@ -358,7 +340,7 @@ export class WasmVcpu implements Vcpu {
     r.setU32(TLB_BANKS, TLB_BASE);
     r.setU32(CODE_SIZE, 16);
     this.#cache.clear();
-    this.#halted = false;
+    this.#loop.halted = false;
     this.#changed = true;
   }
 

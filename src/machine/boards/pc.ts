@@ -310,6 +310,7 @@ class PcBoard implements Board {
       timestamp: () => clock.now(),
       entropy: wordsFrom(this.#fill),
       milliseconds: () => Number(time.nowNs()) / NS_PER_MS,
+      exactStops: this.#lockstep !== undefined,
     });
   }
 }
