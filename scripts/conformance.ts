@@ -1,11 +1,12 @@
 /**
- * `npm run conformance [-- decoder|cpu|streams|sensitivity|lockstep] [--count N] [--seed S]`: the long runs of `test/conformance/`. Without a name all of them.
+ * `npm run conformance [-- decoder|cpu|streams|sensitivity|lockstep|tiers] [--count N] [--seed S]`: the long runs of `test/conformance/`. Without a name all of them.
  * Prints the seed; ends with 1 where something differs, 2 for a wrong command line.
  */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { runLockstep } from '../test/conformance/lockstep-long.ts';
 import { runCpu, runDecoder, runSensitivity, runStreams } from '../test/conformance/long-runs.ts';
+import { runTiers } from '../test/conformance/tier-boots.ts';
 
 const RUNS = {
   decoder: runDecoder,
@@ -13,6 +14,7 @@ const RUNS = {
   streams: runStreams,
   sensitivity: runSensitivity,
   lockstep: runLockstep,
+  tiers: runTiers,
 } as const;
 type Name = keyof typeof RUNS;
 

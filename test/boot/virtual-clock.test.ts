@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { TIERS } from '../../src/engine/wasm/tier.ts';
+import { bootOnTier } from '../conformance/tier-boots.ts';
 import { boot } from '../support/boot.ts';
 import { scratch, trapeze } from '../support/trapeze.ts';
 
@@ -44,6 +46,13 @@ test('two runs, the second on a busy host', async () => {
   assert.match(first.text, /Trapeze: Linux/);
   assert(first.instructions > 1e7);
   assert.deepEqual(await underLoad(run), first);
+});
+
+test('every tier leaves the same machine behind', async () => {
+  const [first, ...others] = await Promise.all(TIERS.map((tier) => bootOnTier(tier)));
+  assert.deepEqual(first.result, { kind: 'poweredOff' });
+  assert.match(first.text, /Trapeze: Linux/);
+  for (const other of others) assert.deepEqual(other, first);
 });
 
 test('the command in a process of its own does the same', async (t) => {

@@ -53,7 +53,7 @@ export interface LockstepGuest {
   readonly memoryBytes: number;
 }
 
-async function embedded(): Promise<LockstepGuest> {
+export async function embedded(): Promise<LockstepGuest> {
   const { kernel, initrd, append } = await nodeHost.embeddedGuest();
   return { kernel, initrd, append: `${APPEND} ${append}`, memoryBytes: 64 * MIB };
 }

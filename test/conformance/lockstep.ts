@@ -29,7 +29,8 @@ export interface LockstepOptions {
 
 /** Parts of RFLAGS, which is compared whole; and what says something only while HELD_IP is RIP, which an engine may forget later. */
 const LEFT_OUT = /^(FLAG|HELD)/;
-const NAMES = [
+/** What must agree. */
+export const COMPARED_REGISTERS: readonly string[] = [
   'RFLAGS',
   ...[...REGISTERS.values()]
     .filter((state) => state.class !== 'engine' && !LEFT_OUT.test(state.name))
@@ -45,7 +46,7 @@ interface Checkpoint {
   readonly state: State;
 }
 
-const stateOf = (vcpu: Vcpu): State => NAMES.map((name) => vcpu.register(name));
+const stateOf = (vcpu: Vcpu): State => COMPARED_REGISTERS.map((name) => vcpu.register(name));
 const SPENT: Exit = { kind: 'budgetSpent' };
 const SHOWN_INSTRUCTIONS = 40;
 
@@ -196,7 +197,7 @@ function compare({ retired, state }: Checkpoint, reference: State, referenceReti
   if (retired !== referenceRetired)
     throw new Divergence(`${retired} instructions were executed, by the reference ${referenceRetired}`);
   const hex = (value: bigint): string => value.toString(16);
-  const different = NAMES.flatMap((name, i) =>
+  const different = COMPARED_REGISTERS.flatMap((name, i) =>
     state[i] === reference[i] ? [] : [`${name} is ${hex(state[i]!)}, reference ${hex(reference[i]!)}`],
   );
   if (different.length > 0) throw new Divergence(`after ${retired} instructions ${different.join('; ')}`);
