@@ -141,10 +141,34 @@ export const OP_FC = {
 /** The type of a block without parameters and results. */
 export const BLOCK_EMPTY = 0x40;
 
+/** Whether the `if` at a place of a function's body is likely taken (proposal "branch hinting", section metadata.code.branch_hint). */
+interface BranchHint {
+  readonly at: number;
+  readonly likely: boolean;
+}
+const hintsOf = new WeakMap<Uint8Array, readonly BranchHint[]>();
+
 /** A growing byte buffer with LEB128 numbers. */
 export class ByteWriter {
   #bytes = new Uint8Array(256);
   length = 0;
+  readonly #hints: BranchHint[] = [];
+
+  /** The `if` that is written next is likely taken, or hardly ever. */
+  hint(likely: boolean): void {
+    this.#hints.push({ at: this.length, likely });
+  }
+  /** What another buffer holds, with its hints. */
+  append(other: ByteWriter): void {
+    for (const { at, likely } of other.#hints) this.#hints.push({ at: this.length + at, likely });
+    this.bytes(other.view());
+  }
+  /** The body of a function, with its hints. */
+  body(): Uint8Array {
+    const body = this.view();
+    hintsOf.set(body, this.#hints);
+    return body;
+  }
 
   #reserve(n: number): void {
     if (this.length + n <= this.#bytes.length) return;
@@ -264,13 +288,37 @@ export class ModuleBuilder {
   }
   /** `body`: locals and code, without its size. */
   define(index: number, body: Uint8Array): void {
-    this.#bodies[index - this.#importedFunctions] = body.slice();
+    const copy = body.slice();
+    hintsOf.set(copy, hintsOf.get(body) ?? []);
+    this.#bodies[index - this.#importedFunctions] = copy;
   }
   exportFunction(name: string, index: number): void {
     this.#exports.name(name);
     this.#exports.byte(0);
     this.#exports.u32(index);
     this.#exportCount++;
+  }
+
+  #writeHints(out: ByteWriter): void {
+    const content = new ByteWriter();
+    content.name('metadata.code.branch_hint');
+    const hinted = this.#bodies
+      .map((body, i) => ({ i, hints: hintsOf.get(body!) ?? [] }))
+      .filter((f) => f.hints.length > 0);
+    content.u32(hinted.length);
+    for (const { i, hints } of hinted) {
+      content.u32(this.#importedFunctions + i);
+      content.u32(hints.length);
+      for (const { at, likely } of hints) {
+        content.u32(at);
+        content.u32(1);
+        content.byte(likely ? 1 : 0);
+      }
+    }
+    if (hinted.length === 0) return;
+    out.byte(0);
+    out.u32(content.length);
+    out.bytes(content.view());
   }
 
   finish(): Uint8Array<ArrayBuffer> {
@@ -290,6 +338,7 @@ export class ModuleBuilder {
     for (const t of this.#functionTypes) functions.u32(t);
     section(3, this.#functionTypes.length, functions.view());
     section(7, this.#exportCount, this.#exports.view());
+    this.#writeHints(out);
     const code = new ByteWriter();
     for (const body of this.#bodies) {
       if (body === undefined) throw new Error('a declared function has no body');

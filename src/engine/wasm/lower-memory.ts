@@ -13,6 +13,7 @@ export class MemoryLowering extends ValueLowering {
   protected checkFault(): void {
     this.i32(0);
     writeMemoryOp(this.code, 'load', 'i32', this.target.cpuBase + FAULT.offset);
+    this.code.hint(false);
     this.op('if');
     this.code.byte(BLOCK_EMPTY);
     this.target.fault(this.code, this.depth + 1);
@@ -73,6 +74,7 @@ export class MemoryLowering extends ValueLowering {
     const address = this.inLocal(v.address);
     const tag = v.forWrite ? TLB_ENTRY.writeTag : TLB_ENTRY.readTag;
     const entry = this.lookUp(address, WIDTH[v.type] / 8, tag, v.access);
+    this.code.hint(true);
     this.op('if');
     this.code.byte(TYPE_CODE[WASM_TYPE[v.type]]);
     this.hostAddress(address, entry);
@@ -93,6 +95,7 @@ export class MemoryLowering extends ValueLowering {
       else this.local('local_get', value);
     };
     const entry = this.lookUp(address, WIDTH[type] / 8, TLB_ENTRY.writeTag, s.access);
+    this.code.hint(true);
     this.op('if');
     this.code.byte(BLOCK_EMPTY);
     this.hostAddress(address, entry);

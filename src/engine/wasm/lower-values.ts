@@ -172,13 +172,17 @@ export class ValueLowering {
     }
   }
 
+  protected vector(op: string, immediate: readonly number[]): void {
+    this.code.byte(0xfd);
+    this.code.u32(VECTOR_OPCODES[op]);
+    for (const b of immediate) this.code.byte(b);
+  }
+
   protected operation(v: OpNode, loose: boolean): void {
     const { op, args } = v;
     if (op in VECTOR_OPCODES) {
       for (const a of args) this.push(a);
-      this.code.byte(0xfd);
-      this.code.u32(VECTOR_OPCODES[op]);
-      for (const b of v.immediate) this.code.byte(b);
+      this.vector(op, v.immediate);
       return;
     }
     if (op === 'select') this.select(v);

@@ -2,7 +2,7 @@
  * IR to WebAssembly code. One lowering serves procedures, the interpreter's handlers and whatever binds operands otherwise: what a field
  * is and how a body ends is the target's.
  */
-import { type CallNode, isValue, type Statement, type Value } from '../../isa/ir/types.ts';
+import { type CallNode, type IfNode, isValue, type Statement, type Value } from '../../isa/ir/types.ts';
 import { FAULT, FAULT_CODE, FAULT_HAS_CODE, FAULT_VECTOR } from '../../isa/x86/state.ts';
 import { BLOCK_EMPTY } from './encoder.ts';
 import { analyse, isRepeated } from './liveness.ts';
@@ -79,7 +79,7 @@ export class Lowering extends MemoryLowering {
         this.call(s);
         break;
       case 'if':
-        this.if(s.condition, s.consequent, s.alternate);
+        this.if(s);
         break;
       case 'loop':
         this.loop(s.id, s.body);
@@ -124,8 +124,9 @@ export class Lowering extends MemoryLowering {
     writeMemoryOp(this.code, 'store', 'i32', this.target.cpuBase + offset);
   }
 
-  protected if(condition: Value, then: readonly Statement[], otherwise: readonly Statement[]): void {
+  protected if({ condition, consequent: then, alternate: otherwise, rare }: IfNode): void {
     this.pushCondition(condition);
+    if (rare) this.code.hint(false);
     this.op('if');
     this.code.byte(BLOCK_EMPTY);
     this.depth++;

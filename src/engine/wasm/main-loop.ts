@@ -121,8 +121,8 @@ export class MainLoop {
     out.u32(fixedCount + restCount);
     out.bytes(a.subarray(fixedAt));
     out.bytes(b.subarray(restAt));
-    out.bytes(this.#e.code.view());
-    return out.view();
+    out.append(this.#e.code);
+    return out.body();
   }
 
   /** Distances of the outer labels from a place inside which `depth` further blocks are open. */

@@ -52,6 +52,6 @@ export interface Target {
 export function withLocals(locals: Locals, code: ByteWriter): Uint8Array {
   const out = new ByteWriter();
   locals.write(out);
-  out.bytes(code.view());
-  return out.view();
+  out.append(code);
+  return out.body();
 }

@@ -5,6 +5,7 @@ import {
   type CallNode,
   type External,
   type FieldName,
+  type IfNode,
   type IntegerType,
   isValue,
   type ParameterNode,
@@ -245,12 +246,20 @@ export class IrBuilder {
     return { get: () => this.#push({ kind: 'readVariable', type: variable.type, variable }), set };
   }
   if(condition: Value, then: () => void, otherwise: () => void = () => {}): void {
+    this.#if(condition, then, otherwise, {});
+  }
+  /** As `if`, for what hardly ever happens. */
+  ifRarely(condition: Value, then: () => void): void {
+    this.#if(condition, then, () => {}, { rare: true });
+  }
+  #if(condition: Value, then: () => void, otherwise: () => void, options: Pick<IfNode, 'rare'>): void {
     if (condition.kind === 'const') {
       if (condition.value === 1n) then();
       else otherwise();
       return;
     }
-    this.#push({ kind: 'if', condition, consequent: this.#collect(then), alternate: this.#collect(otherwise) });
+    const [consequent, alternate] = [this.#collect(then), this.#collect(otherwise)];
+    this.#push({ kind: 'if', condition, consequent, alternate, ...options });
   }
   /** Repeats `body` until `breakIf` or `break`. */
   loop(body: () => void): void {

@@ -1,9 +1,12 @@
 /**
  * Pure operations on integers and floating-point numbers: their types and what they compute on bit patterns.
  *
- * Every value is a BigInt bit pattern of its type's width. Vector operations are in `vector-ops.ts`.
+ * Every value is a BigInt bit pattern of its type's width. Vector operations are in `vector-ops.ts` and
+ * `vector-float-ops.ts`.
  */
+import { bitsOf, floatOf, roundToEven } from './float-bits.ts';
 import { type Type, WIDTH } from './types.ts';
+import { VECTOR_FLOAT_OPS } from './vector-float-ops.ts';
 import { VECTOR_OPS } from './vector-ops.ts';
 
 /** The meaning of one operation. `type` is the type of the first argument. */
@@ -30,24 +33,6 @@ const convert = (to: Type, f: (a: bigint, from: Type) => bigint): OpMeaning => (
   evaluate: ([a], from) => mask(to, f(a, from)),
 });
 
-const view = new DataView(new ArrayBuffer(8));
-export function floatOf(type: Type, bits: bigint): number {
-  if (type === 'f32') {
-    view.setUint32(0, Number(bits));
-    return view.getFloat32(0);
-  }
-  view.setBigUint64(0, bits);
-  return view.getFloat64(0);
-}
-export function bitsOf(type: Type, value: number): bigint {
-  if (type === 'f32') {
-    view.setFloat32(0, value);
-    return BigInt(view.getUint32(0));
-  }
-  view.setFloat64(0, value);
-  return view.getBigUint64(0);
-}
-
 /** f32 results of f64 operations round correctly for + - * / and square root (double rounding is innocuous at these widths). */
 const floating = (f: (a: number, b: number) => number): OpMeaning => ({
   result: ([type]) => type,
@@ -57,14 +42,6 @@ const floatCompare = (f: (a: number, b: number) => boolean): OpMeaning => ({
   result: () => 'i1',
   evaluate: ([a, b], type) => (f(floatOf(type, a), floatOf(type, b)) ? 1n : 0n),
 });
-
-function roundToEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  const up = rest > 0.5 || (rest === 0.5 && floor % 2 !== 0);
-  const rounded = up ? floor + 1 : floor;
-  return rounded === 0 && (x < 0 || Object.is(x, -0)) ? -0 : rounded;
-}
 
 function countLeadingZeros(type: Type, a: bigint): bigint {
   return BigInt(a === 0n ? WIDTH[type] : WIDTH[type] - a.toString(2).length);
@@ -161,4 +138,9 @@ function i64ToF32(v: bigint): number {
   return v < 0n ? -rounded : rounded;
 }
 
-export const OPS: Readonly<Record<string, OpMeaning>> = { ...INTEGER_OPS, ...FLOAT_OPS, ...VECTOR_OPS };
+export const OPS: Readonly<Record<string, OpMeaning>> = {
+  ...INTEGER_OPS,
+  ...FLOAT_OPS,
+  ...VECTOR_OPS,
+  ...VECTOR_FLOAT_OPS,
+};

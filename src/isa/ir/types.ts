@@ -158,6 +158,8 @@ export interface IfNode {
   readonly condition: Value;
   readonly consequent: readonly Statement[];
   readonly alternate: readonly Statement[];
+  /** The condition hardly ever holds. */
+  readonly rare?: true;
 }
 /** Repeats until a `break` of this loop. */
 export interface LoopNode {

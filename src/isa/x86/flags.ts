@@ -44,7 +44,9 @@ type Origin =
   | { readonly kind: 'sum'; readonly a: Value; readonly result: Value }
   | { readonly kind: 'logic'; readonly result: Value }
   /** ZF, SF and PF alone follow the result. */
-  | { readonly kind: 'result'; readonly result: Value };
+  | { readonly kind: 'result'; readonly result: Value }
+  /** Each flag by itself. */
+  | { readonly kind: 'each'; readonly flags: FlagValues };
 
 export class Flags {
   readonly #b: IrBuilder;
@@ -107,7 +109,12 @@ export class Flags {
     this.#keepResult();
   }
   #keepResult(): void {
-    this.#remember(this.#origin && { kind: 'result', result: this.#origin.result });
+    const result = this.#result;
+    this.#remember(result && { kind: 'result', result });
+  }
+
+  get #result(): Value | undefined {
+    return this.#origin?.kind === 'each' ? undefined : this.#origin?.result;
   }
 
   /** Sets CF and OF alone (rotations). */
@@ -133,7 +140,7 @@ export class Flags {
     b.set(FLAG_AUX, b.or(b.or(top, parity), b.or(bit(f.af, 3), bit(f.sf, 7))));
     // A result that is positive, of even parity in its low byte, and zero only where ZF is set.
     b.set(FLAG_RESULT, b.shl(b.zext(b.xor(f.zf, b.const('i1', 1)), 'i64'), 8));
-    this.#remember(undefined);
+    this.#remember({ kind: 'each', flags: f });
   }
 
   cf(): Value {
@@ -145,6 +152,8 @@ export class Flags {
         return b.ltU(this.#origin.result, this.#origin.a);
       case 'logic':
         return b.const('i1', 0);
+      case 'each':
+        return this.#origin.flags.cf;
       default:
         return b.ltS(b.get(FLAG_AUX), 0);
     }
@@ -152,24 +161,29 @@ export class Flags {
   of(): Value {
     const b = this.#b;
     if (this.#origin?.kind === 'logic') return b.const('i1', 0);
+    if (this.#origin?.kind === 'each') return this.#origin.flags.of;
     const aux = b.get(FLAG_AUX);
     return b.ltS(b.xor(aux, b.shl(aux, 1)), 0);
   }
   zf(): Value {
     const origin = this.#origin;
     if (origin?.kind === 'difference') return this.#b.eq(origin.a, origin.b);
+    if (origin?.kind === 'each') return origin.flags.zf;
     return this.#b.eq(origin?.result ?? this.#b.get(FLAG_RESULT), 0);
   }
   sf(): Value {
     const b = this.#b;
+    if (this.#origin?.kind === 'each') return this.#origin.flags.sf;
     if (this.#origin !== undefined) return b.ltS(this.#origin.result, 0);
     return b.xor(b.ltS(b.get(FLAG_RESULT), 0), b.bit(b.get(FLAG_AUX), 7));
   }
   af(): Value {
+    if (this.#origin?.kind === 'each') return this.#origin.flags.af;
     return this.#b.bit(this.#b.get(FLAG_AUX), 3);
   }
   pf(): Value {
     const b = this.#b;
+    if (this.#origin?.kind === 'each') return this.#origin.flags.pf;
     const bits = b.xor(b.trunc(b.get(FLAG_RESULT), 'i32'), b.shrU(b.get(FLAG_AUX), 8));
     return b.xor(b.trunc(b.op('popcnt', [b.and(bits, 0xff)]), 'i1'), b.const('i1', 1));
   }

@@ -2,9 +2,11 @@
 import { IrBuilder, procedure } from '../ir/builder.ts';
 import {
   type AccessKind,
+  type External,
   type IntegerType,
   integerType,
   type Procedure,
+  type State,
   type StateType,
   type Type,
   type Value,
@@ -43,6 +45,10 @@ export class X86Builder extends IrBuilder {
   #parameters: Parameters;
   #absolute = false;
   #address: Value | undefined;
+  /** Groups of instructions that were found to be allowed. */
+  readonly #allowed = new Set<keyof typeof FPU_GROUP>();
+  /** What `remembered` gave. */
+  readonly #remembered = new Map<object, Value>();
   /** Addresses of memory operands in 64-bit mode, which may be no addresses. */
   readonly #operandAddresses = new WeakSet<Value>();
 
@@ -124,7 +130,7 @@ export class X86Builder extends IrBuilder {
     const { long, segmented } = this.parameters;
     if (long) return segmented ? this.add(this.getAt(SEGMENTS, segment, 'i64'), offset) : offset;
     const end = this.getAt(SEGMENTS, this.add(segment, access === 'read' ? SEGMENT.readEnd : SEGMENT.writeEnd), 'i64');
-    this.if(this.ltU(end, this.add(offset, bytes)), () => {
+    this.ifRarely(this.ltU(end, this.add(offset, bytes)), () => {
       this.call(checkSegment, segment, offset, this.const('i32', bytes), this.const('i32', access === 'write' ? 1 : 0));
     });
     return this.and(this.add(this.getAt(SEGMENTS, segment, 'i64'), offset), 0xffffffffn);
@@ -261,10 +267,45 @@ export class X86Builder extends IrBuilder {
     return this.eq(this.shrS(this.shl(address, 16), 16), address);
   }
 
+  // --- inlining -----------------------------------------------------------------------------------------------------------------
+
+  /** Builders that write an `Inlinable` out where it is used. */
+  protected get inlines(): boolean {
+    return false;
+  }
+  /** The results of `p`. */
+  apply(p: Inlinable, ...args: readonly Value[]): readonly Value[] {
+    return this.inlines ? p.build(this, ...args) : this.call(p.procedure, ...args);
+  }
+  /** A value that `build` computes from `state`, computed once as long as that does not change but for sticky bits. */
+  remembered(state: State, key: object, build: () => Value): Value {
+    const known = this.#remembered.get(key);
+    if (known !== undefined) return known;
+    const value = build();
+    if (!this.nested) {
+      this.#remembered.set(key, value);
+      this.#states.add(state);
+    }
+    return value;
+  }
+  readonly #states = new Set<State>();
+  override set(state: State, value: Value | bigint | number): void {
+    super.set(state, value);
+    if (this.#states.has(state)) this.#forget();
+  }
+  override call(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
+    if (!this.nested) this.#forget();
+    return super.call(target, ...args);
+  }
+  #forget(): void {
+    this.#remembered.clear();
+    this.#states.clear();
+  }
+
   // --- faults -------------------------------------------------------------------------------------------------------------------
 
   raiseIf(condition: Value, vector: number, errorCode?: Value | number): void {
-    this.if(condition, () => this.raise(vector, errorCode));
+    this.ifRarely(condition, () => this.raise(vector, errorCode));
   }
   undefined(): void {
     this.raise(VECTOR.UD);
@@ -275,10 +316,27 @@ export class X86Builder extends IrBuilder {
   }
   /** #NM or #UD where CR0 and CR4 do not allow the group (SDM vol. 3 §2.5, table 9-1). */
   requireFpu(group: keyof typeof FPU_GROUP): void {
-    this.if(this.ne(this.and(this.get(FPU_BLOCKED), FPU_GROUP[group]), 0), () => {
+    if (this.#allowed.has(group)) return;
+    // What allows it changes between blocks only.
+    if (!this.nested) this.#allowed.add(group);
+    this.ifRarely(this.ne(this.and(this.get(FPU_BLOCKED), FPU_GROUP[group]), 0), () => {
       this.call(checkFpu, this.const('i32', FPU_GROUP[group]));
     });
   }
+}
+
+/** A procedure that some builders write out where it is used. */
+export interface Inlinable {
+  readonly procedure: Procedure;
+  build(x: X86Builder, ...args: readonly Value[]): readonly Value[];
+}
+
+/** `build` gives the results; it has one way out, but may raise. */
+export function inlinable(
+  definition: { name: string; parameters: readonly Type[]; results: readonly Type[]; mayFault?: boolean },
+  build: Inlinable['build'],
+): Inlinable {
+  return { procedure: x86Procedure(definition, (x, ...args) => x.return(...build(x, ...args))), build };
 }
 
 /** A procedure written with the x86 builder. */

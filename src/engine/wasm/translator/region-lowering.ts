@@ -231,6 +231,7 @@ export class RegionLowering extends RegisterLowering {
   /** A store reached code: the rest of this region may be stale. */
   #leaveIfDropped(offset: number): void {
     this.loadState(CODE_DROPPED.offset, 'i32');
+    this.code.hint(false);
     this.#open('if');
     this.#exit(() => this.#pushIp(offset), 1, 'codeDropped');
     this.#close();
@@ -263,6 +264,7 @@ export class RegionLowering extends RegisterLowering {
     }
     if (storesIn(block.statements)) {
       this.loadState(CODE_DROPPED.offset, 'i32');
+      this.code.hint(false);
       this.#open('if');
       this.#exit(pushTarget, 1, 'codeDropped');
       this.#close();
@@ -330,6 +332,7 @@ export class RegionLowering extends RegisterLowering {
       this.local('local_get', this.retired);
       this.loadState(RETIRED_LIMIT.offset, 'i64');
       this.op('i64_ge_s');
+      this.code.hint(false);
       this.#open('if');
       this.#noteExit('budget');
       this.storeState(RIP.offset, 'i64', pushTarget);

@@ -58,6 +58,10 @@ class BlockBuilder extends X86Builder {
     encoding.definition.semantics(this, ...encoding.operands.map((code) => bindOperand(this, code)));
   }
 
+  protected override get inlines(): boolean {
+    return true;
+  }
+
   protected override operandKind(): AccessKind {
     return this.#decoded!.fields.segment === SS_AT ? 'stack' : 'current';
   }

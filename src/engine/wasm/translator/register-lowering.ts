@@ -1,16 +1,30 @@
 /** The lowering of regions: registers in locals, which hold them between the region's entry and its exits. */
 import { walk } from '../../../isa/ir/builder.ts';
-import type { CallNode, Statement, Value } from '../../../isa/ir/types.ts';
+import {
+  type CallNode,
+  type ConstNode,
+  type IntegerType,
+  type StateFile,
+  type Statement,
+  type StateType,
+  type Value,
+  WIDTH,
+} from '../../../isa/ir/types.ts';
 import { FLAG_AUX, GPR, IP_BASE, RETIRED, registerAt, ZERO_AT } from '../../../isa/x86/state.ts';
 import type { ByteWriter } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
-import { writeMask, writeMemoryOp } from '../op-code.ts';
+import { WASM_TYPE, writeMask, writeMemoryOp } from '../op-code.ts';
 import type { Locals, Target } from '../target.ts';
-import { registersUsed, touchesRegisters } from './registers-used.ts';
+import { isVector, registerOf, registersUsed, touchesRegisters } from './registers-used.ts';
 
-type Cached = { readonly local: number; readonly type: 'i32' | 'i64'; readonly offset: number };
+type Cached = { readonly local: number; readonly type: StateType; readonly offset: number };
 
-const typeAt = (offset: number): 'i32' | 'i64' => (offset === FLAG_AUX.offset ? 'i32' : 'i64');
+function typeAt(offset: number): StateType {
+  if (isVector(offset)) return 'i128';
+  return offset === FLAG_AUX.offset ? 'i32' : 'i64';
+}
+/** Shape of the lanes of a type. */
+const SHAPE = { i8: 'i8x16', i16: 'i16x8', i32: 'i32x4', i64: 'i64x2' } as const;
 
 export class RegisterLowering extends Lowering {
   /** Registers that live in locals, by their offset in the CPU's block. */
@@ -25,17 +39,17 @@ export class RegisterLowering extends Lowering {
     const { read, written } = registersUsed(bodies.flatMap((body) => [...walk(body)]));
     this.#dirty = written;
     for (const offset of new Set([...read, ...written, IP_BASE.offset])) {
-      this.#cached.set(offset, { local: locals.take(typeAt(offset)), type: typeAt(offset), offset });
+      this.#cached.set(offset, { local: locals.take(WASM_TYPE[typeAt(offset)]), type: typeAt(offset), offset });
     }
     this.retired = locals.take('i64');
   }
 
-  protected storeState(offset: number, type: 'i32' | 'i64', push: () => void): void {
+  protected storeState(offset: number, type: StateType, push: () => void): void {
     this.i32(0);
     push();
     writeMemoryOp(this.code, 'store', type, this.target.cpuBase + offset);
   }
-  protected loadState(offset: number, type: 'i32' | 'i64'): void {
+  protected loadState(offset: number, type: StateType): void {
     this.i32(0);
     writeMemoryOp(this.code, 'load', type, this.target.cpuBase + offset);
   }
@@ -60,12 +74,11 @@ export class RegisterLowering extends Lowering {
     this.local('local_get', this.#cached.get(offset)!.local);
   }
 
-  /** Register and byte of an access to the general registers at a constant place. */
-  #registerAt(file: { readonly offset: number }, at: Value): { cached: Cached; shift: number } | undefined {
-    if (file.offset !== GPR.offset || at.kind !== 'const') return undefined;
-    const byte = Number(at.value);
-    const cached = this.#cached.get(GPR.offset + (byte & ~7));
-    return cached && { cached, shift: (byte & 7) * 8 };
+  /** Register and byte of an access to a register file at a constant place. */
+  #registerAt(file: StateFile, at: Value): { cached: Cached; byte: number } | undefined {
+    const offset = registerOf(file, at);
+    const cached = offset === undefined ? undefined : this.#cached.get(offset);
+    return cached && { cached, byte: file.offset + Number((at as ConstNode).value) - cached.offset };
   }
 
   protected override compute(v: Value, loose: boolean): void {
@@ -86,9 +99,13 @@ export class RegisterLowering extends Lowering {
       return;
     }
     this.local('local_get', place.cached.local);
-    if (v.type === 'i64') return;
-    if (place.shift > 0) {
-      this.constant('i64', BigInt(place.shift));
+    if (v.type === place.cached.type) return;
+    if (place.cached.type === 'i128') {
+      this.#lane('extract', v.type as IntegerType, place.byte);
+      return;
+    }
+    if (place.byte > 0) {
+      this.constant('i64', BigInt(8 * place.byte));
       this.op('i64_shr_u');
     }
     this.op('i32_wrap_i64');
@@ -105,8 +122,22 @@ export class RegisterLowering extends Lowering {
       }
     }
     const place = s.kind === 'setAt' ? this.#registerAt(s.file, s.at) : undefined;
-    if (s.kind === 'setAt' && place !== undefined) this.#writeRegister(place.cached, place.shift, s.value);
-    else super.effect(s);
+    if (s.kind !== 'setAt' || place === undefined) super.effect(s);
+    else if (place.cached.type === 'i128') this.#writeVector(place.cached, place.byte, s.value);
+    else this.#writeRegister(place.cached, 8 * place.byte, s.value);
+  }
+
+  #lane(what: 'extract' | 'replace', type: IntegerType, byte: number): void {
+    this.vector(`${SHAPE[type]}.${what}`, [(8 * byte) / WIDTH[type]]);
+  }
+  #writeVector({ local }: Cached, byte: number, value: Value): void {
+    if (value.type === 'i128') this.push(value);
+    else {
+      this.local('local_get', local);
+      this.push(value, true);
+      this.#lane('replace', value.type as IntegerType, byte);
+    }
+    this.local('local_set', local);
   }
 
   #writeRegister({ local }: Cached, shift: number, value: Value): void {

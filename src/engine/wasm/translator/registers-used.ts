@@ -1,7 +1,14 @@
 /** Which registers code reads and writes, of those that a region keeps in locals. */
 import { walk } from '../../../isa/ir/builder.ts';
-import type { External, Procedure, StateFile, Statement, Value } from '../../../isa/ir/types.ts';
-import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, ZERO_AT } from '../../../isa/x86/state.ts';
+import {
+  type External,
+  type Procedure,
+  type StateFile,
+  type Statement,
+  type Value,
+  WIDTH,
+} from '../../../isa/ir/types.ts';
+import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, XMM, ZERO_AT } from '../../../isa/x86/state.ts';
 
 export interface Use {
   /** Offsets in the CPU's block. */
@@ -11,12 +18,20 @@ export interface Use {
 
 const FLAGS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]);
 export const isKept = (offset: number): boolean =>
-  FLAGS.has(offset) || offset === IP_BASE.offset || (offset >= GPR.offset && offset < GPR.offset + ZERO_AT);
+  FLAGS.has(offset) ||
+  offset === IP_BASE.offset ||
+  (offset >= GPR.offset && offset < GPR.offset + ZERO_AT) ||
+  isVector(offset);
+export const isVector = (offset: number): boolean => offset >= XMM.offset && offset < XMM.offset + XMM.size;
 
-/** Offset of the register of an access to the general registers at a constant place; -1 for one that can be any. */
-function registerOf(file: StateFile, at: Value): number | undefined {
-  if (file.offset !== GPR.offset) return undefined;
-  return at.kind === 'const' ? GPR.offset + (Number(at.value) & ~7) : -1;
+const isFile = (file: StateFile): boolean => file.offset === GPR.offset || file.offset === XMM.offset;
+/** Bytes of a register of a file that is kept. */
+const sizeIn = (file: StateFile): number => (file.offset === XMM.offset ? 16 : 8);
+
+/** Offset of the register of an access to the general or vector registers at a constant place. */
+export function registerOf(file: StateFile, at: Value): number | undefined {
+  if (!isFile(file) || at.kind !== 'const') return undefined;
+  return file.offset + (Number(at.value) & -sizeIn(file));
 }
 
 /** What `body` does itself, its calls left out. */
@@ -34,7 +49,7 @@ export function registersUsed(body: Iterable<Statement>): Use {
       const offset = registerOf(s.file, s.at);
       note(written, offset);
       // A narrow write keeps the rest.
-      if (s.value.type !== 'i64') note(read, offset);
+      if (WIDTH[s.value.type] < 8 * sizeIn(s.file)) note(read, offset);
     }
   }
   return { read, written };
@@ -61,7 +76,7 @@ function touchesState(s: Statement): boolean {
       return isKept(s.state.offset);
     case 'getAt':
     case 'setAt':
-      return s.file.offset === GPR.offset;
+      return isFile(s.file);
     case 'call':
       return touchesRegisters(s.target);
     default:

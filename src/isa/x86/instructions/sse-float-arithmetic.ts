@@ -4,9 +4,19 @@ import { type Encoding, instruction, type Semantics } from '../definition.ts';
 import { ENV } from '../procedures/softfloat-format.ts';
 import { LANE, laneCompare, laneMaximum, laneMinimum, laneTest, type PerFormat } from '../procedures/softfloat-sse.ts';
 import { laneReciprocal, laneReciprocalRoot } from '../procedures/softfloat-sse-estimate.ts';
-import type { X86Builder } from '../x86-builder.ts';
-import { immediate8, requireSse } from './sse-common.ts';
-import { LaneCalls, type LaneType, readLanes, writeLanes } from './sse-float-common.ts';
+import {
+  ADD,
+  DIVIDE,
+  type HostOperation,
+  MULTIPLY,
+  packedOperation,
+  SQUARE_ROOT,
+  SUBTRACT,
+  scalarOperation,
+} from '../procedures/sse-host-float.ts';
+import type { Inlinable, X86Builder } from '../x86-builder.ts';
+import { alignedGet, immediate8, requireSse } from './sse-common.ts';
+import { LaneCalls, type LaneType, readLanes, setWhole, wholeRegister, writeLanes } from './sse-float-common.ts';
 
 /** The four forms that one opcode has by its mandatory prefix. */
 interface Form {
@@ -22,6 +32,42 @@ const FORMS: readonly Form[] = [
   { suffix: 'SS', prefix: 'F3', size: 'd', format: 'f32', type: 'i32' },
   { suffix: 'SD', prefix: 'F2', size: 'q', format: 'f64', type: 'i64' },
 ];
+
+const OPERATIONS: readonly (readonly [name: string, opcode: string, operation: HostOperation])[] = [
+  ['ADD', '58', ADD],
+  ['MUL', '59', MULTIPLY],
+  ['SUB', '5C', SUBTRACT],
+  ['DIV', '5E', DIVIDE],
+  ['SQRT', '51', SQUARE_ROOT],
+];
+
+const scalar =
+  (operation: Inlinable): Semantics =>
+  (x, dst, src) => {
+    requireSse(x);
+    const right = wholeRegister(x, src);
+    setWhole(x, dst, x.apply(operation, wholeRegister(x, dst), right)[0]);
+  };
+const packed =
+  (operation: Inlinable): Semantics =>
+  (x, dst, src) => {
+    requireSse(x);
+    const right = alignedGet(x, src);
+    dst.set(x.apply(operation, dst.get(), right)[0]);
+  };
+const formSemantics = ({ format, size }: Form, operation: HostOperation): Semantics =>
+  size === 'x' ? packed(packedOperation(operation, format)) : scalar(scalarOperation(operation, format));
+
+const ARITHMETIC = OPERATIONS.flatMap(([name, opcode, operation]) =>
+  FORMS.flatMap((form) =>
+    instruction({
+      name: `${name}${form.suffix}`,
+      rows: [`${form.prefix} 0F ${opcode} /r | V${form.size},W${form.size}`],
+      hot: true,
+      semantics: formSemantics(form, operation),
+    }),
+  ),
+);
 
 /** Operands as lanes: one for a scalar form, which takes unaligned memory too. */
 const lanesFor = (x: X86Builder, form: Form, operand: Parameters<typeof readLanes>[1]): Value[] =>
@@ -41,35 +87,25 @@ const lanewise =
     calls.commit();
     writeLanes(x, dst, results);
   };
-
-function laneInstructions(name: string, opcode: string, operation: LaneOperation): readonly Encoding[] {
-  return FORMS.flatMap((form) =>
-    instruction({
-      name: `${name}${form.suffix}`,
-      rows: [`${form.prefix} 0F ${opcode} /r | V${form.size},W${form.size}`],
-      hot: form.size !== 'x',
-      semantics: lanewise(form, operation),
-    }),
-  );
-}
 const binary =
   (procedure: PerFormat<Procedure>): LaneOperation =>
   (calls, form, left, right) =>
     calls.call(procedure[form.format], left, right);
-const unary =
-  (procedure: PerFormat<Procedure>): LaneOperation =>
-  (calls, form, _left, right) =>
-    calls.call(procedure[form.format], right);
-
-const ARITHMETIC: readonly (readonly Encoding[])[] = [
-  laneInstructions('ADD', '58', binary(LANE.add)),
-  laneInstructions('MUL', '59', binary(LANE.multiply)),
-  laneInstructions('SUB', '5C', binary(LANE.subtract)),
-  laneInstructions('MIN', '5D', binary(laneMinimum)),
-  laneInstructions('DIV', '5E', binary(LANE.divide)),
-  laneInstructions('MAX', '5F', binary(laneMaximum)),
-  laneInstructions('SQRT', '51', unary(LANE.squareRoot)),
-];
+const EXTREMES = (
+  [
+    ['MIN', '5D', laneMinimum],
+    ['MAX', '5F', laneMaximum],
+  ] as const
+).flatMap(([name, opcode, procedure]) =>
+  FORMS.flatMap((form) =>
+    instruction({
+      name: `${name}${form.suffix}`,
+      rows: [`${form.prefix} 0F ${opcode} /r | V${form.size},W${form.size}`],
+      hot: form.size !== 'x',
+      semantics: lanewise(form, binary(procedure)),
+    }),
+  ),
+);
 
 const CMP = FORMS.flatMap((form) =>
   instruction({
@@ -168,7 +204,8 @@ const PAIRED = (
 );
 
 export const SSE_FLOAT_ARITHMETIC: readonly Encoding[] = [
-  ...ARITHMETIC.flat(),
+  ...ARITHMETIC,
+  ...EXTREMES,
   ...CMP,
   ...ESTIMATES,
   ...COMPARE,

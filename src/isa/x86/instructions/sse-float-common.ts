@@ -4,7 +4,7 @@ import type { BoundOperand } from '../operands.ts';
 import { commitSseFlags } from '../procedures/softfloat-sse.ts';
 import { XMM } from '../state.ts';
 import type { X86Builder } from '../x86-builder.ts';
-import { alignedGet } from './sse-common.ts';
+import { alignedGet, zeroExtended } from './sse-common.ts';
 
 export type LaneType = 'i32' | 'i64';
 const SHAPE = { i32: 'i32x4', i64: 'i64x2' } as const;
@@ -59,3 +59,9 @@ export function commitFlags(x: X86Builder, flags: Value): void {
     x.call(commitSseFlags, flags);
   });
 }
+
+/** The register of a scalar operand, whole; a scalar in memory with zeros above it. */
+export const wholeRegister = (x: X86Builder, operand: BoundOperand): Value =>
+  operand.memory ? zeroExtended(x, operand.get()) : x.getAt(XMM, operand.number(), 'i128');
+export const setWhole = (x: X86Builder, register: BoundOperand, value: Value): void =>
+  x.setAt(XMM, register.number(), value);
