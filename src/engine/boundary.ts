@@ -88,14 +88,14 @@ export class Boundary {
     return result;
   }
 
-  /** Traps may come behind any instruction. */
+  /** Traps may come behind any instruction: the next must run alone, between `begin` and `end`. */
   get traps(): boolean {
     const r = this.#registers;
     return (r.u32(FLAGS_OTHER) & RFLAGS.TF) !== 0 || r.u32(BREAKPOINTS) !== 0;
   }
-  /** The next instruction must run alone, between `begin` and `end`. */
-  get steps(): boolean {
-    return this.traps || this.#held() !== 0;
+  /** Behind the next instruction something comes that is held off until then. */
+  get holds(): boolean {
+    return this.#held() !== 0;
   }
 
   /** Before an instruction that runs alone; answers otherwise where a breakpoint is delivered in its place. */

@@ -90,10 +90,10 @@ export class RunLoop {
 
   /** One instruction where each must be seen, a few on the last way to an exact stop, else as many as there may be. */
   #advance(now: number): number {
-    const { steps } = this.#boundary;
-    if (steps || this.#beforeInstruction) {
+    const { traps, holds } = this.#boundary;
+    if (traps || holds || this.#beforeInstruction) {
       this.#beforeInstruction?.();
-      return steps ? this.#stepAlone(now) : this.#executor.step(1);
+      return traps ? this.#stepAlone(now) : this.#executor.step(1);
     }
     const left = this.#end - now;
     if (this.#exact && left <= OVERSHOOT) return this.#executor.step(left < STEP_LENGTH ? 1 : STEP_LENGTH);
