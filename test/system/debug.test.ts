@@ -171,6 +171,12 @@ for (const [name, make] of Object.entries(SYSTEM_ENGINES)) {
       assert.deepEqual(run(3, AC, AM, [0x66, ...misaligned]), [17, 0]);
       assert.deepEqual(run(3, AC, AM, [0x66, 0x8b, 0x04, 0x25, ...dword(PLACE.data + 2)]), [3, undefined]);
     });
+    test('CMPXCHG8B accesses eight bytes', () => {
+      const exchange = (at: number): number[] => [0x0f, 0xc7, 0x0c, 0x25, ...dword(at)];
+      assert.deepEqual(run(3, AC, AM, exchange(PLACE.data + 8)), [3, undefined]);
+      assert.deepEqual(run(3, AC, AM, exchange(PLACE.data + 4)), [17, 0]);
+      assert.deepEqual(run(3, 0, AM, exchange(PLACE.data + 4)), [3, undefined]);
+    });
     test('POPF switches them on', () => {
       // PUSH imm32; POPFQ; MOV EAX, [data + 1].
       assert.deepEqual(run(3, 0, AM, [0x68, ...dword(AC | 2), 0x9d, ...misaligned]), [17, 0]);

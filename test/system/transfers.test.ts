@@ -93,6 +93,18 @@ for (const [name, make] of Object.entries(SYSTEM_ENGINES)) {
       assert.deepEqual(fault(), [SS, 0]);
     });
 
+    test('a call gate from compatibility mode to the same level pushes as 64-bit code does', () => {
+      // CALL 60:0, with a base in SS that 64-bit mode does not have.
+      guest.start('compatibility', [0x9a, ...dword(0), FREE, 0], { registers: { 'SS.base': 0x100n } });
+      guest.write(TARGET, [0xf4]);
+      guest.setDescriptor(FREE, gate(SELECTOR.code64, TARGET, CALL_GATE.wide));
+      guest.setDescriptor(FREE + 8, 0n);
+      assert.throws(() => guest.run(), /halted at 3000/);
+      assert.equal(guest.get('RSP'), BigInt(PLACE.stack - 16));
+      const frame = [0, 1].map((i) => guest.number(PLACE.stack - 16 + i * 8, 8));
+      assert.deepEqual(frame, [at(7), BigInt(SELECTOR.code32)]);
+    });
+
     test('what is wrong with a gate, its target or its stack is told by the right name', () => {
       const call = (g: bigint, more: readonly bigint[] = [], selector = FREE | 3): [number, number | undefined] =>
         go('protected32', callFar(selector), [g, ...more], 3);

@@ -283,15 +283,27 @@ const XLAT = instruction({
   },
 });
 
-const compareExchange = (x: X86Builder, type: 'i32' | 'i64'): void => {
-  const bytes = WIDTH[type] / 8;
-  if (type === 'i64') x.raiseIf(x.ne(x.and(x.operandAddress(16, 'write'), 15), 0), VECTOR.GP, 0);
-  const low = x.operandAddress(bytes, 'write');
-  const high = x.operandAddress(bytes, 'write', bytes);
-  const [oldLow, oldHigh] = [x.loadForWrite(type, low), x.loadForWrite(type, high)];
-  const equal = x.and(x.eq(oldLow, x.register(0, type)), x.eq(oldHigh, x.register(2, type)));
-  x.store(low, x.select(equal, x.register(3, type), oldLow));
-  x.store(high, x.select(equal, x.register(1, type), oldHigh));
+/** 16 bytes, whose alignment is checked always, are two accesses. */
+function compareExchange16(x: X86Builder): void {
+  x.raiseIf(x.ne(x.and(x.operandAddress(16, 'write'), 15), 0), VECTOR.GP, 0);
+  const low = x.operandAddress(8, 'write');
+  const high = x.operandAddress(8, 'write', 8);
+  const [oldLow, oldHigh] = [x.loadForWrite('i64', low), x.loadForWrite('i64', high)];
+  const equal = x.and(x.eq(oldLow, x.register(0, 'i64')), x.eq(oldHigh, x.register(2, 'i64')));
+  x.store(low, x.select(equal, x.register(3, 'i64'), oldLow));
+  x.store(high, x.select(equal, x.register(1, 'i64'), oldHigh));
+  finishExchange(x, equal, oldLow, oldHigh);
+}
+function compareExchange8(x: X86Builder): void {
+  const address = x.operandAddress(8, 'write');
+  const old = x.loadForWrite('i64', address);
+  const pair = (low: number, high: number): Value =>
+    x.or(x.zext(x.register(low, 'i32'), 'i64'), x.shl(x.zext(x.register(high, 'i32'), 'i64'), 32));
+  const equal = x.eq(old, pair(0, 2));
+  x.store(address, x.select(equal, pair(3, 1), old));
+  finishExchange(x, equal, x.trunc(old, 'i32'), x.trunc(x.shrU(old, 32), 'i32'));
+}
+function finishExchange(x: X86Builder, equal: Value, oldLow: Value, oldHigh: Value): void {
   x.if(
     equal,
     () => {},
@@ -301,19 +313,19 @@ const compareExchange = (x: X86Builder, type: 'i32' | 'i64'): void => {
     },
   );
   x.flags.setAll({ ...x.flags.all(), zf: equal });
-};
+}
 const CMPXCHG8B = [
   ...instruction({
     name: 'CMPXCHG8B',
     rows: ['0F C7 /1 | Mq | w0'],
     lockable: true,
-    semantics: (x) => compareExchange(x, 'i32'),
+    semantics: (x) => compareExchange8(x),
   }),
   ...instruction({
     name: 'CMPXCHG16B',
     rows: ['0F C7 /1 | Mdq | w1'],
     lockable: true,
-    semantics: (x) => compareExchange(x, 'i64'),
+    semantics: (x) => compareExchange16(x),
   }),
 ];
 

@@ -215,13 +215,17 @@ function callThroughGate(x: X86Builder, gate: Gate, nextIp: Value): void {
   checkTarget(x, gate.access, gate.limit, gate.offset);
   markAccessed(x, gate.d, gate.address);
   const words = [x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'), nextIp];
-  const push = (size: TransferSize): void => {
+  const push = (size: 16 | 32): void => {
     pokeBelow(x, size, words);
     moveStack(x, -(size / 8) * 2);
   };
   x.if(
     long,
-    () => push(64),
+    () => {
+      // The code is 64-bit code, whose stack has no base: from compatibility mode too.
+      for (const [i, word] of words.entries()) x.store(x.sub(x.get(RSP), (i + 1) * 8), word, 'stack');
+      x.set(RSP, x.sub(x.get(RSP), 16));
+    },
     () =>
       x.if(
         gate.wide,
