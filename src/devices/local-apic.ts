@@ -18,6 +18,8 @@ export interface LocalApicOptions {
   readonly acknowledgeExternal: () => number;
   /** An EOI of a level-triggered vector, for I/O APICs. */
   readonly endOfInterrupt: (vector: number) => void;
+  /** IA32_APIC_BASE says where the registers are: at power-on at 0xFEE00000. */
+  readonly moved?: (base: number) => void;
   /** INIT arrived. */
   readonly init?: () => void;
   /** SIPI arrived: start in real mode at `vector` << 12. */
@@ -36,7 +38,7 @@ const TIMER_MODES: readonly ApicTimerMode[] = ['one-shot', 'periodic', 'TSC-dead
 
 /**
  * A processor's local APIC: xAPIC page and x2APIC registers, and what the processor itself sees (SDM vol. 3 ch. 11).
- * As a device it is the 4 KiB at 0xFEE00000, where it stays whatever IA32_APIC_BASE says. It is the engine's `InterruptSource`; the PIC comes in through LINT0.
+ * As a device it is 4 KiB; who maps it hears where. It is the engine's `InterruptSource`; the PIC comes in through LINT0.
  */
 export class LocalApic implements Device, MessageSink {
   readonly name = 'local-apic';
@@ -82,6 +84,7 @@ export class LocalApic implements Device, MessageSink {
       command: (low, destination) => this.#sendCommand(low, destination),
       selfInterrupt: (vector) => this.#sendFixed(vector, true),
       modeChanged: () => this.#modeChanged(),
+      moved: (base) => options.moved?.(base),
     });
     this.lint0 = this.#lvt.lint0;
     this.lint1 = this.#lvt.lint1;

@@ -25,12 +25,14 @@ export interface X2ApicTarget {
   command(low: number, destination: number): void;
   selfInterrupt(vector: number): void;
   modeChanged(): void;
+  /** The registers are at another physical address. */
+  moved(base: number): void;
 }
 
 /** The local APIC's MSRs (SDM vol. 3 §11.12). As the engine's `MsrSpace`: undefined and false stand for #GP(0). */
 export class X2Apic {
   readonly #target: X2ApicTarget;
-  #base = 0n;
+  #base = DEFAULT_ADDRESS;
   #commandDestination = 0;
 
   constructor(target: X2ApicTarget) {
@@ -44,9 +46,11 @@ export class X2Apic {
   }
 
   reset(): void {
+    const before = this.#base;
     // The processor with APIC ID 0 is the one that boots.
     this.#base = DEFAULT_ADDRESS | BASE_ENABLED | (this.#target.id === 0 ? BASE_BOOTSTRAP_PROCESSOR : 0n);
     this.#commandDestination = 0;
+    this.#noticeMove(before);
   }
 
   read(index: number): bigint | undefined {
@@ -75,12 +79,18 @@ export class X2Apic {
     const extended = (value & BASE_X2APIC) !== 0n;
     const enabled = (value & BASE_ENABLED) !== 0n;
     const before = this.mode;
+    const baseBefore = this.#base;
     // SDM vol. 3 figure 11-27: x2APIC is entered from xAPIC only, and left only by disabling.
     if (extended && (!enabled || before === 'disabled')) return false;
     if (before === 'x2APIC' && enabled && !extended) return false;
     this.#base = value;
     if (this.mode !== before) this.#target.modeChanged();
+    this.#noticeMove(baseBefore);
     return true;
+  }
+  #noticeMove(before: bigint): void {
+    const address = this.#base & BASE_ADDRESS;
+    if (address !== (before & BASE_ADDRESS)) this.#target.moved(Number(address));
   }
 
   #readRegister(index: number): bigint | undefined {

@@ -40,15 +40,25 @@ export class AddressBus implements Bus {
   map(range: Range, device: Device): void {
     const end = range.base + range.size;
     if (range.size <= 0) throw new RangeError(`${device.name}: an empty range cannot be mapped`);
-    const at = this.#firstBehind(range.base);
-    const next = this.#mappings[at];
-    const previous = this.#mappings[at - 1];
-    for (const other of [previous, next]) {
-      if (other !== undefined && other.base < end && range.base < other.end)
-        throw new RangeError(`${device.name} at 0x${range.base.toString(16)} overlaps ${other.device.name}`);
-    }
-    this.#mappings.splice(at, 0, { base: range.base, end, device, count: this.#counter(device.name) });
+    const other = this.#overlapping(range);
+    if (other !== undefined)
+      throw new RangeError(`${device.name} at 0x${range.base.toString(16)} overlaps ${other.device.name}`);
+    this.#mappings.splice(this.#firstBehind(range.base), 0, {
+      base: range.base,
+      end,
+      device,
+      count: this.#counter(device.name),
+    });
     this.#last = undefined;
+  }
+
+  /** Nothing is mapped in any part of a range. */
+  isFree(range: Range): boolean {
+    return this.#overlapping(range) === undefined;
+  }
+  #overlapping({ base, size }: Range): Mapping | undefined {
+    const at = this.#firstBehind(base);
+    return [this.#mappings[at - 1], this.#mappings[at]].find((m) => m && m.base < base + size && base < m.end);
   }
 
   unmap(range: Range): void {

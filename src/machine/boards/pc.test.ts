@@ -201,6 +201,30 @@ test('PCI has a host bridge and virtio functions whose memory is decoded', async
   assert.ok(machine.statistics().accesses.get('pci-config-data')!.reads >= 33);
 });
 
+test('the local APIC is where IA32_APIC_BASE says', async () => {
+  const ENABLED = 0x900n;
+  const [DEFAULT, FREE, IO_APIC] = [0xfee0_0000, 0xfe00_0000, 0xfec0_0000];
+  const VERSION = 0x00050014;
+  const seen: unknown[] = [];
+  const { machine } = pc(
+    once((host) => {
+      const { mmio, msrs } = host;
+      const version = (base: number): number => mmio.read(base + 0x30, 4);
+      const move = (base: number): boolean => msrs.write(0x1b, BigInt(base) | ENABLED);
+      seen.push(version(DEFAULT), version(FREE));
+      seen.push(move(FREE), version(DEFAULT), version(FREE));
+      // Another device's place stays that device's.
+      const before = version(IO_APIC);
+      seen.push(move(IO_APIC), version(IO_APIC) === before, version(FREE));
+      seen.push(move(DEFAULT), version(DEFAULT));
+      softOff(host);
+    }),
+  );
+  await machine.run();
+  const NONE = 0xffff_ffff;
+  assert.deepEqual(seen, [VERSION, NONE, true, NONE, VERSION, true, true, NONE, true, VERSION]);
+});
+
 test('virtual time begins at a fixed date', async () => {
   const cmos: number[] = [];
   const { machine } = pc(

@@ -5,7 +5,7 @@ import { mebibytes } from '../../boot/placement.ts';
 import type { BootSource } from '../../boot/source.ts';
 import { A20Gate } from '../../devices/a20.ts';
 import { ACPI_PM_SIZE, AcpiPowerManagement } from '../../devices/acpi-pm.ts';
-import type { BlockBackend, ByteSink, Device, GuestMemory, IrqLine } from '../../devices/contract.ts';
+import type { BlockBackend, ByteSink, Device, GuestMemory, IrqLine, Range } from '../../devices/contract.ts';
 import { DebugExit } from '../../devices/debug-exit.ts';
 import { KeyboardController } from '../../devices/i8042.ts';
 import { IoApic } from '../../devices/io-apic.ts';
@@ -99,6 +99,7 @@ class PcBoard implements Board {
   readonly #lockstep: LockstepIo | undefined;
   readonly #fill: (bytes: Uint8Array) => void;
   readonly #apic: LocalApic;
+  #apicWindow: Range | undefined;
   readonly #pic: DualPic;
   readonly #ioApic: IoApic;
   readonly #pm: AcpiPowerManagement;
@@ -119,7 +120,7 @@ class PcBoard implements Board {
     this.#apic = this.#add(this.#createApic(supervisor));
     this.#ioApic = this.#add(new IoApic(IO_APIC_ID, this.#apic));
     this.#pic = this.#add(new DualPic(this.#apic.lint0));
-    this.#mmio.map({ base: LOCAL_APIC_BASE, size: 0x1000 }, this.#apic);
+    this.#moveApic(LOCAL_APIC_BASE);
     this.#mmio.map({ base: IO_APIC_BASE, size: 0x1000 }, this.#ioApic);
     this.#mapPic();
     this.#addTimers(supervisor);
@@ -232,7 +233,16 @@ class PcBoard implements Board {
       changed: supervisor.attention,
       acknowledgeExternal: () => this.#pic.acknowledge(),
       endOfInterrupt: (vector) => this.#ioApic.endOfInterrupt(vector),
+      moved: (base) => this.#moveApic(base),
     });
+  }
+
+  /** RAM and other devices go before: a local APIC that is put there cannot be reached. */
+  #moveApic(base: number): void {
+    if (this.#apicWindow !== undefined) this.#mmio.unmap(this.#apicWindow);
+    const window = { base, size: 0x1000 };
+    this.#apicWindow = this.#mmio.isFree(window) ? window : undefined;
+    if (this.#apicWindow !== undefined) this.#mmio.map(window, this.#apic);
   }
 
   #mapPic(): void {
