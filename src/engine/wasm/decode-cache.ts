@@ -11,8 +11,8 @@ import { CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
 
 /** Who must hear what happens to code. */
 export interface CodeEvents {
-  /** From now on stores to another page must be seen. */
-  newPage(): void;
+  /** From now on stores to another page must be seen: its physical address. */
+  newPage(physical: number): void;
   /** Code became stale, and with it some regions. */
   dropped(regions: number): void;
   /** Every record is gone: its place will be another's. */
@@ -42,7 +42,7 @@ interface CodePage {
   /** The same for blocks of few instructions: key of `starts` * `MAX_BLOCK` + most instructions. */
   readonly short: Map<number, number>;
   /** First and last + 1 addresses of runs of records. */
-  readonly runs: [number, number][];
+  runs: [number, number][];
   /** A bit for each byte that was decoded. */
   readonly covered: Uint32Array;
   /** Frames whose last instruction ends in this page. */
@@ -51,10 +51,17 @@ interface CodePage {
   readonly regions: Set<number>;
   /** Starts that were first reached by an indirect jump. */
   readonly indirect: Set<number>;
+  /** Stores since its code was dropped. */
+  idleStores: number;
 }
 
 const MAX_BLOCK = 64;
 const MAX_INSTRUCTION = 15;
+/**
+ * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew
+ * costs about as much as they do.
+ */
+const MAX_IDLE_STORES = 32;
 const SIZE_CODE = { 16: 0, 32: 1, 64: 2 } as const;
 /** The first records are the engine's own. */
 const RESERVED_RECORDS = 4;
@@ -217,11 +224,12 @@ export class DecodeCache {
       leaders: new Set(),
       regions: new Set(),
       indirect: new Set(),
+      idleStores: 0,
     };
     this.#pages.set(frame, page);
     if ((frame + 1) * PAGE_SIZE <= this.#ramSize) {
       this.#memory[PAGE_FLAGS_BASE + frame] = 1;
-      this.#events.newPage();
+      this.#events.newPage(frame * PAGE_SIZE);
     }
     return page;
   }
@@ -238,25 +246,31 @@ export class DecodeCache {
       if (this.#memory[PAGE_FLAGS_BASE + frame] === 0) continue;
       const from = Math.max(physical - frame * PAGE_SIZE, 0);
       const to = Math.min(physical + length - frame * PAGE_SIZE, PAGE_SIZE);
-      if (this.#isCovered(frame, from, to)) this.#drop(frame);
+      const page = this.#pages.get(frame);
+      if (page === undefined) continue;
+      if (isCovered(page, from, to)) this.#drop(page);
+      else if (page.runs.length + page.leaders.size === 0 && ++page.idleStores > MAX_IDLE_STORES) this.#unwatch(frame);
     }
   }
-  #isCovered(frame: number, from: number, to: number): boolean {
-    const covered = this.#pages.get(frame)?.covered;
-    if (covered === undefined) return false;
-    for (let i = from; i < to; i++) if (covered[i >> 5] & (1 << (i & 31))) return true;
-    return false;
-  }
-  #drop(frame: number): void {
-    const page = this.#pages.get(frame);
-    if (page === undefined) return;
-    this.#pages.delete(frame);
+  /** Makes a page's records stale. */
+  #drop(page: CodePage): void {
     this.#events.dropped(page.regions.size);
-    this.#memory[PAGE_FLAGS_BASE + frame] = 0;
     for (const [from, to] of page.runs) {
       for (let at = from; at < to; at += RECORD_SIZE) this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
     }
-    for (const leader of page.leaders) this.#drop(leader);
+    const leaders = [...page.leaders];
+    page.runs = [];
+    page.covered.fill(0);
+    for (const known of [page.starts, page.short, page.leaders, page.regions, page.indirect]) known.clear();
+    page.idleStores = 0;
+    for (const leader of leaders) {
+      const crossing = this.#pages.get(leader);
+      if (crossing !== undefined) this.#drop(crossing);
+    }
+  }
+  #unwatch(frame: number): void {
+    this.#pages.delete(frame);
+    this.#memory[PAGE_FLAGS_BASE + frame] = 0;
   }
 
   /** What is known of the page of a start whose record a region may replace; undefined where there is none. */
@@ -294,4 +308,9 @@ export class DecodeCache {
     this.#events.dropped(regions);
     this.#events.cleared();
   }
+}
+
+function isCovered({ covered }: CodePage, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (covered[i >> 5] & (1 << (i & 31))) return true;
+  return false;
 }

@@ -9,7 +9,7 @@ import {
   JUMP_EPOCH_HIGH,
   TLB_LARGE,
 } from '../../isa/x86/state.ts';
-import { JUMP_CACHE_BASE, TLB_BASE } from '../layout.ts';
+import { JUMP_CACHE_BASE, RAM_BASE, TLB_BASE } from '../layout.ts';
 import type { Registers } from '../registers.ts';
 import { JUMP_CACHE } from './main-loop.ts';
 import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY } from './tlb.ts';
@@ -22,6 +22,7 @@ const SLOT_BITS = Math.log2(JUMP_CACHE.slots);
 const GENERATIONS = 0x1000;
 const GLOBAL_WORD = TLB_ENTRY.global >> 2;
 const WRITE_WORD = TLB_ENTRY.writeTag >> 2;
+const ADDEND_WORD = TLB_ENTRY.addend >> 2;
 /** The low half of a tag that no address has: those of pages end in zeros. */
 const NONE = 0xffffffff;
 
@@ -38,11 +39,14 @@ export class Translations {
     this.#registers = registers;
   }
 
-  /** Stores to every page take the slow path once. */
-  dropWriteTags(): void {
+  /** Stores to a physical page take the slow path, whatever its linear address. */
+  dropWriteTags(physical: number): void {
+    const words = this.#words;
+    const host = RAM_BASE + physical;
     const end = (TLB_BASE + TLB_BYTES) >> 2;
-    for (let at = (TLB_BASE + TLB_ENTRY.writeTag) >> 2; at < end; at += TLB_ENTRY.size >> 2)
-      this.#words[at] = 0xffffffff;
+    for (let at = TLB_BASE >> 2; at < end; at += TLB_ENTRY.size >> 2) {
+      if (((words[at] + words[at + ADDEND_WORD]) | 0) === (host | 0)) words[at + WRITE_WORD] = NONE;
+    }
   }
 
   /** Every translation and every way by instruction pointer. */

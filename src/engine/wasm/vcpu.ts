@@ -106,7 +106,7 @@ export class WasmVcpu implements Vcpu, Executor {
     });
     this.#handlers = new Handlers(linker, table, instrument);
     this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, {
-      newPage: () => this.#translations.dropWriteTags(),
+      newPage: (physical) => this.#translations.dropWriteTags(physical),
       dropped: (regions) => {
         this.#registers.setU32(CODE_DROPPED, 1);
         this.#counts.regionsDropped(regions);
