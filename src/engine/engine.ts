@@ -76,8 +76,8 @@ export interface EngineHost {
   /** The host's clock, for statistics; where it is absent they have no times. */
   milliseconds?(): number;
   /**
-   * Stops come at counts of instructions that do not depend on the engine or its tier: runs end exactly at their budgets, and a fixed
-   * number of instructions, less than a thousand, after `kick`.
+   * Stops come at counts of instructions that do not depend on the engine or its tier: runs end exactly at their budgets, and after
+   * `kick` behind an instruction for ports or MSRs, or else a fixed number of instructions later, less than a thousand.
    */
   readonly exactStops?: boolean | undefined;
   readonly trace?: CpuTrace | undefined;

@@ -1,21 +1,29 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { dword, ENGINES, FlatGuest, listeningBus, Wire } from '../../test/support/flat-guest.ts';
+import { walk } from '../isa/ir/builder.ts';
+import type { Statement } from '../isa/ir/types.ts';
+import { bodyOf } from '../isa/x86/body.ts';
+import { ENCODINGS } from '../isa/x86/instruction-set.ts';
 
 const INTERRUPT = 0x20;
 const HANDLER = 0x3000;
 const IDT = 0x2000;
 const GDT = 0x2800;
-/** Counts rounds in EBX; every 256th writes a port, every 64th stores into code, on the way through calls and a repeated instruction. */
-const BUSY = [
+const DEVICE = 0x180000;
+/** Counts rounds in EBX; every 256th writes a device, every 64th stores into code, on the way through calls and a repeated instruction. */
+const busy = (where: 'port' | 'memory'): number[] => [
   0x43, // 1000: INC EBX
   ...[0x80, 0xfb, 0x00], // CMP BL, 0
-  ...[0x75, 0x02], // JNE +2
-  ...[0xe6, 0x10], // OUT 0x10, AL
+  ...(where === 'port'
+    ? // JNE +2; OUT 0x10, AL.
+      [0x75, 0x02, 0xe6, 0x10]
+    : // JNE +5; MOV [DEVICE], AL.
+      [0x75, 0x05, 0xa2, ...dword(DEVICE)]),
   ...[0x8d, 0x04, 0x9b], // LEA EAX, [EBX + EBX*4]
   ...[0xf6, 0xc3, 0x3f], // TEST BL, 0x3F
   ...[0x75, 0x05], // JNE +5
-  ...[0xa2, ...dword(0x1017)], // MOV [0x1017], AL: the constant below
+  ...[0xa2, ...dword(0x101a)], // MOV [0x101A], AL: in the constant below
   ...[0x81, 0xc2, ...dword(5)], // ADD EDX, constant
   ...[0xb9, ...dword(0x50)], // MOV ECX, 0x50
   ...[0xbf, ...dword(0x4000)], // MOV EDI, 0x4000
@@ -28,19 +36,23 @@ const BUSY = [
   ...[0x01, 0xd6, 0xc3], // ADD ESI, EDX; RET
   ...[0xe9], // JMP 1000
 ];
-const PROGRAM = [...BUSY, ...dword(-(BUSY.length + 4))];
+function program(where: 'port' | 'memory'): number[] {
+  const code = busy(where);
+  return [...code, ...dword(-(code.length + 4))];
+}
 /** PUSH EDX; INC EBP; POP EDX; IRETD. */
 const ON_INTERRUPT = [0x52, 0x45, 0x5a, 0xcf];
 
-function busyGuest(make: (typeof ENGINES)[string]): { guest: FlatGuest; kicks: number[] } {
+function busyGuest(make: (typeof ENGINES)[string], where: 'port' | 'memory'): { guest: FlatGuest; kicks: number[] } {
   const wire = new Wire(INTERRUPT);
   const kicks: number[] = [];
-  const ports = listeningBus(() => {
+  const heard = listeningBus(() => {
     kicks.push(guest.vcpu.retired());
     wire.asserted = true;
     guest.vcpu.kick();
   });
-  const guest: FlatGuest = new FlatGuest(make(), PROGRAM, { ports, interrupts: wire, exactStops: true });
+  const bus = where === 'port' ? { ports: heard } : { mmio: heard };
+  const guest: FlatGuest = new FlatGuest(make(), program(where), { ...bus, interrupts: wire, exactStops: true });
   const { vcpu } = guest;
   guest.write(HANDLER, ON_INTERRUPT);
   guest.write(GDT + 8, [0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0, 0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0]);
@@ -54,8 +66,12 @@ function busyGuest(make: (typeof ENGINES)[string]): { guest: FlatGuest; kicks: n
 }
 
 test('where stops are exact, every engine and tier stops behind the same instructions', () => {
+  for (const where of ['port', 'memory'] as const) stopsAlike(where);
+});
+
+function stopsAlike(where: 'port' | 'memory'): void {
   const outcomes = Object.entries(ENGINES).map(([name, make]) => {
-    const { guest, kicks } = busyGuest(make);
+    const { guest, kicks } = busyGuest(make, where);
     const { vcpu } = guest;
     const stops: unknown[] = [];
     for (const budget of [1, 2, 3, 1000, 7, 20000, 513, 64, 40000, 9, 1]) {
@@ -76,6 +92,25 @@ test('where stops are exact, every engine and tier stops behind the same instruc
     const { name: _, ...expected } = outcomes[0];
     assert.deepEqual(outcome, expected, name);
   }
+}
+
+test('what devices do for ports and MSRs comes at the end of a block', () => {
+  const BLOCK_END = new Set(['portRead', 'portWrite', 'msrRead', 'msrWrite', 'taskPriorityWrite']);
+  const asks = (body: readonly Statement[], seen = new Set<unknown>()): boolean =>
+    [...walk(body)].some((s) => {
+      if (s.kind !== 'call' || seen.has(s.target)) return false;
+      seen.add(s.target);
+      return s.target.kind === 'external' ? BLOCK_END.has(s.target.name) : asks(s.target.body(), seen);
+    });
+  const parameters = { operandSize: 32, addressSize: 32, memory: false, segmented: false, rep: 'none' } as const;
+  let found = 0;
+  for (const encoding of ENCODINGS) {
+    if (!asks(bodyOf(encoding, { ...parameters, long: false, memory: encoding.form === 'mem' }))) continue;
+    found++;
+    assert(encoding.definition.endsBlock, encoding.definition.name);
+  }
+  // IN, OUT, INS, OUTS, RDMSR, WRMSR, MOV to CR8.
+  assert(found > 10);
 });
 
 test('exceptions that come to no end stop behind the same instruction', () => {

@@ -21,7 +21,7 @@ export interface Executor {
 const MIN_PATIENCE = 1000;
 /** More instructions than any engine executes between two looks at its limit. */
 export const OVERSHOOT = 512;
-/** Where stops are exact, instructions from a device's call to the stop that it asks for: the same whatever executes them. */
+/** Where stops are exact, instructions from a device's call in the middle of a block to the stop that it asks for, in every tier. */
 const EXACT_LATENCY = OVERSHOOT + 64;
 /** Instructions of one step on the way to an exact stop. */
 const STEP_LENGTH = 8;
@@ -49,6 +49,7 @@ export class RunLoop {
   #kicked = false;
   /** Exceptions that may still be delivered before the machine is heard. */
   #patience = 0;
+  #endsBlock = false;
   /** HLT was executed and nothing came since. */
   halted = false;
 
@@ -114,11 +115,20 @@ export class RunLoop {
     return reason;
   }
 
+  /** Devices act on behalf of an instruction behind which no engine goes on without a look at its limit. */
+  atBlockEnd<T>(act: () => T): T {
+    this.#endsBlock = true;
+    const result = act();
+    this.#endsBlock = false;
+    return result;
+  }
+
   /** The machine wants to be heard soon. */
   kick(): void {
     this.#kicked = true;
     if (!this.#running) return;
-    if (!this.#exact) {
+    if (!this.#exact || this.#endsBlock) {
+      this.#end = Math.min(this.#end, this.#executor.retired() + 1);
       this.#executor.limit(0);
       return;
     }

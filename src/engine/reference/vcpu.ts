@@ -157,9 +157,9 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
     const [a, b, c] = args;
     switch (target.name) {
       case 'portRead':
-        return [BigInt(host.ports.read(Number(a & 0xffffn), Number(b) as 1 | 2 | 4))];
+        return [this.#loop.atBlockEnd(() => BigInt(host.ports.read(Number(a & 0xffffn), Number(b) as 1 | 2 | 4)))];
       case 'portWrite':
-        host.ports.write(Number(a & 0xffffn), Number(b) as 1 | 2 | 4, Number(c));
+        this.#loop.atBlockEnd(() => host.ports.write(Number(a & 0xffffn), Number(b) as 1 | 2 | 4, Number(c)));
         return [];
       case 'timestamp':
         return [BigInt.asUintN(64, host.timestamp())];
@@ -172,11 +172,14 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
         return [BigInt.asUintN(64, value ?? 0n), value === undefined ? 0n : 1n];
       }
       case 'msrWrite':
-        return [host.msrs.write(Number(a), b) ? 1n : 0n];
+        return [this.#loop.atBlockEnd(() => (host.msrs.write(Number(a), b) ? 1n : 0n))];
       case 'taskPriorityRead':
         return [BigInt(host.interrupts.taskPriority())];
       case 'taskPriorityWrite':
-        host.interrupts.setTaskPriority(Number(a));
+        this.#loop.atBlockEnd(() => {
+          host.interrupts.setTaskPriority(Number(a));
+          this.kick();
+        });
         return [];
       case 'dropTranslations':
       case 'forgetJumps':

@@ -155,8 +155,9 @@ export class WasmVcpu implements Vcpu, Executor {
     const host = this.#host;
     const { mmio, ports, msrs, interrupts } = host;
     return {
-      portRead: (port: number, width: 1 | 2 | 4) => ports.read(port & 0xffff, width),
-      portWrite: (port: number, width: 1 | 2 | 4, value: number) => ports.write(port & 0xffff, width, value >>> 0),
+      portRead: (port: number, width: 1 | 2 | 4) => this.#loop.atBlockEnd(() => ports.read(port & 0xffff, width)),
+      portWrite: (port: number, width: 1 | 2 | 4, value: number) =>
+        this.#loop.atBlockEnd(() => ports.write(port & 0xffff, width, value >>> 0)),
       deviceRead: (address: bigint, width: 1 | 2 | 4) => mmio.read(Number(address), width),
       deviceWrite: (address: bigint, width: 1 | 2 | 4, value: number) =>
         mmio.write(Number(address), width, value >>> 0),
@@ -167,11 +168,14 @@ export class WasmVcpu implements Vcpu, Executor {
         const value = msrs.read(index >>> 0);
         return [value ?? 0n, value === undefined ? 0 : 1];
       },
-      msrWrite: (index: number, value: bigint) => (msrs.write(index >>> 0, BigInt.asUintN(64, value)) ? 1 : 0),
+      msrWrite: (index: number, value: bigint) =>
+        this.#loop.atBlockEnd(() => (msrs.write(index >>> 0, BigInt.asUintN(64, value)) ? 1 : 0)),
       taskPriorityRead: () => BigInt(interrupts.taskPriority()),
       taskPriorityWrite: (value: bigint) => {
-        interrupts.setTaskPriority(Number(value));
-        this.kick();
+        this.#loop.atBlockEnd(() => {
+          interrupts.setTaskPriority(Number(value));
+          this.kick();
+        });
       },
       dropTranslations: (what: number, address: bigint) => this.#drop(what, address),
       forgetJumps: () => this.#translations.nextGeneration(),
