@@ -1,38 +1,46 @@
 /** The guests that all peers run: the same files. */
-import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type DebianKernel, debianGuest, INIT_MARKER } from '../test/support/guests.ts';
+import { type GuestProgram, guestProgram } from './guest-program.ts';
 import type { Guest } from './peers/peer.ts';
 
 const ROOT = new URL('../', import.meta.url);
 const here = (path: string): string => fileURLToPath(new URL(path, ROOT));
 
-const KERNEL = here('guest/images/vmlinuz-x86_64');
-const INITRAMFS = here('guest/images/initramfs-x86_64.cpio');
+/** The guest benchmark: as a program of the host, and as the first process of a guest. */
+export interface ProgramFiles {
+  readonly program: string;
+  readonly guest: Guest;
+  /** The same sources built for 32-bit processors. */
+  readonly guest32?: Guest;
+  readonly workloads: readonly string[];
+}
+
+export interface DebianBoot {
+  readonly name: string;
+  readonly guest: Guest;
+  /** What its first process prints. */
+  readonly marker: string;
+}
 
 export interface GuestFiles {
   readonly embedded: Guest;
-  readonly debian: readonly { readonly name: string; readonly guest: Guest; readonly marker: string }[];
-  /** The guest benchmark: as a program of the host, and as the first process of a guest. */
-  readonly program?: { readonly program: string; readonly guest: Guest; readonly workloads: readonly string[] };
+  readonly debian: readonly DebianBoot[];
+  readonly program?: ProgramFiles;
   /** What is not to be had here, and why. */
   readonly missing: readonly string[];
 }
 
+const MEMORY_MIB = 512;
+
 const EMBEDDED: Guest = {
-  kernel: KERNEL,
-  initrd: INITRAMFS,
+  bits: 64,
+  kernel: here('guest/images/vmlinuz-x86_64'),
+  initrd: here('guest/images/initramfs-x86_64.cpio'),
   append: 'console=hvc0 quiet',
-  memoryMiB: 512,
+  memoryMiB: MEMORY_MIB,
   console: 'virtio',
 };
-
-function benchProgram(): NonNullable<GuestFiles['program']> {
-  execFileSync('sh', [here('bench/guest/build.sh')], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const program = here('.cache/bench/bench');
-  const workloads = execFileSync(program, ['list'], { encoding: 'utf8' }).trim().split('\n');
-  return { program, workloads, guest: { ...EMBEDDED, initrd: here('.cache/bench/initramfs-bench.cpio') } };
-}
 
 function reason(error: unknown): string {
   const { message, stderr } = error as Error & { stderr?: Buffer };
@@ -44,25 +52,56 @@ function reason(error: unknown): string {
   );
 }
 
-const DEBIAN: readonly DebianKernel[] = ['cloud-amd64'];
+const DEBIAN: Partial<Record<DebianKernel, Guest['bits']>> = { 'cloud-amd64': 64, '686-pae': 32 };
+
+async function debianBoots(missing: string[]): Promise<DebianBoot[]> {
+  const boots: DebianBoot[] = [];
+  for (const [name, bits] of Object.entries(DEBIAN) as [DebianKernel, Guest['bits']][]) {
+    const found = await debianGuest(name);
+    if ('missing' in found) missing.push(`boot-debian-${name}: ${found.missing}`);
+    else {
+      const guest: Guest = { ...found, bits, append: 'console=ttyS0', memoryMiB: MEMORY_MIB, console: 'serial' };
+      boots.push({ name: `debian-${name}`, guest, marker: INIT_MARKER });
+    }
+  }
+  return boots;
+}
+
+async function build(architecture: 'x86_64' | 'i386', missing: string[]): Promise<GuestProgram | undefined> {
+  try {
+    const program = await guestProgram(architecture);
+    missing.push(...program.missing);
+    return program;
+  } catch (error) {
+    missing.push(`the guest benchmark for ${architecture} cannot be built: ${reason(error)}`);
+    return undefined;
+  }
+}
+
+async function programFiles(debian: readonly DebianBoot[], missing: string[]): Promise<ProgramFiles | undefined> {
+  const program = await build('x86_64', missing);
+  if (program === undefined) return undefined;
+  const guest: Guest = { ...EMBEDDED, initrd: program.initrd };
+  const kernel = debian.find((boot) => boot.guest.bits === 32)?.guest;
+  const program32 = kernel === undefined ? undefined : await build('i386', missing);
+  // The embedded kernel has none of the mitigations of processors' faults either.
+  const guest32: Guest | undefined = program32 && {
+    ...kernel!,
+    append: 'console=ttyS0 quiet mitigations=off',
+    initrd: program32.initrd,
+  };
+  return {
+    program: program.program,
+    workloads: program.workloads,
+    guest,
+    ...(guest32 === undefined ? {} : { guest32 }),
+  };
+}
 
 /** Builds and fetches what is not there yet. */
 export async function guestFiles(): Promise<GuestFiles> {
   const missing: string[] = [];
-  const debian: GuestFiles['debian'][number][] = [];
-  for (const kernel of DEBIAN) {
-    const found = await debianGuest(kernel);
-    if ('missing' in found) missing.push(`boot-debian-${kernel}: ${found.missing}`);
-    else {
-      const guest: Guest = { ...found, append: 'console=ttyS0', memoryMiB: 512, console: 'serial' };
-      debian.push({ name: `debian-${kernel}`, guest, marker: INIT_MARKER });
-    }
-  }
-  let program: GuestFiles['program'];
-  try {
-    program = benchProgram();
-  } catch (error) {
-    missing.push(`the guest benchmark cannot be built: ${reason(error)}`);
-  }
+  const debian = await debianBoots(missing);
+  const program = await programFiles(debian, missing);
   return { embedded: EMBEDDED, debian, missing, ...(program === undefined ? {} : { program }) };
 }

@@ -1,18 +1,22 @@
-/** `npm run bench`: Trapeze beside QEMU's TCG and the host's processor. */
+/** `npm run bench`: Trapeze beside QEMU's TCG, v86 and the host's processor. */
 import { openSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
 import { fileProblem } from '../src/host/node/file-problem.ts';
 import { UserError } from '../src/user-error.ts';
 import { execute } from './execute.ts';
 import { guestFiles } from './guest-files.ts';
-import { type MachineInfo, machineInfo } from './machine-info.ts';
+import { machineInfo } from './machine-info.ts';
 import { type Measurement, measurements, names } from './measurements.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { native } from './peers/native.ts';
-import type { Peer } from './peers/peer.ts';
+import { PEERS, type Peer, type PeerName } from './peers/peer.ts';
 import { qemuTcg } from './peers/qemu-tcg.ts';
 import { trapeze } from './peers/trapeze.ts';
-import { heading, LEGEND, table } from './report.ts';
+import { v86 } from './peers/v86.ts';
+import { jsonReport } from './report/json.ts';
+import { htmlReport } from './report/page.ts';
+import type { Report } from './report/report.ts';
+import { textReport } from './report/text.ts';
 import { Results } from './results.ts';
 
 const say = (line: string): void => {
@@ -22,15 +26,20 @@ const say = (line: string): void => {
 /** Loud, since a comparison that is not made must not look like one that was. */
 const skip = (reason: string): void => say(`SKIPPED: ${reason}`);
 
+const OPENED: Record<PeerName, (progress: (line: string) => void) => Peer | { readonly missing: string }> = {
+  trapeze,
+  'qemu-tcg': qemuTcg,
+  v86,
+  native,
+};
+
 function availablePeers({ peers }: Options): Peer[] {
   const found: Peer[] = [];
-  if (peers.includes('trapeze')) found.push(trapeze());
-  if (peers.includes('qemu-tcg')) {
-    const qemu = qemuTcg(say);
-    if ('missing' in qemu) skip(`the comparison with QEMU: ${qemu.missing}`);
-    else found.push(qemu);
+  for (const name of PEERS.filter((peer) => peers.includes(peer))) {
+    const peer = OPENED[name](say);
+    if ('missing' in peer) skip(`the comparison with ${name}: ${peer.missing}`);
+    else found.push(peer);
   }
-  if (peers.includes('native')) found.push(native());
   return found;
 }
 
@@ -49,17 +58,16 @@ async function measureOnce(measurement: Measurement, peer: Peer, results: Result
   const command = peer.command(measurement.job);
   if (command === undefined) return;
   const label = `[${turn}] ${measurement.name}: ${peer.name}`;
-  try {
-    const run = await execute(command, measurement.watch);
-    const samples = measurement.read(run);
-    if (samples.length === 0) throw new Error(`printed no result\n${run.output}`);
-    for (const sample of samples) results.add(peer.name, sample);
-    say(`${label} ${run.seconds.toFixed(1)} s`);
-  } catch (error) {
-    // The other measurements are worth having all the same.
-    say(`${label} FAILED: ${(error as Error).message}`);
-    results.problems.push(`${measurement.name}: ${peer.name} failed`);
-  }
+  const run = await execute(command, measurement.watch);
+  const samples = measurement.read(run);
+  for (const sample of samples) results.add(peer.name, sample);
+  say(`${label} ${run.seconds.toFixed(1)} s`);
+  const lacking = measurement.results.filter((name) => !samples.some((sample) => sample.name === name));
+  if (run.failure === undefined && lacking.length === 0) return;
+  // The other measurements are worth having all the same.
+  const problem = run.failure ?? `printed no result of ${lacking.join(', ')}`;
+  say(`${label} FAILED: ${command.file} ${problem}\n${run.output.slice(-2000)}`);
+  results.problems.push(`${measurement.name}: ${peer.name} failed: ${problem}`);
 }
 
 async function bench(options: Options): Promise<void> {
@@ -72,13 +80,16 @@ async function bench(options: Options): Promise<void> {
   const all = measurements(files, options);
   if (all.length === 0) throw new UserError(`--only ${options.only}: nothing has that in its name; see --list`);
   const json = options.json === undefined ? undefined : openForWriting(options.json);
+  const html = options.html === undefined ? undefined : openForWriting(options.html);
   const peers = availablePeers(options);
   const info = machineInfo();
-  const results = await measure(all, peers, options.runs);
-  console.log([...heading(info, peers, options.runs), '', ...table(results.rows, peers), LEGEND].join('\n'));
-  if (json !== undefined) writeFileSync(json, toJson(info, peers, options, results));
-  for (const line of results.problems) say(`PROBLEM: ${line}`);
-  if (results.problems.length > 0) process.exitCode = 1;
+  const { rows, problems } = await measure(all, peers, options.runs);
+  const report: Report = { info, peers, runs: options.runs, repeats: options.repeats, rows, problems };
+  console.log(textReport(report).join('\n'));
+  if (json !== undefined) writeFileSync(json, jsonReport(report));
+  if (html !== undefined) writeFileSync(html, htmlReport(report));
+  for (const line of problems) say(`PROBLEM: ${line}`);
+  if (problems.length > 0) process.exitCode = 1;
 }
 
 /** Before measuring: a name that cannot be written should not cost the measurements. */
@@ -88,12 +99,6 @@ function openForWriting(path: string): number {
   } catch (error) {
     throw fileProblem(path, error);
   }
-}
-
-function toJson(info: MachineInfo, peers: readonly Peer[], { runs, repeats }: Options, results: Results): string {
-  const versions = Object.fromEntries(peers.map(({ name, version }) => [name, version]));
-  const { rows, problems } = results;
-  return `${JSON.stringify({ info, versions, runs, repeats, rows, problems }, null, 2)}\n`;
 }
 
 try {

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { type BenchLine, parseBenchLines } from './bench-lines.ts';
 import type { Run, Watch } from './execute.ts';
-import type { GuestFiles } from './guest-files.ts';
+import type { GuestFiles, ProgramFiles } from './guest-files.ts';
 import type { Guest, Job } from './peers/peer.ts';
 
 export type Unit =
@@ -11,8 +11,12 @@ export type Unit =
   /** So many of `of` a second. */
   | { readonly kind: 'rate'; readonly of: string };
 
+/** What a row of the results is of: the start of a machine, a part of Trapeze, or work inside a guest. */
+export type Group = 'boot' | 'part' | 'workload';
+
 export interface Sample {
   readonly name: string;
+  readonly group: Group;
   readonly unit: Unit;
   readonly value: number;
   /** Must be the same for all peers. */
@@ -23,6 +27,8 @@ export interface Measurement {
   readonly name: string;
   readonly job: Job;
   readonly watch: Watch;
+  /** Names of what its samples must hold. */
+  readonly results: readonly string[];
   read(run: Run): Sample[];
 }
 
@@ -36,12 +42,14 @@ const PROMPT = ':~# ';
 const part = (name: string): string => fileURLToPath(new URL(`parts/${name}.ts`, import.meta.url));
 
 /** A line that counts `runs` tells how long one takes, others how many are done in a second. */
-function toSample({ name, nanoseconds, checksum, count, unit }: BenchLine): Sample {
-  if (unit === 'runs') return { name, unit: SECONDS, value: nanoseconds / count / NS_PER_S, checksum };
-  return { name, unit: { kind: 'rate', of: unit }, value: (count / nanoseconds) * NS_PER_S, checksum };
+function toSample({ name, nanoseconds, checksum, count, unit }: BenchLine, group: Group): Sample {
+  if (unit === 'runs') return { name, group, unit: SECONDS, value: nanoseconds / count / NS_PER_S, checksum };
+  return { name, group, unit: { kind: 'rate', of: unit }, value: (count / nanoseconds) * NS_PER_S, checksum };
 }
 
-const fromLines = (run: Run): Sample[] => parseBenchLines(run.output).map(toSample);
+// What was printed before a run failed counts.
+const fromLines = (run: Run, group: Group): Sample[] =>
+  parseBenchLines(run.output).map((line) => toSample(line, group));
 
 /** Time from starting the process until the guest has printed `until`. */
 function bootTime(name: string, guest: Guest, until: string): Measurement {
@@ -49,7 +57,9 @@ function bootTime(name: string, guest: Guest, until: string): Measurement {
     name,
     job: { kind: 'boot', guest },
     watch: { until },
-    read: ({ seconds }) => [{ name, unit: SECONDS, value: seconds }],
+    results: [name],
+    read: ({ seconds, failure }) =>
+      failure === undefined ? [{ name, group: 'boot', unit: SECONDS, value: seconds }] : [],
   };
 }
 
@@ -59,27 +69,27 @@ function memory(name: string, guest: Guest, until: string): Measurement {
     name,
     job: { kind: 'boot', guest },
     watch: { until, guestRamBytes: guest.memoryMiB * 2 ** 20 },
-    read: ({ beyondRamBytes }) =>
-      beyondRamBytes === undefined ? [] : [{ name, unit: MEGABYTES, value: beyondRamBytes / 1e6 }],
+    results: [name],
+    read: ({ beyondRamBytes, failure }) =>
+      beyondRamBytes === undefined || failure !== undefined
+        ? []
+        : [{ name, group: 'boot', unit: MEGABYTES, value: beyondRamBytes / 1e6 }],
   };
 }
 
-function partOfTrapeze(name: string): Measurement {
-  return { name, job: { kind: 'part', module: part(name) }, watch: {}, read: fromLines };
+function partOfTrapeze(name: string, results = [name]): Measurement {
+  const job: Job = { kind: 'part', module: part(name) };
+  return { name, job, watch: {}, results, read: (run) => fromLines(run, 'part') };
 }
 
 /** One run of the guest benchmark: as many samples as workloads. */
-function program(
-  files: NonNullable<GuestFiles['program']>,
-  workloads: readonly string[],
-  repeats: number,
-): Measurement {
-  const job: Job = { kind: 'program', guest: files.guest, program: files.program, workloads, repeats };
+function program(files: ProgramFiles, workloads: readonly string[], repeats: number): Measurement {
   return {
     name: workloads.length === 1 ? workloads[0] : `${workloads.length} workloads`,
-    job,
+    job: { kind: 'program', ...files, workloads, repeats },
     watch: {},
-    read: fromLines,
+    results: workloads,
+    read: (run) => fromLines(run, 'workload'),
   };
 }
 
@@ -98,7 +108,7 @@ function single({ embedded, debian }: GuestFiles): Measurement[] {
   const all = [
     bootTime('boot-embedded', embedded, PROMPT),
     memory('memory-embedded', embedded, PROMPT),
-    partOfTrapeze('start-up'),
+    partOfTrapeze('start-up', ['start-modules', 'start-engine']),
     partOfTrapeze('decoder'),
   ];
   for (const { name, guest, marker } of debian) all.push(bootTime(`boot-${name}`, guest, marker));

@@ -3,10 +3,13 @@ import test from 'node:test';
 import { UserError } from '../src/user-error.ts';
 import { parseOptions } from './options.ts';
 
-test('without options everything is measured three times for all peers', () => {
-  const { runs, only, peers, repeats, json } = parseOptions([]);
-  assert.deepEqual({ runs, only, repeats, json }, { runs: 3, only: [], repeats: 1, json: undefined });
-  assert.deepEqual(peers, ['trapeze', 'qemu-tcg', 'native']);
+test('without options everything is measured five times for all peers', () => {
+  const { runs, only, peers, repeats, json, html } = parseOptions([]);
+  assert.deepEqual(
+    { runs, only, repeats, json, html },
+    { runs: 5, only: [], repeats: 5, json: undefined, html: undefined },
+  );
+  assert.deepEqual(peers, ['trapeze', 'qemu-tcg', 'v86', 'native']);
 });
 
 test('lists have commas', () => {
@@ -14,7 +17,15 @@ test('lists have commas', () => {
   assert.deepEqual({ only, peers }, { only: ['crc32', 'boot'], peers: ['trapeze'] });
 });
 
-for (const words of [['--runs', '0'], ['--runs', 'x'], ['--peers', 'bochs'], ['--fast'], ['crc32'], ['--only']]) {
+for (const words of [
+  ['--runs', '0'],
+  ['--runs', 'x'],
+  ['--peers', 'bochs'],
+  ['--peers='],
+  ['--fast'],
+  ['crc32'],
+  ['--only'],
+]) {
   test(`${words.join(' ')} is refused in one line`, () => {
     assert.throws(
       () => parseOptions(words),

@@ -1,12 +1,13 @@
 /** Collects samples over the repetitions and peers. */
-import type { Sample, Unit } from './measurements.ts';
-import type { Peer } from './peers/peer.ts';
+import type { Group, Sample, Unit } from './measurements.ts';
+import type { PeerName } from './peers/peer.ts';
 
 export interface Row {
   readonly name: string;
+  readonly group: Group;
   readonly unit: Unit;
   /** Values in the order of measuring, by peer. */
-  readonly samples: Partial<Record<Peer['name'], number[]>>;
+  readonly samples: Partial<Record<PeerName, number[]>>;
 }
 
 export class Results {
@@ -19,8 +20,8 @@ export class Results {
     return [...this.#rows.values()];
   }
 
-  add(peer: Peer['name'], { name, unit, value, checksum }: Sample): void {
-    const row = this.#rows.get(name) ?? { name, unit, samples: {} };
+  add(peer: PeerName, { name, group, unit, value, checksum }: Sample): void {
+    const row = this.#rows.get(name) ?? { name, group, unit, samples: {} };
     this.#rows.set(name, row);
     (row.samples[peer] ??= []).push(value);
     if (checksum !== undefined) this.#compare(peer, name, checksum);

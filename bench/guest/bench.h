@@ -7,7 +7,7 @@
 /** A deterministic piece of work. */
 struct workload {
   const char *name;
-  /** Does the work once and returns a checksum of its results. */
+  /** Does the work once and returns a checksum of its results; 0 if it could not be done. */
   uint64_t (*run)(void);
   /**
    * Instructions that one run takes as gcc 12.2 compiles it with the flags of build.sh (counted by callgrind); a REP
@@ -16,6 +16,8 @@ struct workload {
   uint64_t count;
   /** What `count` counts; null: instructions. */
   const char *unit;
+  /** Done once before time is taken; null: nothing is to be done. */
+  void (*prepare)(void);
 };
 
 /** Steps of the pseudo-random sequence that the workloads draw their data from (xorshift64). */
@@ -47,10 +49,15 @@ extern const char *program_path;
 uint64_t integer_arithmetic(void);
 uint64_t integer_calls(void);
 uint64_t integer_crc32(void);
+uint64_t integer_sha256(void);
+uint64_t integer_sieve(void);
 uint64_t integer_sort(void);
 uint64_t integer_bytecode(void);
+uint64_t integer_mix(void);
 uint64_t float_mandelbrot(void);
 uint64_t float_nbody(void);
+uint64_t simd_integer(void);
+uint64_t simd_float(void);
 uint64_t memory_copy(void);
 uint64_t memory_rep(void);
 uint64_t memory_strlen(void);
@@ -59,5 +66,9 @@ uint64_t system_getpid(void);
 uint64_t system_page_fault(void);
 uint64_t system_pipe(void);
 uint64_t system_process(void);
+void busybox_gzip_input(void);
+uint64_t busybox_gzip(void);
+void busybox_sort_input(void);
+uint64_t busybox_sort(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Integer work: arithmetic, calls, tables, unpredictable branches, an interpreter's dispatch. */
+/* Integer work: arithmetic, calls, tables, a sieve, unpredictable branches, an interpreter's dispatch. */
 #include "bench.h"
 
 static uint64_t power_modulo(uint64_t base, uint64_t exponent, uint64_t modulus) {
@@ -43,6 +43,23 @@ uint64_t integer_crc32(void) {
   for (int round = 0; round < 160; round++)
     for (unsigned i = 0; i < sizeof data; i++) crc = table[(crc ^ data[i]) & 0xff] ^ (crc >> 8);
   return ~crc;
+}
+
+uint64_t integer_sieve(void) {
+  enum { LIMIT = 1 << 20 };
+  static uint8_t composite[LIMIT];
+  uint64_t checksum = 0;
+  for (uint32_t round = 0; round < 5; round++) {
+    for (uint32_t i = 0; i < LIMIT; i++) composite[i] = 0;
+    uint32_t count = 0, last = 0;
+    for (uint32_t i = 2; i < LIMIT - round; i++) {
+      if (composite[i]) continue;
+      count++, last = i;
+      for (uint32_t multiple = i * 2; multiple < LIMIT - round; multiple += i) composite[multiple] = 1;
+    }
+    checksum = mix(mix(checksum, count), last);
+  }
+  return checksum;
 }
 
 static void quicksort(int32_t *a, int lo, int hi) {

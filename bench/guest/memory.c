@@ -32,7 +32,7 @@ uint64_t memory_rep(void) {
   for (int round = 0; round < 16; round++) {
     void *to = area.target;
     const void *from = area.source;
-    uint64_t count = sizeof area.source;
+    unsigned long count = sizeof area.source;
     __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(count) : : "memory");
     area.source[round] ^= area.target[round + 1];
   }

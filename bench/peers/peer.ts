@@ -2,6 +2,8 @@
 
 /** A Linux to boot. */
 export interface Guest {
+  /** What its kernel is for. */
+  readonly bits: 32 | 64;
   readonly kernel: string;
   readonly initrd: string;
   readonly append: string;
@@ -13,10 +15,12 @@ export interface Guest {
 export type Job =
   /** Boots a guest, which prints. */
   | { readonly kind: 'boot'; readonly guest: Guest }
-  /** Runs the guest benchmark (`bench/guest/`): inside `guest`, where its initramfs has it, or as the host's program. */
+  /** Runs the guest benchmark (`bench/guest/`): inside a guest, whose initramfs has it, or as the host's program. */
   | {
       readonly kind: 'program';
       readonly guest: Guest;
+      /** The same with the 32-bit build of the same sources, if there is one. */
+      readonly guest32?: Guest;
       readonly program: string;
       readonly workloads: readonly string[];
       readonly repeats: number;
@@ -29,8 +33,11 @@ export interface Command {
   readonly arguments: readonly string[];
 }
 
+export const PEERS = ['trapeze', 'qemu-tcg', 'v86', 'native'] as const;
+export type PeerName = (typeof PEERS)[number];
+
 export interface Peer {
-  readonly name: 'trapeze' | 'qemu-tcg' | 'native';
+  readonly name: PeerName;
   /** Name and version, for people. */
   readonly version: string;
   /** Undefined: this peer does not do such jobs. */
@@ -42,9 +49,18 @@ export function programArguments(job: { readonly workloads: readonly string[]; r
   return [String(job.repeats), ...job.workloads];
 }
 
+// The kernel hands what is behind `--` to the first process.
+function selecting(guest: Guest, job: Extract<Job, { kind: 'program' }>): Guest {
+  return { ...guest, append: `${guest.append} -- ${programArguments(job).join(' ')}` };
+}
+
 /** The guest of a job that has one, its command line with the selection of workloads. */
 export function guestOf(job: Exclude<Job, { kind: 'part' }>): Guest {
-  if (job.kind === 'boot') return job.guest;
-  // The kernel hands what is behind `--` to the first process.
-  return { ...job.guest, append: `${job.guest.append} -- ${programArguments(job).join(' ')}` };
+  return job.kind === 'boot' ? job.guest : selecting(job.guest, job);
+}
+
+/** The same for a machine that has 32-bit processors alone. */
+export function guest32Of(job: Exclude<Job, { kind: 'part' }>): Guest | undefined {
+  if (job.kind === 'boot') return job.guest.bits === 32 ? job.guest : undefined;
+  return job.guest32 && selecting(job.guest32, job);
 }

@@ -1,5 +1,6 @@
-/** QEMU's translator to native code, with one processor of the level that Trapeze offers (x86-64-v2). */
-import { execFileSync, spawnSync } from 'node:child_process';
+/** QEMU's translator to native code, with one processor that has all it can do. */
+import { spawnSync } from 'node:child_process';
+import { installPackage } from './debian-package.ts';
 import { type Guest, guestOf, type Peer } from './peer.ts';
 
 const PROGRAM = 'qemu-system-x86_64';
@@ -8,19 +9,6 @@ const PACKAGE = 'qemu-system-x86';
 function installedVersion(): string | undefined {
   const { status, stdout } = spawnSync(PROGRAM, ['--version'], { encoding: 'utf8' });
   return status === 0 ? stdout.split('\n')[0] : undefined;
-}
-
-/** Installs Debian's package where that takes no question to anyone. Returns why it did not. */
-function install(): string | undefined {
-  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
-  const [file, ...words] = [...asRoot, 'apt-get', 'install', '-y', '-q', '--no-install-recommends', PACKAGE];
-  try {
-    execFileSync(file, words, { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
-    return undefined;
-  } catch (error) {
-    const { code, stderr } = error as NodeJS.ErrnoException & { stderr?: Buffer };
-    return code === 'ENOENT' ? `there is no ${file} here` : String(stderr).trim().split('\n').at(-1);
-  }
 }
 
 /** One port, as Trapeze's console has: with more, Linux finds them only after it has started the first process. */
@@ -33,7 +21,7 @@ function consoleArguments(guest: Guest): string[] {
 
 function machineArguments(guest: Guest): string[] {
   return [
-    ...['-accel', 'tcg', '-machine', 'pc', '-cpu', 'Nehalem', '-smp', '1', '-m', `${guest.memoryMiB}M`],
+    ...['-accel', 'tcg', '-machine', 'pc', '-cpu', 'max', '-smp', '1', '-m', `${guest.memoryMiB}M`],
     ...['-no-user-config', '-nodefaults', '-display', 'none', '-no-reboot', ...consoleArguments(guest)],
     ...['-kernel', guest.kernel, '-initrd', guest.initrd, '-append', guest.append],
   ];
@@ -44,13 +32,13 @@ export function qemuTcg(progress: (line: string) => void): Peer | { readonly mis
   let version = installedVersion();
   if (version === undefined) {
     progress(`installing Debian's package ${PACKAGE}, once`);
-    const problem = install();
+    const problem = installPackage(PACKAGE);
     version = installedVersion();
     if (version === undefined) return { missing: `QEMU is not here and cannot be installed (${problem})` };
   }
   return {
     name: 'qemu-tcg',
-    version: `${version}, -accel tcg -cpu Nehalem`,
+    version: `${version}, -accel tcg -cpu max`,
     command: (job) => (job.kind === 'part' ? undefined : { file: PROGRAM, arguments: machineArguments(guestOf(job)) }),
   };
 }
