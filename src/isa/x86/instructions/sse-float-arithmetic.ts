@@ -2,21 +2,27 @@
 import type { Procedure, Value } from '../../ir/types.ts';
 import { type Encoding, instruction, type Semantics } from '../definition.ts';
 import { ENV } from '../procedures/softfloat-format.ts';
-import { LANE, laneCompare, laneMaximum, laneMinimum, laneTest, type PerFormat } from '../procedures/softfloat-sse.ts';
+import { laneMaximum, laneMinimum } from '../procedures/softfloat-sse.ts';
 import { laneReciprocal, laneReciprocalRoot } from '../procedures/softfloat-sse-estimate.ts';
 import {
   ADD,
+  alternatingOperation,
+  compareOperation,
   DIVIDE,
+  extremeOperation,
+  type FloatFormat,
   type HostOperation,
   MULTIPLY,
   packedOperation,
+  pick,
   SQUARE_ROOT,
   SUBTRACT,
   scalarOperation,
+  testOperation,
 } from '../procedures/sse-host-float.ts';
 import type { Inlinable, X86Builder } from '../x86-builder.ts';
 import { alignedGet, immediate8, requireSse } from './sse-common.ts';
-import { LaneCalls, type LaneType, readLanes, setWhole, wholeRegister, writeLanes } from './sse-float-common.ts';
+import { type LaneType, readLanes, setWhole, wholeRegister, writeLanes } from './sse-float-common.ts';
 
 /** The four forms that one opcode has by its mandatory prefix. */
 interface Form {
@@ -69,53 +75,40 @@ const ARITHMETIC = OPERATIONS.flatMap(([name, opcode, operation]) =>
   ),
 );
 
+const EXTREMES = (
+  [
+    ['MIN', '5D', 'minimum', laneMinimum],
+    ['MAX', '5F', 'maximum', laneMaximum],
+  ] as const
+).flatMap(([name, opcode, operation, lane]) =>
+  FORMS.flatMap((form) => {
+    const isScalar = form.size !== 'x';
+    const extreme = extremeOperation(operation, lane, form.format, isScalar);
+    return instruction({
+      name: `${name}${form.suffix}`,
+      rows: [`${form.prefix} 0F ${opcode} /r | V${form.size},W${form.size}`],
+      hot: isScalar,
+      semantics: isScalar ? scalar(extreme) : packed(extreme),
+    });
+  }),
+);
+
+const CMP = FORMS.flatMap((form) => {
+  const test = testOperation(form.format, form.size !== 'x');
+  return instruction({
+    name: `CMP${form.suffix}`,
+    rows: [`${form.prefix} 0F C2 /r | V${form.size},W${form.size},Ib`],
+    semantics: (x, dst, src, predicate) => {
+      requireSse(x);
+      const right = form.size === 'x' ? alignedGet(x, src) : wholeRegister(x, src);
+      setWhole(x, dst, x.apply(test, wholeRegister(x, dst), right, immediate8(x, predicate))[0]);
+    },
+  });
+});
+
 /** Operands as lanes: one for a scalar form, which takes unaligned memory too. */
 const lanesFor = (x: X86Builder, form: Form, operand: Parameters<typeof readLanes>[1]): Value[] =>
   form.size === 'x' ? readLanes(x, operand, form.type) : [operand.get()];
-
-type LaneOperation = (calls: LaneCalls, form: Form, left: Value, right: Value, immediate: Value | undefined) => Value;
-
-const lanewise =
-  (form: Form, operation: LaneOperation): Semantics =>
-  (x, dst, src, immediate) => {
-    requireSse(x);
-    const right = lanesFor(x, form, src);
-    const left = lanesFor(x, form, dst);
-    const calls = new LaneCalls(x);
-    const control = immediate === undefined ? undefined : immediate8(x, immediate);
-    const results = left.map((v, i) => operation(calls, form, v, right[i], control));
-    calls.commit();
-    writeLanes(x, dst, results);
-  };
-const binary =
-  (procedure: PerFormat<Procedure>): LaneOperation =>
-  (calls, form, left, right) =>
-    calls.call(procedure[form.format], left, right);
-const EXTREMES = (
-  [
-    ['MIN', '5D', laneMinimum],
-    ['MAX', '5F', laneMaximum],
-  ] as const
-).flatMap(([name, opcode, procedure]) =>
-  FORMS.flatMap((form) =>
-    instruction({
-      name: `${name}${form.suffix}`,
-      rows: [`${form.prefix} 0F ${opcode} /r | V${form.size},W${form.size}`],
-      hot: form.size !== 'x',
-      semantics: lanewise(form, binary(procedure)),
-    }),
-  ),
-);
-
-const CMP = FORMS.flatMap((form) =>
-  instruction({
-    name: `CMP${form.suffix}`,
-    rows: [`${form.prefix} 0F C2 /r | V${form.size},W${form.size},Ib`],
-    semantics: lanewise(form, (calls, { format }, left, right, predicate) =>
-      calls.call(laneTest[format], left, right, predicate!),
-    ),
-  }),
-);
 
 const estimate =
   (form: Form, procedure: Procedure): Semantics =>
@@ -141,14 +134,13 @@ const ESTIMATES = FORMS.filter((form) => form.format === 'f32').flatMap((form) =
 
 /** ZF, PF and CF from a comparison; OF, SF and AF are clear. */
 const compare =
-  (format: 'f32' | 'f64', extra: number): Semantics =>
+  (comparison: Inlinable): Semantics =>
   (x, left, right) => {
     requireSse(x);
-    const source = right.get();
-    const calls = new LaneCalls(x);
-    const relation = calls.call(laneCompare[format], left.get(), source, x.const('i32', extra));
-    calls.commit();
-    x.flags.setArithmetic(relation);
+    const source = wholeRegister(x, right);
+    const [cf, pf, zf] = x.apply(comparison, wholeRegister(x, left), source);
+    const clear = x.const('i1', 0);
+    x.flags.setAll({ cf, pf, zf, of: clear, sf: clear, af: clear });
   };
 const COMPARE = (
   [
@@ -158,50 +150,44 @@ const COMPARE = (
     ['COMISD', '66 0F 2F /r | Vq,Wq', 'f64', ENV.signalQuiet],
   ] as const
 ).flatMap(([name, row, format, extra]) =>
-  instruction({ name, rows: [row], hot: true, semantics: compare(format, extra) }),
+  instruction({ name, rows: [row], hot: true, semantics: compare(compareOperation(format, extra)) }),
 );
 
 // --- SSE3 -------------------------------------------------------------------------------------------------------------------------
 
-type Pairing = (left: readonly Value[], right: readonly Value[]) => (readonly [Value, Value])[];
-/** Neighbours: those of the destination, then those of the source. */
-const horizontal: Pairing = (left, right) =>
-  [left, right].flatMap((lanes) =>
-    Array.from({ length: lanes.length / 2 }, (_, i) => [lanes[2 * i], lanes[2 * i + 1]] as const),
-  );
-const vertical: Pairing = (left, right) => left.map((v, i) => [v, right[i]] as const);
-
-const paired =
-  (form: Form, pairing: Pairing, operations: readonly PerFormat<Procedure>[]): Semantics =>
+/** The even lanes of both operands with the odd ones. */
+const horizontal =
+  (format: FloatFormat, operation: Inlinable): Semantics =>
   (x, dst, src) => {
     requireSse(x);
-    const right = readLanes(x, src, form.type);
-    const left = readLanes(x, dst, form.type);
-    const calls = new LaneCalls(x);
-    const results = pairing(left, right).map(([a, c], i) =>
-      calls.call(operations[i % operations.length][form.format], a, c),
-    );
-    calls.commit();
-    writeLanes(x, dst, results);
+    const right = alignedGet(x, src);
+    const left = dst.get();
+    const [even, odd] = EVEN_AND_ODD[format].map((lanes) => pick(x, left, right, lanes));
+    dst.set(x.apply(operation, even, odd)[0]);
   };
+const EVEN_AND_ODD = {
+  f32: [
+    [0, 2, 4, 6],
+    [1, 3, 5, 7],
+  ],
+  f64: [
+    [0, 1, 4, 5],
+    [2, 3, 6, 7],
+  ],
+} as const;
 
-const PAIRED = (
-  [
-    ['HADD', '7C', horizontal, [LANE.add]],
-    ['HSUB', '7D', horizontal, [LANE.subtract]],
-    ['ADDSUB', 'D0', vertical, [LANE.subtract, LANE.add]],
-  ] as const
-).flatMap(([name, opcode, pairing, operations]) =>
-  (['PS', 'PD'] as const).flatMap((suffix) => {
-    const form = FORMS.find((f) => f.suffix === suffix)!;
-    const prefix = suffix === 'PS' ? 'F2' : '66';
-    return instruction({
-      name: `${name}${suffix}`,
-      rows: [`${prefix} 0F ${opcode} /r | Vx,Wx`],
-      semantics: paired(form, pairing, operations),
-    });
-  }),
-);
+const PAIRED = (['PS', 'PD'] as const).flatMap((suffix) => {
+  const { format } = FORMS.find((form) => form.suffix === suffix)!;
+  const prefix = suffix === 'PS' ? 'F2' : '66';
+  const rows = (opcode: string): string[] => [`${prefix} 0F ${opcode} /r | Vx,Wx`];
+  const add = horizontal(format, packedOperation(ADD, format));
+  const subtract = horizontal(format, packedOperation(SUBTRACT, format));
+  return [
+    ...instruction({ name: `HADD${suffix}`, rows: rows('7C'), semantics: add }),
+    ...instruction({ name: `HSUB${suffix}`, rows: rows('7D'), semantics: subtract }),
+    ...instruction({ name: `ADDSUB${suffix}`, rows: rows('D0'), semantics: packed(alternatingOperation(format)) }),
+  ];
+});
 
 export const SSE_FLOAT_ARITHMETIC: readonly Encoding[] = [
   ...ARITHMETIC,

@@ -1,17 +1,24 @@
 /** Conversions between integers and floating-point numbers in XMM, MMX and general registers (SDM vol. 1 §5.5.1.6, §5.6.1.6, §5.6.2). */
-import type { IntegerType, Procedure, Value } from '../../ir/types.ts';
+import type { Procedure } from '../../ir/types.ts';
 import { type Encoding, instruction, type Semantics } from '../definition.ts';
+import { laneFromInteger, laneToInteger, laneTruncate } from '../procedures/softfloat-sse-convert.ts';
 import {
-  lane32To64,
-  lane64To32,
-  laneFromInteger,
-  laneToInteger,
-  laneTruncate,
-} from '../procedures/softfloat-sse-convert.ts';
-import type { X86Builder } from '../x86-builder.ts';
+  fromInteger,
+  packedFromInteger,
+  packedNarrow,
+  packedToInteger,
+  packedTruncate,
+  packedWiden,
+  scalarNarrow,
+  scalarToInteger,
+  scalarTruncate,
+  scalarWiden,
+} from '../procedures/sse-host-convert.ts';
+import { lowFrom } from '../procedures/sse-host-float.ts';
+import type { Inlinable } from '../x86-builder.ts';
 import { enterMmx, requireMmx, setMmx } from './mmx-common.ts';
-import { requireSse } from './sse-common.ts';
-import { LaneCalls, readLanes, writeLanes } from './sse-float-common.ts';
+import { alignedGet, requireSse } from './sse-common.ts';
+import { LaneCalls, readLanes, setWhole, wholeRegister, writeLanes } from './sse-float-common.ts';
 
 type FormatName = 'f32' | 'f64';
 const laneTypeOf = (format: FormatName): 'i32' | 'i64' => (format === 'f32' ? 'i32' : 'i64');
@@ -21,59 +28,43 @@ const scalarFromInteger =
   (format: FormatName): Semantics =>
   (x, dst, src) => {
     requireSse(x);
-    const calls = new LaneCalls(x);
-    const result = calls.call(laneFromInteger[format], x.sext(src.get(), 'i64'));
-    calls.commit();
-    dst.set(result);
+    const source = x.sext(src.get(), 'i64');
+    // 32 bits fit into binary64.
+    if (format === 'f64' && src.type === 'i32') {
+      setWhole(x, dst, x.op('f64x2.replace', [wholeRegister(x, dst), x.op('convert.f64', [source])], [0]));
+    } else dst.set(x.apply(fromInteger[format], source)[0]);
   };
 
 /** CVTSS2SI and the like: to a general register of 32 or 64 bits. */
-const scalarToInteger =
-  (procedure: Procedure): Semantics =>
+const toGeneral =
+  (conversion: Readonly<Record<32 | 64, Inlinable>>): Semantics =>
   (x, dst, src) => {
     requireSse(x);
-    const calls = new LaneCalls(x);
-    const width = x.const('i32', dst.type === 'i64' ? 64 : 32);
-    const result = calls.call(procedure, src.get(), width);
-    calls.commit();
-    dst.set(x.trunc(result, dst.type as IntegerType));
+    const source = wholeRegister(x, src);
+    dst.set(x.apply(conversion[dst.type === 'i64' ? 64 : 32], source)[0]);
   };
 
 const scalarBetween =
-  (procedure: Procedure): Semantics =>
+  (to: FormatName, conversion: Inlinable): Semantics =>
   (x, dst, src) => {
     requireSse(x);
-    const calls = new LaneCalls(x);
-    const result = calls.call(procedure, src.get());
-    calls.commit();
-    dst.set(result);
+    const [result] = x.apply(conversion, wholeRegister(x, src));
+    setWhole(x, dst, lowFrom(x, to, wholeRegister(x, dst), result));
   };
 
-/** Fills what results leave of the 128 bits with zeros. */
-function writeWhole(x: X86Builder, dst: Parameters<typeof writeLanes>[1], results: readonly Value[]): void {
-  const type = results[0].type as 'i32' | 'i64';
-  const count = type === 'i32' ? 4 : 2;
-  writeLanes(x, dst, [...results, ...Array.from({ length: count - results.length }, () => x.const(type, 0))]);
-}
-
-/** Lanes of `from` to as many lanes of the destination. */
+/** Whole vectors, or half a source. */
 const packed =
-  (from: 'i32' | 'i64', convert: (x: X86Builder, calls: LaneCalls, lane: Value) => Value): Semantics =>
+  (conversion: Inlinable): Semantics =>
   (x, dst, src) => {
     requireSse(x);
-    // A source of half a vector has two lanes.
-    const count = src.type === 'i64' || from === 'i64' ? 2 : 4;
-    const calls = new LaneCalls(x);
-    const results = readLanes(x, src, from, count).map((lane) => convert(x, calls, lane));
-    calls.commit();
-    writeWhole(x, dst, results);
+    const source = src.type === 'i128' ? alignedGet(x, src) : wholeRegister(x, src);
+    setWhole(x, dst, x.apply(conversion, source)[0]);
   };
-const packedBetween = (from: 'i32' | 'i64', procedure: Procedure): Semantics =>
-  packed(from, (_x, calls, lane) => calls.call(procedure, lane));
-const packedFromInteger = (format: FormatName): Semantics =>
-  packed('i32', (x, calls, lane) => calls.call(laneFromInteger[format], x.sext(lane, 'i64')));
-const packedToInteger = (procedure: Procedure, from: FormatName): Semantics =>
-  packed(laneTypeOf(from), (x, calls, lane) => x.trunc(calls.call(procedure, lane, x.const('i32', 32)), 'i32'));
+/** CVTDQ2PD, which is exact. */
+const integersToDoubles: Semantics = (x, dst, src) => {
+  requireSse(x);
+  dst.set(x.op('f64x2.convert_low_i32x4_s', [wholeRegister(x, src)]));
+};
 
 /** CVTPI2PS, CVTPI2PD: from an MMX register, which makes the x87 registers MMX ones, or from memory. */
 const fromMmx =
@@ -115,22 +106,22 @@ const ROWS: readonly (readonly [name: string, row: string, semantics: Semantics,
   ['CVTSI2SD', 'F2 0F 2A /r | Vq,Ey', scalarFromInteger('f64'), true],
   ['CVTTPS2PI', 'NP 0F 2C /r | Pq,Wq', toMmx(laneTruncate.f32, 'f32')],
   ['CVTTPD2PI', '66 0F 2C /r | Pq,Wx', toMmx(laneTruncate.f64, 'f64')],
-  ['CVTTSS2SI', 'F3 0F 2C /r | Gy,Wd', scalarToInteger(laneTruncate.f32), true],
-  ['CVTTSD2SI', 'F2 0F 2C /r | Gy,Wq', scalarToInteger(laneTruncate.f64), true],
+  ['CVTTSS2SI', 'F3 0F 2C /r | Gy,Wd', toGeneral(scalarTruncate.f32), true],
+  ['CVTTSD2SI', 'F2 0F 2C /r | Gy,Wq', toGeneral(scalarTruncate.f64), true],
   ['CVTPS2PI', 'NP 0F 2D /r | Pq,Wq', toMmx(laneToInteger.f32, 'f32')],
   ['CVTPD2PI', '66 0F 2D /r | Pq,Wx', toMmx(laneToInteger.f64, 'f64')],
-  ['CVTSS2SI', 'F3 0F 2D /r | Gy,Wd', scalarToInteger(laneToInteger.f32)],
-  ['CVTSD2SI', 'F2 0F 2D /r | Gy,Wq', scalarToInteger(laneToInteger.f64)],
-  ['CVTPS2PD', 'NP 0F 5A /r | Vx,Wq', packedBetween('i32', lane32To64)],
-  ['CVTPD2PS', '66 0F 5A /r | Vx,Wx', packedBetween('i64', lane64To32)],
-  ['CVTSS2SD', 'F3 0F 5A /r | Vq,Wd', scalarBetween(lane32To64), true],
-  ['CVTSD2SS', 'F2 0F 5A /r | Vd,Wq', scalarBetween(lane64To32), true],
-  ['CVTDQ2PS', 'NP 0F 5B /r | Vx,Wx', packedFromInteger('f32')],
-  ['CVTPS2DQ', '66 0F 5B /r | Vx,Wx', packedToInteger(laneToInteger.f32, 'f32')],
-  ['CVTTPS2DQ', 'F3 0F 5B /r | Vx,Wx', packedToInteger(laneTruncate.f32, 'f32')],
-  ['CVTTPD2DQ', '66 0F E6 /r | Vx,Wx', packedToInteger(laneTruncate.f64, 'f64')],
-  ['CVTDQ2PD', 'F3 0F E6 /r | Vx,Wq', packedFromInteger('f64')],
-  ['CVTPD2DQ', 'F2 0F E6 /r | Vx,Wx', packedToInteger(laneToInteger.f64, 'f64')],
+  ['CVTSS2SI', 'F3 0F 2D /r | Gy,Wd', toGeneral(scalarToInteger.f32)],
+  ['CVTSD2SI', 'F2 0F 2D /r | Gy,Wq', toGeneral(scalarToInteger.f64)],
+  ['CVTPS2PD', 'NP 0F 5A /r | Vx,Wq', packed(packedWiden)],
+  ['CVTPD2PS', '66 0F 5A /r | Vx,Wx', packed(packedNarrow)],
+  ['CVTSS2SD', 'F3 0F 5A /r | Vq,Wd', scalarBetween('f64', scalarWiden), true],
+  ['CVTSD2SS', 'F2 0F 5A /r | Vd,Wq', scalarBetween('f32', scalarNarrow), true],
+  ['CVTDQ2PS', 'NP 0F 5B /r | Vx,Wx', packed(packedFromInteger)],
+  ['CVTPS2DQ', '66 0F 5B /r | Vx,Wx', packed(packedToInteger.f32)],
+  ['CVTTPS2DQ', 'F3 0F 5B /r | Vx,Wx', packed(packedTruncate.f32)],
+  ['CVTTPD2DQ', '66 0F E6 /r | Vx,Wx', packed(packedTruncate.f64)],
+  ['CVTDQ2PD', 'F3 0F E6 /r | Vx,Wq', integersToDoubles],
+  ['CVTPD2DQ', 'F2 0F E6 /r | Vx,Wx', packed(packedToInteger.f64)],
 ];
 
 export const SSE_FLOAT_CONVERT: readonly Encoding[] = ROWS.flatMap(([name, row, semantics, hot = false]) =>

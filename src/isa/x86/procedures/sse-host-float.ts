@@ -5,9 +5,10 @@
  */
 import type { IrBuilder } from '../../ir/builder.ts';
 import type { Procedure, Value } from '../../ir/types.ts';
+import { RFLAGS } from '../flags.ts';
 import { MXCSR } from '../state.ts';
 import { type Inlinable, inlinable, type X86Builder, x86Procedure } from '../x86-builder.ts';
-import { commitSseFlags, isFastMode, LANE } from './softfloat-sse.ts';
+import { commitSseFlags, isFastMode, LANE, laneCompare, laneTest } from './softfloat-sse.ts';
 
 export type FloatFormat = 'f32' | 'f64';
 export const FLOAT_SHAPE = { f32: 'f32x4', f64: 'f64x2' } as const;
@@ -33,7 +34,7 @@ export const pick = (b: IrBuilder, a: Value, c: Value, lanes: readonly number[])
 const allTrue = (b: IrBuilder, mask: Value): Value => b.eq(b.op('i32x4.bitmask', [mask]), ALL_LANES);
 
 /** 32-bit lanes that hold the exponents of both vectors, or of what they have in common: the least. */
-function topsOf(b: IrBuilder, format: FloatFormat, a: Value, c: Value): readonly Value[] {
+export function topsOf(b: IrBuilder, format: FloatFormat, a: Value, c: Value): readonly Value[] {
   if (format === 'f32') return a === c ? [a] : [a, c];
   return [pick(b, a, c, [1, 3, 5, 7])];
 }
@@ -58,18 +59,29 @@ const weightLimit = (x: X86Builder): Value =>
   );
 const allSafe = (x: X86Builder, least: Value): Value => allTrue(x, x.op('i32x4.gt_s', [least, weightLimit(x)]));
 
-/** Each lane of `v` is a normal number, or zero. */
+/** The host's result is certain to be right, by vectors whose 32-bit lanes hold exponents of their format. */
+export const areSafe = (x: X86Builder, tops: readonly (readonly [FloatFormat, Value])[]): Value =>
+  allSafe(
+    x,
+    tops.map(([format, v]) => weights(x, format, v)).reduce((a, c) => x.op('i32x4.min_s', [a, c])),
+  );
+/** The lowest lane in every lane (of 64 bits). */
+export const lowestTwice = (b: IrBuilder, format: FloatFormat, v: Value): Value =>
+  pick(b, v, v, format === 'f32' ? [0, 0, 0, 0] : [0, 1, 0, 1]);
+
+/** Each lane of `v` is a normal number, or zero: comparing raises nothing. */
 export function isOrdinary(b: IrBuilder, format: FloatFormat, v: Value): Value {
   const shape = INTEGER_SHAPE[format];
-  const magnitude = b.op(`${shape}.add`, [v, v]);
-  const zero = b.op(`${shape}.eq`, [magnitude, b.const('i128', 0)]);
-  const weight = weights(b, format, format === 'f32' ? v : pick(b, v, v, [1, 1, 3, 3]));
-  const normal = b.op('i32x4.gt_s', [weight, dwords(b, 2 * FIRST_NORMAL[format] - 1)]);
+  const zero = b.op(`${shape}.eq`, [b.op(`${shape}.add`, [v, v]), b.const('i128', 0)]);
+  const tops = format === 'f32' ? v : pick(b, v, v, [1, 1, 3, 3]);
+  const normal = b.op('i32x4.gt_s', [weights(b, format, tops), dwords(b, 2 * FIRST_NORMAL[format] - 1)]);
   return allTrue(b, b.op('v128.or', [normal, zero]));
 }
-/** The lowest lanes of both in one vector. */
-export const lowLanes = (b: IrBuilder, format: FloatFormat, a: Value, c: Value): Value =>
-  format === 'f32' ? pick(b, a, c, [0, 0, 4, 4]) : pick(b, a, c, [0, 1, 4, 5]);
+/** Each lane of both, or the lowest of both, is a normal number or zero. */
+const areOrdinary = (b: IrBuilder, format: FloatFormat, left: Value, right: Value, scalar: boolean): Value =>
+  scalar
+    ? isOrdinary(b, format, pick(b, left, right, format === 'f32' ? [0, 0, 4, 4] : [0, 1, 4, 5]))
+    : b.and(isOrdinary(b, format, left), isOrdinary(b, format, right));
 
 /** `value` where `certain`, else what `exact` computes. */
 export function unless(x: X86Builder, certain: Value, value: Value, exact: () => Value): Value {
@@ -104,10 +116,20 @@ export interface HostOperation {
   readonly lane: Readonly<Record<FloatFormat, Procedure>>;
 }
 
+export const LANES = { f32: 4, f64: 2 } as const;
+/** `high` with the lowest lane of `low`. */
+export const lowFrom = (b: IrBuilder, format: FloatFormat, high: Value, low: Value): Value =>
+  pick(b, low, high, format === 'f32' ? [0, 5, 6, 7] : [0, 1, 6, 7]);
+
 const VECTORS = { parameters: ['i128', 'i128'], results: ['i128'], mayFault: true } as const;
 
 /** The operation on the first `count` lanes of the operands, exactly; the rest is of the first. */
-const exactly = (name: string, { operands, lane }: HostOperation, format: FloatFormat, count: number): Procedure =>
+const exactly = (
+  name: string,
+  { operands, lane }: Pick<HostOperation, 'operands' | 'lane'>,
+  format: FloatFormat,
+  count: number,
+): Procedure =>
   x86Procedure({ name: `${name}.exact`, ...VECTORS }, (x, left, right) => {
     const [a, c] = [left, right].map((v) => lanesOf(x, format, v, count));
     const results = c.map((v, i) => x.call(lane[format], ...(operands === 1 ? [v] : [a[i], v])));
@@ -132,17 +154,117 @@ export function scalarOperation(operation: HostOperation, format: FloatFormat): 
 /** The tops that `lowTops` gives of operands, and that of the result. */
 const WITH_RESULT = { f32: [0, 2, 4, 4], f64: [0, 2, 5, 5] } as const;
 
+/** The result where the host's is certain to be right, of operands and result that matter. */
+function whereSafe(
+  x: X86Builder,
+  format: FloatFormat,
+  sources: readonly Value[],
+  result: Value,
+  exact: () => Value,
+): Value {
+  const tops = [...topsOf(x, format, sources[0], sources[sources.length - 1]), ...topsOf(x, format, result, result)];
+  return unless(x, allSafe(x, leastWeights(x, format, tops)), result, exact);
+}
+
 /** Two vectors to a vector. */
-export function packedOperation(operation: HostOperation, format: FloatFormat): Inlinable {
+function makePacked(operation: HostOperation, format: FloatFormat): Inlinable {
   const { vectorOp, operands } = operation;
   const name = `sse.${operation.name}.${format}.packed`;
-  const exact = exactly(name, operation, format, format === 'f32' ? 4 : 2);
+  const exact = exactly(name, operation, format, LANES[format]);
   return inlinable({ name, ...VECTORS }, (x, left, right) => {
     const sources = operands === 1 ? [right] : [left, right];
     const result = x.op(`${FLOAT_SHAPE[format]}.${vectorOp}`, sources);
-    const tops = [...topsOf(x, format, sources[0], sources[operands - 1]), ...topsOf(x, format, result, result)];
-    const certain = allSafe(x, leastWeights(x, format, tops));
+    return [whereSafe(x, format, sources, result, () => x.call(exact, left, right)[0])];
+  });
+}
+const packedOperations = new Map<HostOperation, Readonly<Record<FloatFormat, Inlinable>>>();
+export function packedOperation(operation: HostOperation, format: FloatFormat): Inlinable {
+  const known = packedOperations.get(operation);
+  if (known !== undefined) return known[format];
+  const made = { f32: makePacked(operation, 'f32'), f64: makePacked(operation, 'f64') };
+  packedOperations.set(operation, made);
+  return made[format];
+}
+
+/** ADDSUBPS, ADDSUBPD: differences in even lanes, sums in odd ones. */
+export function alternatingOperation(format: FloatFormat): Inlinable {
+  const name = `sse.alternating.${format}`;
+  const signs = format === 'f32' ? 0x00000000800000000000000080000000n : 0x8000000000000000n;
+  const exact = x86Procedure({ name: `${name}.exact`, ...VECTORS }, (x, left, right) => {
+    const [a, c] = [left, right].map((v) => lanesOf(x, format, v, LANES[format]));
+    const results = c.map((v, i) => x.call((i % 2 === 0 ? LANE.subtract : LANE.add)[format], a[i], v));
+    x.return(withLanes(x, format, left, commitLanes(x, results)));
+  });
+  return inlinable({ name, ...VECTORS }, (x, left, right) => {
+    const negated = x.op('v128.xor', [right, x.const('i128', signs)]);
+    const result = x.op(`${FLOAT_SHAPE[format]}.add`, [left, negated]);
+    return [whereSafe(x, format, [left, right], result, () => x.call(exact, left, right)[0])];
+  });
+}
+
+/** MINPS, MAXPS and the like. */
+export function extremeOperation(
+  name: 'minimum' | 'maximum',
+  lane: HostOperation['lane'],
+  format: FloatFormat,
+  scalar: boolean,
+): Inlinable {
+  const own = `sse.${name}.${format}.${scalar ? 'scalar' : 'packed'}`;
+  const exact = exactly(own, { operands: 2, lane }, format, scalar ? 1 : LANES[format]);
+  const op = `${FLOAT_SHAPE[format]}.${name === 'minimum' ? 'pmin' : 'pmax'}`;
+  return inlinable({ name: own, ...VECTORS }, (x, left, right) => {
+    // The second operand wins unless the first is strictly less (greater).
+    const chosen = x.op(op, [right, left]);
+    const result = scalar ? lowFrom(x, format, left, chosen) : chosen;
+    const certain = areOrdinary(x, format, left, right, scalar);
     return [unless(x, certain, result, () => x.call(exact, left, right)[0])];
+  });
+}
+
+/** Comparison by a predicate of CMPPS, an `i32`; the other bits of that do not count. */
+export function testOperation(format: FloatFormat, scalar: boolean): Inlinable {
+  const name = `sse.test.${format}.${scalar ? 'scalar' : 'packed'}`;
+  const shape = FLOAT_SHAPE[format];
+  const signature = { ...VECTORS, parameters: ['i128', 'i128', 'i32'] } as const;
+  const exact = x86Procedure({ name: `${name}.exact`, ...signature }, (x, left, right, predicate) => {
+    const count = scalar ? 1 : LANES[format];
+    const [a, c] = [left, right].map((v) => lanesOf(x, format, v, count));
+    const results = c.map((v, i) => x.call(laneTest[format], a[i], v, predicate));
+    x.return(withLanes(x, format, left, commitLanes(x, results)));
+  });
+  return inlinable({ name, ...signature }, (x, left, right, predicate) => {
+    const is = (kind: number): Value => x.eq(x.and(predicate, 3), kind);
+    const compare = (op: string): Value => x.op(`${shape}.${op}`, [left, right]);
+    const none = x.const('i128', 0);
+    // Nothing is unordered here.
+    const ordered = x.select(is(1), compare('lt'), x.select(is(2), compare('le'), none));
+    const holds = x.select(is(0), compare('eq'), ordered);
+    const negated = x.select(x.bit(predicate, 2), x.op('v128.not', [holds]), holds);
+    const result = scalar ? lowFrom(x, format, left, negated) : negated;
+    const certain = areOrdinary(x, format, left, right, scalar);
+    return [unless(x, certain, result, () => x.call(exact, left, right, predicate)[0])];
+  });
+}
+
+/** UCOMISS and the like: CF, PF and ZF as `i1`. `extra`: 0 or `ENV.signalQuiet`. */
+export function compareOperation(format: FloatFormat, extra: number): Inlinable {
+  const name = `sse.compare.${format}.${extra === 0 ? 'quiet' : 'signaling'}`;
+  const signature = { parameters: ['i128', 'i128'], mayFault: true } as const;
+  const exact = x86Procedure({ name: `${name}.exact`, ...signature, results: ['i32'] }, (x, left, right) => {
+    const [a, c] = [left, right].map((v) => lanesOf(x, format, v, 1)[0]);
+    x.return(...commitLanes(x, [x.call(laneCompare[format], a, c, x.const('i32', extra))]));
+  });
+  return inlinable({ name, ...signature, results: ['i1', 'i1', 'i1'] }, (x, left, right) => {
+    const numbers = [left, right].map((v) => x.op(`${FLOAT_SHAPE[format]}.extract`, [v], [0]));
+    const flags = [x.op('flt', numbers), x.const('i1', 0), x.op('feq', numbers)].map((v) => x.variable(v));
+    const certain = areOrdinary(x, format, left, right, true);
+    x.ifRarely(x.xor(certain, x.const('i1', 1)), () => {
+      const [relation] = x.call(exact, left, right);
+      for (const [i, bit] of [RFLAGS.CF, RFLAGS.PF, RFLAGS.ZF].entries()) {
+        flags[i].set(x.ne(x.and(relation, bit), 0));
+      }
+    });
+    return flags.map((flag) => flag.get());
   });
 }
 
