@@ -7,7 +7,7 @@ import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE, RECORDS_END } from '../layout.ts';
 import type { Handlers } from './handlers.ts';
-import { CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
+import { COUNT_AT, CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
 
 /** Who must hear what happens to code. */
 export interface CodeEvents {
@@ -56,6 +56,8 @@ interface CodePage {
 }
 
 const MAX_BLOCK = 64;
+/** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
+const HOT_ENTRIES = 4000;
 const MAX_INSTRUCTION = 15;
 /**
  * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew
@@ -80,17 +82,20 @@ export class DecodeCache {
   readonly #ramSize: number;
   readonly #handlers: Handlers;
   readonly #events: CodeEvents;
+  readonly #counts: boolean;
   #pages = new Map<number, CodePage>();
   #next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
   /** Instructions decoded so far. */
   decoded = 0;
 
-  constructor(memory: WebAssembly.Memory, ramSize: number, handlers: Handlers, events: CodeEvents) {
+  /** `counts`: blocks start with a record that counts how often they are entered. */
+  constructor(memory: WebAssembly.Memory, ramSize: number, handlers: Handlers, events: CodeEvents, counts: boolean) {
     this.#memory = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#ramSize = ramSize;
     this.#handlers = handlers;
     this.#events = events;
+    this.#counts = counts;
     for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries())
       this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
   }
@@ -113,7 +118,7 @@ export class DecodeCache {
     const key = offset * 4 + SIZE_CODE[place.size];
     const known = most < MAX_BLOCK ? page?.short.get(key * MAX_BLOCK + most) : page?.starts.get(key);
     if (known !== undefined) return known;
-    if (this.#next + (MAX_BLOCK + 1) * RECORD_SIZE > RECORDS_END) this.clear();
+    if (this.#next + (MAX_BLOCK + 2) * RECORD_SIZE > RECORDS_END) this.clear();
     const start = this.#decodeBlock(frame, offset, place, most);
     // An instruction on two pages is not kept under its address, because the second page may be mapped anew.
     if (start === undefined || this.#memory[start + RECORD_AT.flags] & CROSSES_PAGE) return start;
@@ -128,12 +133,16 @@ export class DecodeCache {
     const start = this.#next;
     const bytes = this.#pageBytes(frame);
     const page = this.#page(frame);
+    if (this.#counts && most === MAX_BLOCK) this.#writeEnter(frame, offset);
     let limit = most;
     let at = offset;
     for (let index = 0; index < limit; index++) {
       const result = decode(bytes.subarray(at, Math.min(at + MAX_INSTRUCTION, PAGE_SIZE)), place.size);
       if (result === 'truncated' && PAGE_SIZE - at < MAX_INSTRUCTION) {
-        if (index === 0) return this.#decodeCrossing(frame, offset, place);
+        if (index === 0) {
+          this.#next = start;
+          return this.#decodeCrossing(frame, offset, place);
+        }
         return this.#finish(page, start, index, at);
       }
       const decoded =
@@ -155,6 +164,18 @@ export class DecodeCache {
       if (end === 'block' || at >= PAGE_SIZE) return this.#finish(page, start, index + 1, at);
     }
     return this.#finish(page, start, limit, at);
+  }
+
+  #writeEnter(frame: number, offset: number): void {
+    this.#header(this.#next, PSEUDO.enter, 0, offset);
+    this.#view.setUint32(this.#next + COUNT_AT.left, HOT_ENTRIES, true);
+    this.#view.setUint32(this.#next + COUNT_AT.frame, frame, true);
+    this.#next += RECORD_SIZE;
+  }
+  /** The physical address of the block that a counting record starts. */
+  placeOf(record: number): number {
+    const offset = this.#view.getUint16(record + RECORD_AT.offset, true);
+    return this.#view.getUint32(record + COUNT_AT.frame, true) * PAGE_SIZE + offset;
   }
 
   #finish(page: CodePage, start: number, index: number, at: number): number {

@@ -9,7 +9,7 @@ import { alwaysLeaves, handlerKey, hotParameters } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import type { Linker, ModuleParts } from './linker.ts';
-import { findBlock, MainLoop, noteFault } from './main-loop.ts';
+import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
 import { PSEUDO_COUNT } from './record.ts';
 
 type Run = (record: number) => number;
@@ -106,7 +106,7 @@ export class Handlers {
         bodies.push(this.#body(encoding, parameters));
       }
     }
-    const exports = this.#linker.build(bodies, [deliverFault, findBlock, noteFault], (m) => {
+    const exports = this.#linker.build(bodies, [deliverFault, findBlock, hotBlock, noteFault], (m) => {
       const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
       m.builder.define(index, new MainLoop(m, bodies, long).write());
       m.builder.exportFunction('run', index);

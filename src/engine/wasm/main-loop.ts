@@ -25,11 +25,13 @@ import { BLOCK_EMPTY, ByteWriter } from './encoder.ts';
 import type { ModuleParts } from './linker.ts';
 import { Lowering } from './lowering.ts';
 import { writeMemoryOp } from './op-code.ts';
-import { CROSSES_PAGE, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
+import { COUNT_AT, CROSSES_PAGE, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
 import { Locals, type Target } from './target.ts';
 
 /** Looks the instruction at RIP up, decoding where it must; 0 where an indirect jump leads there → its record. */
 export const findBlock = external('findBlock', ['i32'], ['i32'], { class: 'engine' });
+/** A block that a record counts was entered often → the record to go on with. */
+export const hotBlock = external('hotBlock', ['i32'], ['i32'], { class: 'engine' });
 /** An exception is about to be delivered. */
 export const noteFault = external('noteFault', [], [], { class: 'engine' });
 
@@ -155,9 +157,30 @@ export class MainLoop {
       case PSEUDO.fault:
         e.br(this.#to('deliver', depth));
         break;
+      case PSEUDO.enter:
+        this.#countEntry(depth);
+        break;
       default:
         this.#jump(depth, 0, () => e.pushIp(), 0);
     }
+  }
+  #countEntry(depth: number): void {
+    const e = this.#e;
+    e.get(REC);
+    e.recordField('i32', COUNT_AT.left);
+    e.i32(1);
+    e.op('i32_sub', 'local_tee');
+    e.code.u32(SCRATCH_LOCAL);
+    writeMemoryOp(e.code, 'store', 'i32', COUNT_AT.left);
+    e.get(SCRATCH_LOCAL);
+    e.op('i32_eqz', 'if');
+    e.code.byte(BLOCK_EMPTY);
+    e.get(REC);
+    e.call(this.#m.functionIndex(hotBlock));
+    e.set(REC);
+    e.br(this.#to('loop', depth + 1));
+    e.op('end');
+    this.#next(depth);
   }
 
   #hot(body: readonly Statement[], depth: number): void {

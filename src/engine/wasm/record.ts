@@ -52,5 +52,9 @@ export const PSEUDO = {
   fault: 2,
   /** The block ends here: goes to the instruction at this record's offset. */
   fallThrough: 3,
+  /** A block starts here: counts how often it is entered. Has `COUNT_AT`. */
+  enter: 4,
 } as const;
-export const PSEUDO_COUNT = 4;
+export const PSEUDO_COUNT = 5;
+/** In the record that counts entries: those left until the block is hot, and the frame that the block is in. */
+export const COUNT_AT = { left: 16, frame: 20 } as const;

@@ -16,10 +16,8 @@ import { refresh } from '../../isa/x86/procedures/refresh.ts';
 import {
   CODE_DROPPED,
   CODE_SIZE,
-  CR2,
   CR4,
   CS_AT,
-  EXIT,
   FAULT,
   FAULT_CODE,
   FAULT_HAS_CODE,
@@ -47,7 +45,7 @@ import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
 import { type Executor, RunLoop } from '../run-loop.ts';
 import { CodeCounts } from './code-counts.ts';
-import { DecodeCache } from './decode-cache.ts';
+import { type CodeEvents, DecodeCache } from './decode-cache.ts';
 import { Handlers } from './handlers.ts';
 import { Linker } from './linker.ts';
 import { RECORD_AT } from './record.ts';
@@ -83,7 +81,6 @@ export class WasmVcpu implements Vcpu, Executor {
   readonly #checkFetchEnd: (length: number) => void;
   readonly #refresh: () => void;
   readonly #loop: RunLoop;
-  #sampleAfter = 0;
   #running = false;
   #changed = true;
 
@@ -105,16 +102,16 @@ export class WasmVcpu implements Vcpu, Executor {
       events: this.#counts,
     });
     this.#handlers = new Handlers(linker, table, instrument);
-    this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, {
+    const events: CodeEvents = {
       newPage: (physical) => this.#translations.dropWriteTags(physical),
       dropped: (regions) => {
         this.#registers.setU32(CODE_DROPPED, 1);
         this.#counts.regionsDropped(regions);
       },
       cleared: () => this.#translations.dropJumps(),
-    });
+    };
+    this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, events, tier === 'both');
     this.#translator = new Translator(this.#cache, this.#handlers, tier, this.#counts);
-    this.#sampleAfter = this.#translator.firstSample;
     this.#translateFetch = linker.procedure(translateFetch) as (distance: number) => void;
     this.#checkFetchEnd = linker.procedure(checkFetchEnd) as (length: number) => void;
     const { exactStops = false, trace } = host;
@@ -181,6 +178,7 @@ export class WasmVcpu implements Vcpu, Executor {
       forgetJumps: () => this.#translations.nextGeneration(),
       codeWritten: (physical: bigint, length: number) => this.#cache.written(Number(physical), length),
       findBlock: (link: number) => this.#findBlock(link === 0),
+      hotBlock: (record: number) => this.#hotBlock(record),
       noteFault: () => this.#noteFault(),
     };
   }
@@ -251,6 +249,15 @@ export class WasmVcpu implements Vcpu, Executor {
     this.#translations.remember((low + base) >>> 0, size === 64 ? high : 0, record);
   }
 
+  /** A block was entered often: from now on its record leads to a region → the record to go on with. */
+  #hotBlock(record: number): number {
+    const r = this.#registers;
+    const physical = this.#cache.placeOf(record);
+    if (this.#translator.hot(physical, r.u32(CODE_SIZE) as CodeSize)) return record;
+    r.set(RIP, r.get(IP_BASE) + BigInt(physical % PAGE_SIZE));
+    return DecodeCache.start;
+  }
+
   // --- running ------------------------------------------------------------------------------------------------------------------
 
   run(budget: number): Exit {
@@ -261,13 +268,7 @@ export class WasmVcpu implements Vcpu, Executor {
   }
 
   execute(limit: number): number {
-    const r = this.#registers;
-    const reason = this.#enterCode(
-      DecodeCache.start,
-      Math.min(limit, r.number(RETIRED) + this.#sampleAfter, MAX_LIMIT),
-    );
-    if (reason === EXIT.budget) this.#sample();
-    return reason;
+    return this.#enterCode(DecodeCache.start, Math.min(limit, MAX_LIMIT));
   }
   step(most: number): number {
     return this.#enterCode(this.#findBlock(false, most), STEP_LIMIT);
@@ -291,18 +292,6 @@ export class WasmVcpu implements Vcpu, Executor {
     } finally {
       this.#running = false;
     }
-  }
-
-  /** Looks where the guest is; where it is often, a region is made. */
-  #sample(): void {
-    const r = this.#registers;
-    const cr2 = r.get(CR2);
-    if (this.#translate(0)) {
-      this.#sampleAfter = this.#translator.sample(r.number(FETCH_PHYSICAL), r.u32(CODE_SIZE) as CodeSize);
-      return;
-    }
-    r.setU32(FAULT, 0);
-    r.set(CR2, cr2);
   }
 
   #applyChanges(): void {

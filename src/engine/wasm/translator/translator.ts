@@ -8,12 +8,6 @@ import type { TranslationEvents } from '../translation-events.ts';
 import { readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
 
-/** Instructions between two looks at where the guest is: while looking for hot code, and in code that was found. */
-const FAST_SAMPLING = 1 << 14;
-const SLOW_SAMPLING = 1 << 19;
-/** Looks at the same block before it is translated. */
-const HOT_SAMPLES = 4;
-const MAX_SAMPLES = 4096;
 /** Regions kept; when there are more, all code is forgotten and found again. */
 const MAX_REGIONS = 4096;
 
@@ -22,7 +16,6 @@ export class Translator {
   readonly #handlers: Handlers;
   readonly #tier: Tier;
   readonly #events: TranslationEvents;
-  readonly #samples = new Map<number, number>();
   #regions: { readonly number: number; readonly long: boolean }[] = [];
 
   constructor(cache: DecodeCache, handlers: Handlers, tier: Tier, events: TranslationEvents) {
@@ -32,21 +25,14 @@ export class Translator {
     this.#events = events;
   }
 
-  /** Instructions until the first look. */
-  get firstSample(): number {
-    return this.#tier === 'both' ? FAST_SAMPLING : Number.MAX_SAFE_INTEGER;
-  }
-
-  /** The guest is at a physical address now; returns the instructions until the next look. Not while guest code runs. */
-  sample(physical: number, size: CodeSize): number {
-    if (this.#tier !== 'both') return Number.MAX_SAFE_INTEGER;
-    if (this.#regions.length >= MAX_REGIONS) this.#forget();
-    if (this.#samples.size >= MAX_SAMPLES) this.#samples.clear();
-    const key = physical * 4 + (size >> 5);
-    const seen = (this.#samples.get(key) ?? 0) + 1;
-    this.#samples.set(key, seen);
-    if (seen % HOT_SAMPLES === 0) this.#translate(physical, size);
-    return seen > HOT_SAMPLES ? SLOW_SAMPLING : FAST_SAMPLING;
+  /** A block was entered often. False: all code was forgotten instead, this block's records included. */
+  hot(physical: number, size: CodeSize): boolean {
+    if (this.#regions.length >= MAX_REGIONS) {
+      this.#forget();
+      return false;
+    }
+    this.#translate(physical, size);
+    return true;
   }
 
   /** A block was decoded at a physical address. */
