@@ -1,5 +1,6 @@
 /** What of a body is needed, and which values can be computed right where they are used. */
-import { isValue, type Statement, type Value } from '../../isa/ir/types.ts';
+import { isPure } from '../../isa/ir/purity.ts';
+import { type CallNode, isValue, type Statement, type Value } from '../../isa/ir/types.ts';
 
 export interface Placement {
   /** Uses of each needed value. */
@@ -46,7 +47,7 @@ export function operandsOf(s: Statement): readonly Value[] {
 }
 
 /** A statement that must happen: everything but values that have no effect. Loads may fault. */
-const isRoot = (s: Statement): boolean => !isValue(s) || s.kind === 'load';
+const isRoot = (s: Statement): boolean => (isValue(s) ? s.kind === 'load' : s.kind !== 'call' || !isPure(s.target));
 
 /** Values that depend on when they are read. */
 const isRead = (v: Value): boolean =>
@@ -62,6 +63,7 @@ const isBarrier = (s: Statement): boolean => !isValue(s) && s.kind !== 'store';
 class Analysis {
   readonly uses = new Map<Value, number>();
   readonly inlined = new Set<Value>();
+  readonly #usedCalls = new Set<CallNode>();
   /** The one statement that uses a value, and its list. */
   readonly #user = new Map<Value, { statement: Statement; list: readonly Statement[] }>();
   readonly #list = new Map<Statement, readonly Statement[]>();
@@ -91,8 +93,17 @@ class Analysis {
       const n = this.uses.get(v) ?? 0;
       this.uses.set(v, n + 1);
       this.#user.set(v, { statement: user, list: this.#list.get(user)! });
-      if (n === 0 && !isRoot(v)) this.#use(v);
+      if (n > 0) continue;
+      if (v.kind === 'result') this.#useCall(v.call);
+      else if (!isRoot(v)) this.#use(v);
     }
+  }
+
+  /** A call that only computes happens where one of its results is used. */
+  #useCall(call: CallNode): void {
+    if (isRoot(call) || this.#usedCalls.has(call)) return;
+    this.#usedCalls.add(call);
+    this.#use(call);
   }
 
   place(list: readonly Statement[]): void {

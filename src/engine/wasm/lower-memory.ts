@@ -32,33 +32,35 @@ export class MemoryLowering extends ValueLowering {
     this.op('end');
   }
 
-  /** Pushes whether the TLB has the page of all `bytes` at `address` in the tag `tag`; the entry's place is in the local returned. */
+  /** Pushes where the bank that an access looks into starts. */
+  protected pushBank(access: AccessKind): void {
+    this.i32(0);
+    const bank = access === 'supervisor' ? TLB_BANK_SUPERVISOR : TLB_BANK;
+    writeMemoryOp(this.code, 'load', 'i32', this.target.cpuBase + bank.offset);
+  }
+
+  /**
+   * Pushes whether the TLB has the page of all `bytes` at `address` in the tag `tag`; the entry's place is in the local returned. A tag
+   * and an address of its page differ in the offset alone.
+   */
   protected lookUp(address: number, bytes: number, tag: number, access: AccessKind): number {
     const code = this.code;
     const entry = this.take('i32');
     this.local('local_get', address);
-    this.op('i64_const');
-    code.s64(7n);
-    this.op('i64_shr_u');
     this.op('i32_wrap_i64');
+    this.i32(7);
+    this.op('i32_shr_u');
     this.i32(TLB_INDEX_MASK);
     this.op('i32_and');
-    this.i32(0);
-    const bank = access === 'supervisor' ? TLB_BANK_SUPERVISOR : TLB_BANK;
-    writeMemoryOp(code, 'load', 'i32', this.target.cpuBase + bank.offset);
+    this.pushBank(access);
     this.op('i32_add');
     this.local('local_tee', entry);
     writeMemoryOp(code, 'load', 'i64', tag);
     this.local('local_get', address);
-    if (bytes > 1) {
-      this.op('i64_const');
-      code.s64(BigInt(bytes - 1));
-      this.op('i64_add');
-    }
+    this.op('i64_xor');
     this.op('i64_const');
-    code.s64(BigInt(-PAGE_SIZE));
-    this.op('i64_and');
-    this.op('i64_eq');
+    code.s64(BigInt(PAGE_SIZE - bytes + 1));
+    this.op('i64_lt_u');
     return entry;
   }
   protected hostAddress(address: number, entry: number): void {

@@ -2,6 +2,7 @@
  * IR to WebAssembly code. One lowering serves procedures, the interpreter's handlers and whatever binds operands otherwise: what a field
  * is and how a body ends is the target's.
  */
+import { isPure } from '../../isa/ir/purity.ts';
 import { type CallNode, type IfNode, isValue, type Statement, type Value } from '../../isa/ir/types.ts';
 import { FAULT, FAULT_CODE, FAULT_HAS_CODE, FAULT_VECTOR } from '../../isa/x86/state.ts';
 import { BLOCK_EMPTY } from './encoder.ts';
@@ -156,8 +157,10 @@ export class Lowering extends MemoryLowering {
   }
 
   protected call(s: CallNode): void {
+    const pure = isPure(s.target);
+    if (pure && !this.#isUsed(s)) return;
     for (const v of s.args) this.push(v);
-    this.target.beforeCall(this.code);
+    if (!pure) this.target.beforeCall(this.code);
     this.op('call');
     this.code.u32(this.target.functionIndex(s.target));
     const results = this.placementOfResults(s);
@@ -166,6 +169,10 @@ export class Lowering extends MemoryLowering {
       else this.local('local_set', local);
     }
     if (s.target.mayFault && !s.guarded) this.checkFault();
+  }
+  #isUsed(s: CallNode): boolean {
+    for (const v of this.placement.uses.keys()) if (v.kind === 'result' && v.call === s) return true;
+    return false;
   }
   /** A local for each result that is used. */
   protected placementOfResults(s: CallNode): (number | undefined)[] {

@@ -1,15 +1,16 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
+import { isPure } from '../../../isa/ir/purity.ts';
 import type { Statement } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, IP_BASE, RECORD, REGION_EXIT, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import { STATUS } from '../emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from '../encoder.ts';
 import type { ModuleParts } from '../linker.ts';
-import { analyse } from '../liveness.ts';
 import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
+import { type BlockPlan, FlagLowering, planOf } from './flag-lowering.ts';
 import type { Region, RegionBlock } from './region.ts';
-import { RegisterLowering } from './register-lowering.ts';
+
 import { type Structure, structureOf } from './structure.ts';
 
 /** Labels around the whole body, by the depth at which they were opened. */
@@ -18,13 +19,15 @@ const FAULT_LABEL = 2;
 /** Parameter 0 is the record, which regions do not need. */
 const PARAMETERS = 1;
 
-export class RegionLowering extends RegisterLowering {
+export class RegionLowering extends FlagLowering {
   readonly #blocks: readonly RegionBlock[];
+  readonly #plans: readonly BlockPlan[];
   readonly #numbers: ReadonlyMap<number, number>;
   readonly #structure: Structure;
   readonly #graph: readonly (readonly number[])[];
   readonly #startRecord: number;
   readonly #faultOffset: number;
+  readonly #status: number;
   /** Where branches to loop headers and merge points go, by block. */
   readonly #labels = new Map<number, number>();
   readonly #targets: readonly number[];
@@ -43,12 +46,10 @@ export class RegionLowering extends RegisterLowering {
     target: Target,
     listing: RegionListing | undefined,
   ) {
-    super(
-      code,
-      locals,
-      target,
-      blocks.map((b) => b.statements),
-    );
+    const bodies = blocks.map((b) => b.statements);
+    const plans = bodies.map(planOf);
+    super(code, locals, target, bodies, plans);
+    this.#plans = plans;
     this.#blocks = blocks;
     this.#startRecord = startRecord;
     this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
@@ -64,6 +65,7 @@ export class RegionLowering extends RegisterLowering {
     this.#graph = [...graph, numbersOf(targets)];
     this.#structure = structureOf(this.#graph);
     this.#faultOffset = locals.take('i32');
+    this.#status = locals.take('i32');
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
     this.#listing = listing;
@@ -102,6 +104,8 @@ export class RegionLowering extends RegisterLowering {
     this.loadState(RETIRED.offset, 'i64');
     this.local('local_set', this.retired);
     this.storeState(CODE_DROPPED.offset, 'i32', () => this.i32(0));
+    this.i32(STATUS.arrived);
+    this.local('local_set', this.#status);
     this.#open('block');
     this.#open('block');
     this.#tree(0);
@@ -114,19 +118,17 @@ export class RegionLowering extends RegisterLowering {
       this.op('i64_add');
     });
     this.#noteExit('fault');
-    this.#leave(STATUS.faulted);
+    this.i32(STATUS.faulted);
+    this.local('local_set', this.#status);
     this.#close();
-    this.#leave(STATUS.arrived);
+    this.settleFlags();
+    this.spillAll();
+    this.local('local_get', this.#status);
     this.op('end');
   }
   /** For the statistics. */
   #noteExit(cause: RegionExit): void {
     this.storeState(REGION_EXIT.offset, 'i32', () => this.i32(REGION_EXITS.indexOf(cause)));
-  }
-  #leave(status: number): void {
-    this.spillAll();
-    this.i32(status);
-    this.op('return');
   }
 
   /** What looks at the processor from outside sees instructions up to this one. */
@@ -188,6 +190,8 @@ export class RegionLowering extends RegisterLowering {
       return;
     }
     const outer = {
+      plan: this.plan,
+      nesting: this.nesting,
       placement: this.placement,
       values: this.values,
       variables: this.variables,
@@ -197,7 +201,9 @@ export class RegionLowering extends RegisterLowering {
     const [block, instruction] = [this.#block, this.#instruction];
     const { statements, instructions, next } = this.#blocks[n];
     this.#block = n;
-    this.placement = analyse(statements);
+    this.plan = this.#plans[n];
+    this.nesting = 0;
+    this.placement = this.plan.placement;
     this.values = new Map();
     this.variables = new Map();
     this.loops = new Map();
@@ -262,7 +268,7 @@ export class RegionLowering extends RegisterLowering {
       this.#exit(pushTarget, 1, exitOf(block, link));
       return;
     }
-    if (storesIn(block.statements)) {
+    if (storesIn(lastOf(block))) {
       this.loadState(CODE_DROPPED.offset, 'i32');
       this.code.hint(false);
       this.#open('if');
@@ -350,13 +356,18 @@ function exitOf(block: RegionBlock, link: 0 | 1 | undefined): RegionExit {
   return link === undefined ? 'computedJump' : 'jump';
 }
 
+/** What the block's last instruction does. */
+function lastOf({ statements, instructions }: RegionBlock): readonly Statement[] {
+  return statements.slice(instructions.at(-2)?.end ?? 0);
+}
+
 const isComputed = (b: RegionBlock): boolean => b.ending === 'return' || b.ending === 'computed';
 
 function storesIn(statements: readonly Statement[]): boolean {
   return statements.some((s) => {
     if (s.kind === 'if') return storesIn(s.consequent) || storesIn(s.alternate);
     if (s.kind === 'loop') return storesIn(s.body);
-    return s.kind === 'store' || s.kind === 'call';
+    return s.kind === 'store' || (s.kind === 'call' && !isPure(s.target));
   });
 }
 

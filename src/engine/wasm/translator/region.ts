@@ -1,12 +1,23 @@
 /** Regions: the blocks of one page of code that direct branches connect, from a hot entry. */
-import type { AccessKind, FieldName, Statement, Type, Value } from '../../../isa/ir/types.ts';
+import type {
+  AccessKind,
+  External,
+  FieldName,
+  Procedure,
+  State,
+  Statement,
+  Type,
+  Value,
+} from '../../../isa/ir/types.ts';
 import { type CodeSize, type Decoded, decode } from '../../../isa/x86/decoder.ts';
 import { bindOperand } from '../../../isa/x86/operands.ts';
-import { IP_BASE_AT, SS_AT } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, FLAG_RESULT, IP_BASE_AT, SS_AT } from '../../../isa/x86/state.ts';
 import { X86Builder } from '../../../isa/x86/x86-builder.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import type { KnownPage } from '../decode-cache.ts';
+import { withoutDeadFlags } from './dead-flags.ts';
+import { registersTouched } from './registers-used.ts';
 
 /** One instruction of a block. */
 export interface RegionInstruction {
@@ -41,6 +52,7 @@ const MAX_INSTRUCTIONS = 300;
 const NEAR = 768;
 const NONE: ReadonlySet<number> = new Set();
 const MAX_BLOCK_LENGTH = 64;
+const FORWARDED: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]);
 
 /** Builds the bodies of a block's instructions one after another, with their operands as constants. */
 class BlockBuilder extends X86Builder {
@@ -60,6 +72,31 @@ class BlockBuilder extends X86Builder {
 
   protected override get inlines(): boolean {
     return true;
+  }
+
+  /** What is known of the flags: what was written last, where that surely happened. */
+  readonly #known = new Map<number, Value>();
+
+  override get(state: State): Value {
+    return this.#known.get(state.offset) ?? super.get(state);
+  }
+  override set(state: State, value: Value | bigint | number): void {
+    const v = this.value(state.type, value);
+    super.set(state, v);
+    if (!FORWARDED.has(state.offset)) return;
+    if (this.nested) this.#known.delete(state.offset);
+    else this.#known.set(state.offset, v);
+  }
+  override call(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
+    this.#forget(target);
+    return super.call(target, ...args);
+  }
+  override callGuarded(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
+    this.#forget(target);
+    return super.callGuarded(target, ...args);
+  }
+  #forget(target: Procedure | External): void {
+    for (const offset of registersTouched(target).written) this.#known.delete(offset);
   }
 
   protected override operandKind(): AccessKind {
@@ -112,8 +149,7 @@ function readBlock(
       const taken = result.parameters.rep !== 'none' ? at - result.fields.length : target;
       return {
         offset: start,
-        instructions,
-        statements: b.statements,
+        ...cleaned(b.statements, instructions),
         taken: jumps.has(0) ? inPage(taken) : -1,
         next: jumps.has(1) ? inPage(at) : -1,
         ending: endingOf(result, jumps.has(undefined)),
@@ -122,7 +158,18 @@ function readBlock(
     if (at >= PAGE_SIZE) break;
   }
   if (instructions.length === 0) return undefined;
-  return { offset: start, instructions, statements: b.statements, taken: -1, next: inPage(at), ending: 'plain' };
+  return { offset: start, ...cleaned(b.statements, instructions), taken: -1, next: inPage(at), ending: 'plain' };
+}
+
+function cleaned(
+  all: readonly Statement[],
+  instructions: readonly RegionInstruction[],
+): Pick<RegionBlock, 'instructions' | 'statements'> {
+  const { statements, ends } = withoutDeadFlags(
+    all,
+    instructions.map((i) => i.end),
+  );
+  return { statements, instructions: instructions.map((i, n) => ({ ...i, end: ends[n] })) };
 }
 
 function endingOf({ encoding }: Decoded, computed: boolean): RegionBlock['ending'] {

@@ -1,6 +1,7 @@
 /** The lowering of regions: registers in locals, which hold them between the region's entry and its exits. */
 import { walk } from '../../../isa/ir/builder.ts';
 import {
+  type AccessKind,
   type CallNode,
   type ConstNode,
   type IntegerType,
@@ -10,18 +11,18 @@ import {
   type Value,
   WIDTH,
 } from '../../../isa/ir/types.ts';
-import { FLAG_AUX, GPR, IP_BASE, RETIRED, registerAt, ZERO_AT } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, GPR, IP_BASE, RETIRED, registerAt, TLB_BANK, ZERO_AT } from '../../../isa/x86/state.ts';
 import type { ByteWriter } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
 import { WASM_TYPE, writeMask, writeMemoryOp } from '../op-code.ts';
 import type { Locals, Target } from '../target.ts';
-import { isVector, registerOf, registersUsed, touchesRegisters } from './registers-used.ts';
+import { isVector, registerOf, registersTouched, registersUsed } from './registers-used.ts';
 
 type Cached = { readonly local: number; readonly type: StateType; readonly offset: number };
 
 function typeAt(offset: number): StateType {
   if (isVector(offset)) return 'i128';
-  return offset === FLAG_AUX.offset ? 'i32' : 'i64';
+  return offset === FLAG_AUX.offset || offset === TLB_BANK.offset ? 'i32' : 'i64';
 }
 /** Shape of the lanes of a type. */
 const SHAPE = { i8: 'i8x16', i16: 'i16x8', i32: 'i32x4', i64: 'i64x2' } as const;
@@ -38,7 +39,7 @@ export class RegisterLowering extends Lowering {
     super(code, locals, target);
     const { read, written } = registersUsed(bodies.flatMap((body) => [...walk(body)]));
     this.#dirty = written;
-    for (const offset of new Set([...read, ...written, IP_BASE.offset])) {
+    for (const offset of new Set([...read, ...written, IP_BASE.offset, TLB_BANK.offset])) {
       this.#cached.set(offset, { local: locals.take(WASM_TYPE[typeAt(offset)]), type: typeAt(offset), offset });
     }
     this.retired = locals.take('i64');
@@ -53,16 +54,22 @@ export class RegisterLowering extends Lowering {
     this.i32(0);
     writeMemoryOp(this.code, 'load', type, this.target.cpuBase + offset);
   }
-  protected loadRegisters(): void {
+  /** From memory; `only`: of these registers. */
+  protected loadRegisters(only?: ReadonlySet<number>): void {
     for (const { local, type, offset } of this.#cached.values()) {
+      if (only !== undefined && !only.has(offset)) continue;
       this.loadState(offset, type);
       this.local('local_set', local);
     }
   }
-  protected spillAll(): void {
+  #spill(only?: ReadonlySet<number>): void {
     for (const { local, type, offset } of this.#cached.values()) {
-      if (this.#dirty.has(offset)) this.storeState(offset, type, () => this.local('local_get', local));
+      if (!this.#dirty.has(offset) || (only !== undefined && !only.has(offset))) continue;
+      this.storeState(offset, type, () => this.local('local_get', local));
     }
+  }
+  protected spillAll(): void {
+    this.#spill();
     this.storeState(RETIRED.offset, 'i64', () => this.local('local_get', this.retired));
   }
   /** Names of registers by their locals. */
@@ -72,6 +79,15 @@ export class RegisterLowering extends Lowering {
   }
   protected pushCached(offset: number): void {
     this.local('local_get', this.#cached.get(offset)!.local);
+  }
+
+  protected setCached(offset: number, push: () => void): void {
+    push();
+    this.local('local_set', this.#cached.get(offset)!.local);
+  }
+  protected override pushBank(access: AccessKind): void {
+    if (access === 'supervisor') super.pushBank(access);
+    else this.pushCached(TLB_BANK.offset);
   }
 
   /** Register and byte of an access to a register file at a constant place. */
@@ -159,12 +175,9 @@ export class RegisterLowering extends Lowering {
 
   /** Procedures find and leave registers in memory. */
   protected override call(s: CallNode): void {
-    if (!touchesRegisters(s.target)) {
-      super.call(s);
-      return;
-    }
-    this.spillAll();
+    const { read, written } = registersTouched(s.target);
+    this.#spill(new Set([...read, ...written]));
     super.call(s);
-    this.loadRegisters();
+    this.loadRegisters(written);
   }
 }

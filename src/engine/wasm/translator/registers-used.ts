@@ -8,7 +8,7 @@ import {
   type Value,
   WIDTH,
 } from '../../../isa/ir/types.ts';
-import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, XMM, ZERO_AT } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, TLB_BANK, XMM, ZERO_AT } from '../../../isa/x86/state.ts';
 
 export interface Use {
   /** Offsets in the CPU's block. */
@@ -16,12 +16,9 @@ export interface Use {
   readonly written: ReadonlySet<number>;
 }
 
-const FLAGS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]);
-export const isKept = (offset: number): boolean =>
-  FLAGS.has(offset) ||
-  offset === IP_BASE.offset ||
-  (offset >= GPR.offset && offset < GPR.offset + ZERO_AT) ||
-  isVector(offset);
+const OTHERS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset, IP_BASE.offset, TLB_BANK.offset]);
+const isKept = (offset: number): boolean =>
+  OTHERS.has(offset) || (offset >= GPR.offset && offset < GPR.offset + ZERO_AT) || isVector(offset);
 export const isVector = (offset: number): boolean => offset >= XMM.offset && offset < XMM.offset + XMM.size;
 
 const isFile = (file: StateFile): boolean => file.offset === GPR.offset || file.offset === XMM.offset;
@@ -33,53 +30,57 @@ export function registerOf(file: StateFile, at: Value): number | undefined {
   if (!isFile(file) || at.kind !== 'const') return undefined;
   return file.offset + (Number(at.value) & -sizeIn(file));
 }
+/** Offsets of the registers that an access to a file may mean. */
+function registersOf(file: StateFile, at: Value): readonly number[] {
+  if (!isFile(file)) return [];
+  const one = registerOf(file, at);
+  return one === undefined ? Array.from({ length: 16 }, (_, i) => file.offset + i * sizeIn(file)) : [one];
+}
 
 /** What `body` does itself, its calls left out. */
 export function registersUsed(body: Iterable<Statement>): Use {
   const read = new Set<number>();
   const written = new Set<number>();
-  const note = (set: Set<number>, offset: number | undefined): void => {
-    if (offset !== undefined && isKept(offset)) set.add(offset);
+  const note = (set: Set<number>, offsets: readonly number[]): void => {
+    for (const offset of offsets) if (isKept(offset)) set.add(offset);
   };
   for (const s of body) {
-    if (s.kind === 'get') note(read, s.state.offset);
-    else if (s.kind === 'getAt') note(read, registerOf(s.file, s.at));
-    else if (s.kind === 'set') note(written, s.state.offset);
+    if (s.kind === 'get') note(read, [s.state.offset]);
+    else if (s.kind === 'getAt') note(read, registersOf(s.file, s.at));
+    else if (s.kind === 'set') note(written, [s.state.offset]);
     else if (s.kind === 'setAt') {
-      const offset = registerOf(s.file, s.at);
-      note(written, offset);
+      const offsets = registersOf(s.file, s.at);
+      note(written, offsets);
       // A narrow write keeps the rest.
-      if (WIDTH[s.value.type] < 8 * sizeIn(s.file)) note(read, offset);
+      if (WIDTH[s.value.type] < 8 * sizeIn(s.file)) note(read, offsets);
     }
   }
   return { read, written };
 }
 
-const touching = new Map<Procedure, boolean>();
+const uses = new Map<Procedure, Use>();
+const UNTOUCHED: Use = { read: new Set(), written: new Set() };
 
-/** The procedure, or one that it calls, finds or leaves registers in memory. */
-export function touchesRegisters(target: Procedure | External): boolean {
-  if (target.kind === 'external') return false;
-  const known = touching.get(target);
+/** What a procedure, with all that it calls, finds and leaves in memory. */
+export function registersTouched(target: Procedure | External): Use {
+  if (target.kind === 'external') return UNTOUCHED;
+  const known = uses.get(target);
   if (known !== undefined) return known;
-  // A procedure that calls itself is judged by the rest of it.
-  touching.set(target, false);
-  const result = [...walk(target.body())].some(touchesState);
-  touching.set(target, result);
+  const read = new Set<number>();
+  const written = new Set<number>();
+  for (const p of reachable(target)) {
+    const own = registersUsed(walk(p.body()));
+    for (const offset of own.read) read.add(offset);
+    for (const offset of own.written) written.add(offset);
+  }
+  const result: Use = { read, written };
+  uses.set(target, result);
   return result;
 }
 
-function touchesState(s: Statement): boolean {
-  switch (s.kind) {
-    case 'get':
-    case 'set':
-      return isKept(s.state.offset);
-    case 'getAt':
-    case 'setAt':
-      return isFile(s.file);
-    case 'call':
-      return touchesRegisters(s.target);
-    default:
-      return false;
-  }
+function reachable(target: Procedure): ReadonlySet<Procedure> {
+  const seen = new Set<Procedure>([target]);
+  for (const p of seen)
+    for (const s of walk(p.body())) if (s.kind === 'call' && s.target.kind === 'procedure') seen.add(s.target);
+  return seen;
 }

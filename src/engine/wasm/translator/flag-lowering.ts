@@ -1,0 +1,180 @@
+/**
+ * The arithmetic flags of a region. FLAG_AUX takes a dozen operations to compute and is hardly ever read, but may be needed wherever the
+ * region can be left: so its inputs are kept in locals, with the number of the recipe that makes it of them.
+ */
+import type { CallNode, GetNode, IfNode, SetNode, Statement, Value } from '../../../isa/ir/types.ts';
+import { FLAG_AUX } from '../../../isa/x86/state.ts';
+import { BLOCK_EMPTY, type ByteWriter } from '../encoder.ts';
+import { analyse, type Placement } from '../liveness.ts';
+import { WASM_TYPE } from '../op-code.ts';
+import type { Locals, Target } from '../target.ts';
+import { MAX_INPUTS, type Recipe, recipeOf } from './recipes.ts';
+import { RegisterLowering } from './register-lowering.ts';
+import { registersTouched } from './registers-used.ts';
+
+/** How one block is lowered. */
+export interface BlockPlan {
+  readonly placement: Placement;
+  readonly recipes: ReadonlyMap<Statement, Recipe>;
+  /** What recipes compute where it is needed. */
+  readonly skipped: ReadonlySet<Statement>;
+}
+
+const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && s.state.offset === FLAG_AUX.offset;
+const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && s.state.offset === FLAG_AUX.offset;
+
+export function planOf(statements: readonly Statement[]): BlockPlan {
+  const placement = analyse(statements);
+  const order = new Map(statements.map((s, i) => [s, i]));
+  const recipes = new Map<Statement, Recipe>();
+  const skipped = new Set<Statement>();
+  const inlined = new Set(placement.inlined);
+  for (const s of statements) {
+    // Reading is not done twice, nor in the middle of keeping inputs.
+    if (isFlagRead(s)) inlined.delete(s);
+    if (!isFlagWrite(s)) continue;
+    const recipe = recipeOf(s.value, placement.uses, order);
+    if (recipe === undefined) continue;
+    recipes.set(s, recipe);
+    for (const v of recipe.inputs) inlined.delete(v);
+    for (const v of recipe.inner) {
+      skipped.add(v);
+      if (v.kind === 'result') skipped.add(v.call);
+    }
+  }
+  return { placement: { uses: placement.uses, inlined }, recipes, skipped };
+}
+
+export class FlagLowering extends RegisterLowering {
+  readonly #recipes: { readonly recipe: Recipe; readonly placement: Placement }[] = [];
+  /** From 1, by shape; 0 where the register's own local has the value. */
+  readonly #numbers = new Map<string, number>();
+  readonly #current: number;
+  readonly #inputs: Readonly<Record<'i32' | 'i64', readonly number[]>>;
+  protected plan: BlockPlan;
+  /** Statements around the one being lowered, in its block. */
+  protected nesting = 0;
+
+  constructor(
+    code: ByteWriter,
+    locals: Locals,
+    target: Target,
+    bodies: readonly (readonly Statement[])[],
+    plans: readonly BlockPlan[],
+  ) {
+    super(code, locals, target, bodies);
+    this.plan = plans[0];
+    for (const { recipes, placement } of plans) {
+      for (const recipe of recipes.values()) {
+        if (this.#numbers.has(recipe.shape)) continue;
+        this.#recipes.push({ recipe, placement });
+        this.#numbers.set(recipe.shape, this.#recipes.length);
+      }
+    }
+    const several = (type: 'i32' | 'i64'): number[] => Array.from({ length: MAX_INPUTS }, () => locals.take(type));
+    this.#current = locals.take('i32');
+    this.#inputs = { i32: several('i32'), i64: several('i64') };
+  }
+
+  /** The local that keeps each input. */
+  #placesOf({ inputs }: Recipe): Map<Value, number> {
+    const used = { i32: 0, i64: 0 };
+    return new Map(
+      inputs.map((v) => {
+        const type = WASM_TYPE[v.type] as 'i32' | 'i64';
+        return [v, this.#inputs[type][used[type]++]];
+      }),
+    );
+  }
+
+  protected override place(v: Value): void {
+    if (!this.plan.skipped.has(v)) super.place(v);
+  }
+
+  protected override effect(s: Exclude<Statement, Value>): void {
+    if (this.plan.skipped.has(s)) return;
+    const recipe = this.plan.recipes.get(s);
+    if (recipe !== undefined && this.nesting === 0) {
+      for (const [v, local] of this.#placesOf(recipe)) {
+        this.push(v);
+        this.local('local_set', local);
+      }
+      this.#note(this.#numbers.get(recipe.shape)!);
+      return;
+    }
+    super.effect(s);
+    if (isFlagWrite(s)) this.#note(0);
+  }
+  #note(number: number): void {
+    this.i32(number);
+    this.local('local_set', this.#current);
+  }
+
+  protected override compute(v: Value, loose: boolean): void {
+    if (isFlagRead(v)) this.settleFlags();
+    super.compute(v, loose);
+  }
+
+  protected override call(s: CallNode): void {
+    const { read, written } = registersTouched(s.target);
+    if (read.has(FLAG_AUX.offset) || written.has(FLAG_AUX.offset)) this.settleFlags();
+    super.call(s);
+  }
+
+  /** Sees to it that the local of FLAG_AUX has its value. */
+  protected settleFlags(): void {
+    const count = this.#recipes.length;
+    if (count === 0) return;
+    for (let i = 0; i <= count; i++) {
+      this.op('block');
+      this.code.byte(BLOCK_EMPTY);
+    }
+    this.local('local_get', this.#current);
+    this.i32(1);
+    this.op('i32_sub');
+    this.op('br_table');
+    this.code.u32(count);
+    for (let i = 0; i <= count; i++) this.code.u32(i);
+    for (let i = 0; i < count; i++) {
+      this.op('end');
+      this.#make(i);
+      this.op('br');
+      this.code.u32(count - 1 - i);
+    }
+    this.op('end');
+    this.#note(0);
+  }
+
+  /** The value of one recipe, into the register's local. */
+  #make(i: number): void {
+    const { recipe, placement } = this.#recipes[i];
+    const outer = { placement: this.placement, values: this.values, taken: this.taken };
+    this.placement = { uses: placement.uses, inlined: new Set() };
+    this.values = this.#placesOf(recipe);
+    this.taken = [];
+    for (const v of recipe.inner) {
+      if (v.kind === 'result') this.#callOf(v.call);
+      else this.compute(v, false);
+      this.keep(v);
+    }
+    this.setCached(FLAG_AUX.offset, () => this.push(recipe.root));
+    for (const [type, index] of this.taken) this.locals.release(type, index);
+    Object.assign(this, outer);
+  }
+  #callOf(s: CallNode): void {
+    for (const v of s.args) this.push(v);
+    this.op('call');
+    this.code.u32(this.target.functionIndex(s.target));
+  }
+
+  protected override if(s: IfNode): void {
+    this.nesting++;
+    super.if(s);
+    this.nesting--;
+  }
+  protected override loop(id: number, body: readonly Statement[]): void {
+    this.nesting++;
+    super.loop(id, body);
+    this.nesting--;
+  }
+}
