@@ -217,6 +217,7 @@ export class WasmVcpu implements Vcpu, Executor {
       this.#translate(PAGE_SIZE - (physical % PAGE_SIZE)) ? r.number(FETCH_PHYSICAL) : undefined;
     const cut = size !== 64 && this.#codeLeft() < PAGE_SIZE - (physical % PAGE_SIZE);
     const alone = cut || most !== undefined;
+    this.#translator.makeRoom();
     const record = this.#cache.find({ physical, size, indirect, nextPage }, cut ? 1 : most);
     if (record === undefined) return DecodeCache.fault;
     if (cut && !this.#fits(this.#bytes[record + RECORD_AT.length])) return DecodeCache.fault;

@@ -27,10 +27,7 @@ export class Translator {
 
   /** A block was entered often. False: all code was forgotten instead, this block's records included. */
   hot(physical: number, size: CodeSize): boolean {
-    if (this.#regions.length >= MAX_REGIONS) {
-      this.#forget();
-      return false;
-    }
+    if (this.makeRoom()) return false;
     this.#translate(physical, size);
     return true;
   }
@@ -61,10 +58,13 @@ export class Translator {
     this.#events.regionMade({ physical, size, region, code, listing });
   }
 
-  #forget(): void {
+  /** Forgets all code where there are many regions, and says so. Not while a record is executed other than to go to the next one. */
+  makeRoom(): boolean {
+    if (this.#regions.length < MAX_REGIONS) return false;
     this.#cache.clear();
     for (const { number, long } of this.#regions) this.#handlers.free(number, long);
     this.#events.modulesDropped(this.#regions.length);
     this.#regions = [];
+    return true;
   }
 }
