@@ -1,9 +1,9 @@
 /** The long runs of `npm run conformance`: print as they go, and return whether all was well. */
-import process from 'node:process';
 import { X86_NAMES, x86Architecture } from '../../src/isa/classify/x86/architectures.ts';
 import { CpuCheck } from './cpu-check.ts';
 import { checkDecoder, formatDifference } from './decoder-check.ts';
 import { nativeUnavailable } from './native-run.ts';
+import { Progress } from './progress.ts';
 import { runStreamCheck } from './random-streams.ts';
 import { SensitivityCheck } from './sensitivity-check.ts';
 
@@ -19,18 +19,14 @@ const STREAMS = 1_000_000;
 const SENSITIVITY_EVALUATIONS = 10_000_000;
 const SHOWN = 50;
 
-/** A line that overwrites itself on a terminal, and is left out elsewhere. */
-function progress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r${text}`);
-}
-
-function header(name: string, count: number, seed: number): void {
+function start(name: string, count: number, seed: number): Progress {
   console.log(`${name}: ${count} cases, seed ${seed}`);
+  return new Progress(name, count);
 }
 
 export function runDecoder({ count = DECODER_STRINGS, seed }: RunOptions): boolean {
-  header('decoder', count, seed);
-  const report = checkDecoder(count, seed, (done) => progress(`${done}`));
+  const progress = start('decoder', count, seed);
+  const report = checkDecoder(count, seed, (done) => progress.at(done));
   for (const difference of report.differences.slice(0, SHOWN)) console.log(formatDifference(difference));
   console.log(
     `decoder: ${report.valid} of ${report.strings} strings are instructions; ${report.differing} differences from iced-x86`,
@@ -45,9 +41,9 @@ export function runCpu({ count = CPU_CASES, seed }: RunOptions): boolean {
     console.log(`cpu: SKIPPED, ${reason}`);
     return true;
   }
-  header('cpu', count, seed);
+  const progress = start('cpu', count, seed);
   const check = new CpuCheck();
-  const report = check.run(count, seed, { progress: (done, failures) => progress(`${done}, ${failures} failures `) });
+  const report = check.run(count, seed, { progress: (done, failures) => progress.at(done, `, ${failures} failures`) });
   check.close();
   for (const failure of report.failures.slice(0, SHOWN))
     console.log(`case ${failure.number}, ${failure.engine}:\n${failure.text}`);
@@ -59,8 +55,8 @@ export function runCpu({ count = CPU_CASES, seed }: RunOptions): boolean {
 }
 
 export function runStreams({ count = STREAMS, seed }: RunOptions): boolean {
-  header('streams', count, seed);
-  const report = runStreamCheck(count, seed, (done) => progress(`${done}`));
+  const progress = start('streams', count, seed);
+  const report = runStreamCheck(count, seed, (done) => progress.at(done));
   for (const failure of report.failures.slice(0, SHOWN)) console.log(failure);
   console.log(
     `streams: ${report.instructions} instructions; ${report.failures.length} failures; ends ${JSON.stringify(report.ends)}`,
@@ -69,12 +65,14 @@ export function runStreams({ count = STREAMS, seed }: RunOptions): boolean {
 }
 
 export function runSensitivity({ count = SENSITIVITY_EVALUATIONS, seed }: RunOptions): boolean {
-  header('sensitivity', count, seed);
+  console.log(`sensitivity: ${count} cases, seed ${seed}`);
+  const each = Math.ceil(count / X86_NAMES.length);
   let disagreements = 0;
   let total = 0;
   for (const name of X86_NAMES) {
     const check = new SensitivityCheck(x86Architecture(name)!, seed);
-    const report = check.run(Math.ceil(count / X86_NAMES.length), (done) => progress(`${name}: ${done}`));
+    const progress = new Progress(`sensitivity: ${name}`, each);
+    const report = check.run(each, (done) => progress.at(done));
     for (const { verdict, problem } of report.disagreements)
       console.log(`${name}: ${verdict.name} ${verdict.case}: ${problem}`);
     const unseen =
