@@ -1,5 +1,6 @@
 /** Builds IR: a typed method per operation, constants folded as they appear. */
 import { OPS } from './ops.ts';
+import { asShuffle, type Shuffle } from './shuffle.ts';
 import {
   type AccessKind,
   type CallNode,
@@ -95,17 +96,25 @@ export class IrBuilder {
       const values = args.map((a) => (a.kind === 'const' ? a.value : 0n));
       return this.const(type, meaning.evaluate(values, args[0].type, immediate));
     }
-    return this.#simplify(op, args) ?? this.#push({ kind: 'op', type, op, args, immediate });
+    return this.#simplify(op, args, immediate) ?? this.#push({ kind: 'op', type, op, args, immediate });
   }
 
-  #simplify(op: string, args: readonly Value[]): Value | undefined {
+  #simplify(op: string, args: readonly Value[], immediate: readonly number[]): Value | undefined {
     const [a, b] = args;
+    const shuffle = asShuffle(op, args, immediate);
+    if (shuffle !== undefined) return this.#shuffle(shuffle);
     if (op === 'select' && a.kind === 'const') return a.value === 1n ? b : args[2];
     if (b?.kind !== 'const') return undefined;
     if (b.value === 0n && NEUTRAL_ZERO.has(op)) return a;
     if (op === 'and' && b.value === 0n) return b;
     if (op === 'and' && b.value === BigInt.asUintN(WIDTH[b.type], -1n)) return a;
     return undefined;
+  }
+
+  #shuffle({ sources, bytes }: Shuffle): Value | undefined {
+    const [a, b = a] = sources;
+    if (b === a && bytes.every((byte, i) => byte === i)) return a;
+    return this.#push({ kind: 'op', type: 'i128', op: 'i8x16.shuffle', args: [a, b], immediate: bytes });
   }
 
   #binary(op: string, a: Value, b: Operand): Value {

@@ -23,6 +23,21 @@ const zeroing: Semantics = (x, dst, src) => {
   dst.set(zeroExtended(x, src.get()));
 };
 
+const HALF = { low: [0, 1, 2, 3, 4, 5, 6, 7], high: [8, 9, 10, 11, 12, 13, 14, 15] } as const;
+const ofSource = (bytes: readonly number[]): number[] => bytes.map((i) => i + 16);
+/** Bytes of the destination (0–15) and of the source register (16–31). */
+const join =
+  (bytes: readonly number[]): Semantics =>
+  (x, dst, src) => {
+    requireSse(x);
+    const [target, source] = [dst, src].map((operand) => x.getAt(XMM, operand.number(), 'i128'));
+    x.setAt(XMM, dst.number(), x.op('i8x16.shuffle', [target, source], bytes));
+  };
+const LOW_OF_SOURCE = {
+  d: [16, 17, 18, 19, 4, 5, 6, 7, ...HALF.high],
+  q: [...ofSource(HALF.low), ...HALF.high],
+} as const;
+
 /** Both directions of a move of whole vectors. */
 function whole(name: string, prefix: string, load: string, store: string, semantics: Semantics): readonly Encoding[] {
   const rows = [`${prefix} 0F ${load} /r | Vx,Wx`, `${prefix} 0F ${store} /r | Wx,Vx`];
@@ -60,7 +75,10 @@ const SCALAR = (
     name,
     rows: [`${prefix} 0F 10 /r | V${size},U${size}`, `${prefix} 0F 11 /r | W${size},V${size}`],
     hot: true,
-    semantics: unaligned,
+    semantics: (x, dst, src) => {
+      if (dst.memory) unaligned(x, dst, src);
+      else join(LOW_OF_SOURCE[size])(x, dst, src);
+    },
   }),
 ]);
 
@@ -119,18 +137,12 @@ const HALVES = [
   ...instruction({
     name: 'MOVHLPS',
     rows: ['NP 0F 12 /r | Vq,Ux'],
-    semantics: (x, dst, src) => {
-      requireSse(x);
-      dst.set(getHighHalf(x, src));
-    },
+    semantics: join([...ofSource(HALF.high), ...HALF.high]),
   }),
   ...instruction({
     name: 'MOVLHPS',
     rows: ['NP 0F 16 /r | Vx,Uq'],
-    semantics: (x, dst, src) => {
-      requireSse(x);
-      setHighHalf(x, dst, src.get());
-    },
+    semantics: join([...HALF.low, ...ofSource(HALF.low)]),
   }),
 ];
 
@@ -148,8 +160,10 @@ const DUPLICATE = [
     name: 'MOVDDUP',
     rows: ['F2 0F 12 /r | Vx,Wq'],
     semantics: (x, dst, src) => {
-      requireSse(x);
-      dst.set(inBothHalves(x, src.get()));
+      if (src.memory) {
+        requireSse(x);
+        dst.set(inBothHalves(x, src.get()));
+      } else join([...ofSource(HALF.low), ...ofSource(HALF.low)])(x, dst, src);
     },
   }),
   ...instruction({ name: 'MOVSLDUP', rows: ['F3 0F 12 /r | Vx,Wx'], semantics: duplicateDwords(EVEN_DWORDS) }),

@@ -132,6 +132,9 @@ const PSHUFW = instruction({
   },
 });
 
+/** The upper half in both halves. */
+const upperHalf = (x: X86Builder, v: Value): Value => interleave(64, 'high')(x, v, v);
+
 /** Two lanes of the destination, then two of the source. */
 const SHUFPS = instruction({
   name: 'SHUFPS',
@@ -154,9 +157,8 @@ const SHUFPD = instruction({
     const source = alignedGet(x, src);
     const target = dst.get();
     const choice = immediate8(x, order);
-    const low = x.select(x.bit(choice, 0), half(x, target, 'high'), half(x, target, 'low'));
-    const high = x.select(x.bit(choice, 1), half(x, source, 'high'), half(x, source, 'low'));
-    dst.set(joinHalves(x, low, high));
+    const [low, high] = [target, source].map((v, i) => x.select(x.bit(choice, i), upperHalf(x, v), v));
+    dst.set(interleave(64, 'low')(x, low, high));
   },
 });
 

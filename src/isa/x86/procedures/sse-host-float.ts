@@ -69,13 +69,19 @@ export const areSafe = (x: X86Builder, tops: readonly (readonly [FloatFormat, Va
 export const lowestTwice = (b: IrBuilder, format: FloatFormat, v: Value): Value =>
   pick(b, v, v, format === 'f32' ? [0, 0, 0, 0] : [0, 1, 0, 1]);
 
+const zeroLanes = (b: IrBuilder, format: FloatFormat, v: Value): Value =>
+  b.op(`${INTEGER_SHAPE[format]}.eq`, [b.op(`${INTEGER_SHAPE[format]}.add`, [v, v]), b.const('i128', 0)]);
+/** The exponent of each lane in all its 32-bit lanes. */
+const spreadTops = (b: IrBuilder, format: FloatFormat, v: Value): Value =>
+  format === 'f32' ? v : pick(b, v, v, [1, 1, 3, 3]);
+
 /** Each lane of `v` is a normal number, or zero: comparing raises nothing. */
 export function isOrdinary(b: IrBuilder, format: FloatFormat, v: Value): Value {
-  const shape = INTEGER_SHAPE[format];
-  const zero = b.op(`${shape}.eq`, [b.op(`${shape}.add`, [v, v]), b.const('i128', 0)]);
-  const tops = format === 'f32' ? v : pick(b, v, v, [1, 1, 3, 3]);
-  const normal = b.op('i32x4.gt_s', [weights(b, format, tops), dwords(b, 2 * FIRST_NORMAL[format] - 1)]);
-  return allTrue(b, b.op('v128.or', [normal, zero]));
+  const normal = b.op('i32x4.gt_s', [
+    weights(b, format, spreadTops(b, format, v)),
+    dwords(b, 2 * FIRST_NORMAL[format] - 1),
+  ]);
+  return allTrue(b, b.op('v128.or', [normal, zeroLanes(b, format, v)]));
 }
 /** Each lane of both, or the lowest of both, is a normal number or zero. */
 const areOrdinary = (b: IrBuilder, format: FloatFormat, left: Value, right: Value, scalar: boolean): Value =>
@@ -112,6 +118,8 @@ export interface HostOperation {
   readonly vectorOp: string;
   readonly scalarOp: string;
   readonly operands: 1 | 2;
+  /** Operands of which one must be zero for a result of zero to be exact; none: it always is. */
+  readonly zeroFrom: 'none' | 'first' | 'either';
   /** Two lanes (one for a unary operation) to a lane and flags. */
   readonly lane: Readonly<Record<FloatFormat, Procedure>>;
 }
@@ -166,15 +174,43 @@ function whereSafe(
   return unless(x, allSafe(x, leastWeights(x, format, tops)), result, exact);
 }
 
+/** As the test of `whereSafe`, but operands may be zero, and results too where that is exact. */
+function isSafeWithZeros(
+  x: X86Builder,
+  format: FloatFormat,
+  zeroFrom: HostOperation['zeroFrom'],
+  sources: readonly Value[],
+  result: Value,
+): Value {
+  const or = (a: Value, c: Value): Value => x.op('v128.or', [a, c]);
+  const safe = (v: Value): Value => x.op('i32x4.gt_s', [weights(x, format, spreadTops(x, format, v)), weightLimit(x)]);
+  const zeros = sources.map((v) => zeroLanes(x, format, v));
+  const zero = zeroLanes(x, format, result);
+  const exactZero =
+    zeroFrom === 'none' ? zero : x.op('v128.and', [zero, zeroFrom === 'first' ? zeros[0] : zeros.reduce(or)]);
+  const operands = sources.map((v, i) => or(safe(v), zeros[i]));
+  return allTrue(
+    x,
+    [...operands, or(safe(result), exactZero)].reduce((a, c) => x.op('v128.and', [a, c])),
+  );
+}
+
 /** Two vectors to a vector. */
 function makePacked(operation: HostOperation, format: FloatFormat): Inlinable {
-  const { vectorOp, operands } = operation;
   const name = `sse.${operation.name}.${format}.packed`;
   const exact = exactly(name, operation, format, LANES[format]);
+  const compute = (x: X86Builder, left: Value, right: Value): { sources: readonly Value[]; result: Value } => {
+    const sources = operation.operands === 1 ? [right] : [left, right];
+    return { sources, result: x.op(`${FLOAT_SHAPE[format]}.${operation.vectorOp}`, sources) };
+  };
+  const withZeros = x86Procedure({ name: `${name}.zeros`, ...VECTORS }, (x, left, right) => {
+    const { sources, result } = compute(x, left, right);
+    x.if(isSafeWithZeros(x, format, operation.zeroFrom, sources, result), () => x.return(result));
+    x.return(...x.call(exact, left, right));
+  });
   return inlinable({ name, ...VECTORS }, (x, left, right) => {
-    const sources = operands === 1 ? [right] : [left, right];
-    const result = x.op(`${FLOAT_SHAPE[format]}.${vectorOp}`, sources);
-    return [whereSafe(x, format, sources, result, () => x.call(exact, left, right)[0])];
+    const { sources, result } = compute(x, left, right);
+    return [whereSafe(x, format, sources, result, () => x.call(withZeros, left, right)[0])];
   });
 }
 const packedOperations = new Map<HostOperation, Readonly<Record<FloatFormat, Inlinable>>>();
@@ -268,15 +304,15 @@ export function compareOperation(format: FloatFormat, extra: number): Inlinable 
   });
 }
 
-const operation = (name: string, vectorOp: string, operands: 1 | 2, lane: HostOperation['lane']): HostOperation => ({
-  name,
-  vectorOp,
-  scalarOp: `f${vectorOp}`,
-  operands,
-  lane,
-});
-export const ADD = operation('add', 'add', 2, LANE.add);
-export const SUBTRACT = operation('subtract', 'sub', 2, LANE.subtract);
-export const MULTIPLY = operation('multiply', 'mul', 2, LANE.multiply);
-export const DIVIDE = operation('divide', 'div', 2, LANE.divide);
-export const SQUARE_ROOT = operation('squareRoot', 'sqrt', 1, LANE.squareRoot);
+const operation = (
+  name: string,
+  vectorOp: string,
+  zeroFrom: HostOperation['zeroFrom'],
+  lane: HostOperation['lane'],
+  operands: 1 | 2 = 2,
+): HostOperation => ({ name, vectorOp, scalarOp: `f${vectorOp}`, operands, zeroFrom, lane });
+export const ADD = operation('add', 'add', 'none', LANE.add);
+export const SUBTRACT = operation('subtract', 'sub', 'none', LANE.subtract);
+export const MULTIPLY = operation('multiply', 'mul', 'either', LANE.multiply);
+export const DIVIDE = operation('divide', 'div', 'first', LANE.divide);
+export const SQUARE_ROOT = operation('squareRoot', 'sqrt', 'first', LANE.squareRoot, 1);
