@@ -1,4 +1,5 @@
 /** The guests that all peers run: the same files. */
+import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type DebianKernel, debianGuest, INIT_MARKER } from '../test/support/guests.ts';
 import { type GuestProgram, guestProgram } from './guest-program.ts';
@@ -69,31 +70,43 @@ async function debianBoots(missing: string[]): Promise<DebianBoot[]> {
 
 async function build(architecture: 'x86_64' | 'i386', missing: string[]): Promise<GuestProgram | undefined> {
   try {
-    const program = await guestProgram(architecture);
-    missing.push(...program.missing);
-    return program;
+    return await guestProgram(architecture);
   } catch (error) {
     missing.push(`the guest benchmark for ${architecture} cannot be built: ${reason(error)}`);
     return undefined;
   }
 }
 
+/** Names of what the program can do, with BusyBox beside it or without. */
+function workloadsOf({ program, withoutBusybox }: GuestProgram, missing: string[]): string[] {
+  const all = execFileSync(program, ['list'], { encoding: 'utf8' }).trim().split('\n');
+  if (withoutBusybox === undefined) return all;
+  const [lacking, workloads] = [true, false].map((busybox) =>
+    all.filter((name) => name.startsWith('busybox-') === busybox),
+  );
+  missing.push(`${lacking.join(', ')}: ${withoutBusybox}`);
+  return workloads;
+}
+
+/** The 32-bit build on Debian's 32-bit kernel: the embedded one has 64 bits alone. */
+async function guest32Of(debian: readonly DebianBoot[], missing: string[]): Promise<Guest | undefined> {
+  const kernel = debian.find((boot) => boot.guest.bits === 32)?.guest;
+  if (kernel === undefined) return undefined;
+  const program = await build('i386', missing);
+  if (program?.withoutBusybox !== undefined) missing.push(`workloads on v86: ${program.withoutBusybox}`);
+  if (program === undefined || program.withoutBusybox !== undefined) return undefined;
+  // The embedded kernel has none of the mitigations of processors' faults either.
+  return { ...kernel, append: 'console=ttyS0 quiet mitigations=off', initrd: program.initrd };
+}
+
 async function programFiles(debian: readonly DebianBoot[], missing: string[]): Promise<ProgramFiles | undefined> {
   const program = await build('x86_64', missing);
   if (program === undefined) return undefined;
-  const guest: Guest = { ...EMBEDDED, initrd: program.initrd };
-  const kernel = debian.find((boot) => boot.guest.bits === 32)?.guest;
-  const program32 = kernel === undefined ? undefined : await build('i386', missing);
-  // The embedded kernel has none of the mitigations of processors' faults either.
-  const guest32: Guest | undefined = program32 && {
-    ...kernel!,
-    append: 'console=ttyS0 quiet mitigations=off',
-    initrd: program32.initrd,
-  };
+  const guest32 = await guest32Of(debian, missing);
   return {
     program: program.program,
-    workloads: program.workloads,
-    guest,
+    workloads: workloadsOf(program, missing),
+    guest: { ...EMBEDDED, initrd: program.initrd },
     ...(guest32 === undefined ? {} : { guest32 }),
   };
 }

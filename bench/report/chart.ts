@@ -27,7 +27,7 @@ const WIDTH = 900;
 const NAMES = 170;
 /** For the label behind the longest bar. */
 const LABELS = 70;
-const BAR = 11;
+const BAR = 13;
 const GAP = 9;
 const TOP = 22;
 /** Steps between the lines of an axis, in powers of ten. */

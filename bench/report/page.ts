@@ -19,7 +19,7 @@ body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem; background: var(-
 h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .25rem; }
 p, li, figcaption { color: var(--soft); margin: 0; } figure { margin: 0; }
 ul { padding-left: 1.2rem; } .summary li { color: var(--ink); } .problem { color: #d03b3b; font-weight: 600; }
-svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; }
+svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; } .label { font-size: 10px; }
 .series.trapeze, .key.trapeze { fill: var(--trapeze); background: var(--trapeze); }
 .series.qemu-tcg, .key.qemu-tcg { fill: var(--qemu-tcg); background: var(--qemu-tcg); }
 .series.v86, .key.v86 { fill: var(--v86); background: var(--v86); }
