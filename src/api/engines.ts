@@ -1,6 +1,7 @@
 /** The engines by name. They are loaded when asked for: each is a large module. */
 import type { Engine } from '../engine/engine.ts';
 import type { Instrument } from '../engine/execution-counters.ts';
+import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import type { ENGINES, TIERS } from './choices.ts';
 
 export interface EngineChoice {
@@ -9,13 +10,14 @@ export interface EngineChoice {
   /** Bytes of RAM. */
   readonly memory: number;
   readonly instrument?: Instrument | undefined;
+  readonly watch?: RegionWatch | undefined;
 }
 
-export async function createEngine({ engine, tier, memory, instrument }: EngineChoice): Promise<Engine> {
+export async function createEngine({ engine, memory, ...options }: EngineChoice): Promise<Engine> {
   switch (engine) {
     case 'auto':
     case 'wasm':
-      return (await import('../engine/wasm/engine.ts')).createWasmEngine({ memoryBytes: memory, tier, instrument });
+      return (await import('../engine/wasm/engine.ts')).createWasmEngine({ memoryBytes: memory, ...options });
     case 'reference':
       return (await import('../engine/reference/engine.ts')).createReferenceEngine({ memoryBytes: memory });
     default:

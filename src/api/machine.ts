@@ -3,6 +3,7 @@ import type { BootModule, BootSource } from '../boot/source.ts';
 import type { BlockBackend } from '../devices/contract.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Instrument } from '../engine/execution-counters.ts';
+import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import { createPcMachine } from '../machine/boards/pc.ts';
 import type { Result, Machine as VirtualMachine } from '../machine/machine.ts';
 import type { TextMatch } from './console-text.ts';
@@ -158,8 +159,9 @@ interface MachineParts {
 
 /** How a measurement looks into a machine's engine. */
 export interface Probe {
-  readonly instrument: Instrument;
-  readonly wrap: (engine: Engine) => Engine;
+  readonly instrument?: Instrument;
+  readonly watch?: RegionWatch;
+  readonly wrap?: (engine: Engine) => Engine;
 }
 
 /**
@@ -171,8 +173,8 @@ export async function createMachine(host: Host, options: MachineOptions = {}, pr
   const boot = await bootSource(host, checked);
   const { disks, closeDisks } = await openDisks(host, checked);
   try {
-    const plain = await createEngine({ ...checked, instrument: probe?.instrument });
-    const engine = probe?.wrap(plain) ?? plain;
+    const plain = await createEngine({ ...checked, instrument: probe?.instrument, watch: probe?.watch });
+    const engine = probe?.wrap?.(plain) ?? plain;
     return new Machine(host, checked, { engine, boot, disks, closeDisks });
   } catch (error) {
     await closeDisks();

@@ -2,28 +2,12 @@
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { Argument, Command, Option } from 'commander';
-import { CLOCKS, ENGINES, TIERS, TRACE_KINDS } from '../api/choices.ts';
 import { completionScript, SHELLS } from './completion.ts';
 import { addCount } from './count-command.ts';
 import type { DisasmFlags } from './disasm.ts';
 import { addIsa } from './isa-command.ts';
-import type { RunFlags } from './run-options.ts';
-
-const RUN_EXAMPLES = `
-Examples:
-  trapeze run
-      boots the Linux that comes with Trapeze and gives a root shell
-  trapeze run --kernel vmlinuz --initrd initrd.gz --append 'console=ttyS0' --memory 1G
-      boots your own kernel
-  trapeze run --disk root.img,cow --append 'root=/dev/vda'
-      a disk image that stays as it is: changes are kept for this run only
-  trapeze run --timeout 60 --serial file:boot.log --stats boot.json < /dev/null
-      for scripts: output in one file, figures in another
-
-At a terminal, Ctrl-A X leaves and Ctrl-A H lists the keys.
-
-Exit codes: 0 the guest powered off (or reset under --no-reboot), 2 wrong usage, 3 triple fault,
-4 timed out, (v << 1) | 1 when the guest wrote v to the --debug-exit port, 128 + n ended by signal n.`;
+import { addProfile } from './profile-command.ts';
+import { addRun } from './run-command.ts';
 
 const DISASM_EXAMPLES = `
 Examples:
@@ -37,8 +21,6 @@ Examples:
   trapeze completion bash > ~/.local/share/bash-completion/completions/trapeze
   trapeze completion zsh > "\${fpath[1]}/_trapeze"
   trapeze completion fish > ~/.config/fish/completions/trapeze.fish`;
-
-const collect = (value: string, earlier: readonly string[] | undefined): string[] => [...(earlier ?? []), value];
 
 /** The version in package.json, which stands two levels up from sources and built files alike. */
 function version(): string {
@@ -59,38 +41,9 @@ export function createProgram(finish: (code: number) => void): Command {
   addDisasm(program);
   addIsa(program);
   addCount(program, finish);
+  addProfile(program, finish);
   addCompletion(program);
   return program;
-}
-
-function addRun(program: Command, finish: (code: number) => void): void {
-  program
-    .command('run')
-    .description('boot a machine at this terminal; without a kernel, the Linux that comes with Trapeze')
-    .option('--kernel <file>', 'kernel: bzImage, or ELF for PVH or Multiboot')
-    .option('--initrd <file>', 'initial RAM disk; may be repeated', collect)
-    .option('--append <text>', "kernel command line (default for your kernel: 'console=ttyS0')")
-    .option('--memory <size>', 'RAM, 4M to 3G (default: 512M)')
-    .option(
-      '--disk <file[,ro|,cow]>',
-      'raw disk image: in place, read-only, or copy-on-write; may be repeated',
-      collect,
-    )
-    .addOption(new Option('--engine <name>', 'what executes the guest (default: auto)').choices(ENGINES))
-    .addOption(new Option('--tier <name>', 'what of the wasm engine runs code (default: both)').choices(TIERS))
-    .addOption(
-      new Option('--clock <kind>', 'virtual: time is executed instructions, runs repeat (default: real)').choices(
-        CLOCKS,
-      ),
-    )
-    .option('--serial <where>', 'the first serial port: stdio, none or file:NAME', 'stdio')
-    .option('--debug-exit <port>', 'an I/O port that ends the run, such as 0xf4')
-    .option('--no-reboot', 'end the run when the guest resets')
-    .option('--timeout <seconds>', 'end the run after so many seconds')
-    .option('--stats <file>', 'write statistics as JSON')
-    .option('--trace <kinds>', `show on stderr: ${TRACE_KINDS.join(', ')} (a list with commas)`)
-    .addHelpText('after', RUN_EXAMPLES)
-    .action(async (flags: RunFlags) => finish(await (await import('./run.ts')).run(flags)));
 }
 
 function addDisasm(program: Command): void {

@@ -1,13 +1,14 @@
 /** `trapeze run`: a machine at the terminal. */
-import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { OptionError } from '../api/options.ts';
 import { fileProblem } from '../host/node/file-problem.ts';
-import type { OutputListener } from '../host/node/index.ts';
+import type { MachineOptions, OutputListener } from '../host/node/index.ts';
 import { Machine, UserError } from '../host/node/index.ts';
 import type { KeyAction } from './escape-keys.ts';
 import { KEYS_HELP } from './escape-keys.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
+import { openForWriting, writeTo } from './output-file.ts';
 import { showProgress } from './progress.ts';
 import type { RunFlags, SerialTarget } from './run-options.ts';
 import { flagOf, machineOptions, parseSerial } from './run-options.ts';
@@ -17,35 +18,21 @@ import { Terminal, terminalSize } from './terminal.ts';
 /** Signals that end a run, with their numbers: the exit code is 128 more, as in a shell. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
+/** How a command makes its machine: `Machine.create`, or with something added. */
+export type MakeMachine = (options: MachineOptions) => Promise<Machine>;
+
 /** Runs a machine to its end; the result is the exit code of the command. */
-export async function run(flags: RunFlags): Promise<number> {
+export async function run(flags: RunFlags, make: MakeMachine = Machine.create): Promise<number> {
   const serial = parseSerial(flags.serial);
-  // Opened before the run: a name that cannot be written should not cost a run.
   const statsFile = flags.stats === undefined ? undefined : openForWriting(flags.stats);
   const serialFile = serial.kind === 'file' ? openForWriting(serial.path) : undefined;
   try {
-    const session = await Session.create(flags, serial, serialFile);
+    const session = await Session.create(flags, serial, serialFile, make);
     const code = await session.run(flags);
     if (statsFile !== undefined) writeTo(statsFile, flags.stats!, session.statisticsFile());
     return code;
   } finally {
     for (const file of [statsFile, serialFile]) if (file !== undefined) closeSync(file);
-  }
-}
-
-function openForWriting(path: string): number {
-  try {
-    return openSync(path, 'w');
-  } catch (error) {
-    throw fileProblem(path, error);
-  }
-}
-
-function writeTo(file: number, path: string, content: string): void {
-  try {
-    writeFileSync(file, content);
-  } catch (error) {
-    throw fileProblem(path, error);
   }
 }
 
@@ -68,10 +55,15 @@ class Session {
     });
   }
 
-  static async create(flags: RunFlags, serial: SerialTarget, serialFile: number | undefined): Promise<Session> {
+  static async create(
+    flags: RunFlags,
+    serial: SerialTarget,
+    serialFile: number | undefined,
+    make: MakeMachine,
+  ): Promise<Session> {
     let session: Session | undefined;
     const report = (line: string): void => session?.say(line);
-    const machine = await createMachine(flags, serial, report);
+    const machine = await createMachine(flags, serial, report, make);
     session = new Session(machine, serial.kind === 'stdio' || machine.inputPort === 'console');
     machine.onOutput(session.#output(serial, serialFile));
     return session;
@@ -159,9 +151,14 @@ class Session {
   }
 }
 
-async function createMachine(flags: RunFlags, serial: SerialTarget, report: (line: string) => void): Promise<Machine> {
+async function createMachine(
+  flags: RunFlags,
+  serial: SerialTarget,
+  report: (line: string) => void,
+  make: MakeMachine,
+): Promise<Machine> {
   try {
-    return await Machine.create({
+    return await make({
       ...machineOptions(flags, serial),
       terminal: terminalSize(),
       onTrace: report,

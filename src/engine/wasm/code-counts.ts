@@ -1,6 +1,7 @@
 /** Counts what is made of guest code and how it runs; tells those who watch. */
-import { CODE_SIZE, REGION_EXIT_COUNTS, RIP, TLB_MISSES, TRANSLATED } from '../../isa/x86/state.ts';
+import { CODE_SIZE, IP_BASE, REGION_EXIT_COUNTS, TLB_MISSES, TRANSLATED } from '../../isa/x86/state.ts';
 import type { CodeStatistics, EngineHost, Exit } from '../engine.ts';
+import { PAGE_SIZE } from '../layout.ts';
 import type { Registers } from '../registers.ts';
 import { REGION_EXITS, type RegionExit } from './region-exits.ts';
 import type { RegionListing } from './region-listing.ts';
@@ -26,7 +27,6 @@ export class CodeCounts implements TranslationEvents {
   readonly #regionExits = Object.fromEntries(REGION_EXITS.map((e) => [e, 0])) as Record<RegionExit, number>;
   readonly #exits: Record<Exit['kind'], number> = { halted: 0, budgetSpent: 0, shutdown: 0 };
   #startMs = 0;
-  #linear = 0n;
   /** Time that had gone into compiling when the present translation began. */
   #compiledMs = 0;
 
@@ -49,13 +49,12 @@ export class CodeCounts implements TranslationEvents {
   translationStarted(): void {
     this.#startMs = this.now();
     this.#compiledMs = this.#ms.compileMs;
-    if (this.#watch !== undefined) this.#linear = this.#linearAddress();
   }
-  /** Where the guest is. */
-  #linearAddress(): bigint {
+  /** Of a place in the page where the guest is. */
+  #linearAddress(physical: number): bigint {
     const r = this.#registers;
-    if (r.u32(CODE_SIZE) === 64) return r.get(RIP);
-    return BigInt.asUintN(32, r.get(RIP) + r.byName('CS.base'));
+    const ip = r.get(IP_BASE) + BigInt(physical % PAGE_SIZE);
+    return r.u32(CODE_SIZE) === 64 ? BigInt.asUintN(64, ip) : BigInt.asUintN(32, ip + r.byName('CS.base'));
   }
   regionMade(made: NewRegion): void {
     const [startMs, endMs] = [this.#startMs, this.now()];
@@ -72,7 +71,7 @@ export class CodeCounts implements TranslationEvents {
       guestBytes,
       wasmBytes: code.length,
     });
-    this.#watch?.made(made, this.#linear);
+    this.#watch?.made(made, this.#linearAddress(physical));
   }
   regionsDropped(count: number): void {
     this.#made.regionsDropped += count;

@@ -89,6 +89,7 @@ export class WasmVcpu implements Vcpu, Executor {
     this.#host = host;
     this.#memory = memory;
     this.#registers = new Registers(memory.wasm, CPU_BASE);
+    watch?.attach(memory.wasm);
     this.#counts = new CodeCounts(this.#registers, host, watch);
     this.#bytes = new Uint8Array(memory.wasm.buffer);
     this.#translations = new Translations(memory.wasm, this.#registers);
@@ -221,8 +222,8 @@ export class WasmVcpu implements Vcpu, Executor {
     const record = this.#cache.find({ physical, size, indirect, nextPage }, cut ? 1 : most);
     if (record === undefined) return DecodeCache.fault;
     if (cut && !this.#fits(this.#bytes[record + RECORD_AT.length])) return DecodeCache.fault;
-    if (!alone) this.#translator.decoded(physical, size);
     this.#enter(record, size, physical % PAGE_SIZE, alone);
+    if (!alone) this.#translator.decoded(physical, size);
     return record;
   }
   /** Bytes from RIP to the end of the code segment: where that is within the page, instructions are looked up one by one. */

@@ -13,6 +13,11 @@ class Printer {
     return this.#lines.join('\n');
   }
 
+  /** The text since the last call. */
+  take(): string {
+    return this.#lines.splice(0).join('\n');
+  }
+
   #line(text: string): void {
     this.#lines.push(INDENT.repeat(this.#depth) + text);
   }
@@ -123,6 +128,15 @@ export function printBody(body: readonly Statement[]): string {
   const printer = new Printer();
   printer.statements(body);
   return printer.text;
+}
+
+/** The text of a body in pieces: each ends before the statement of that number. */
+export function printPieces(body: readonly Statement[], ends: readonly number[]): string[] {
+  const printer = new Printer();
+  return ends.map((end, i) => {
+    printer.statements(body.slice(i === 0 ? 0 : ends[i - 1], end));
+    return printer.take();
+  });
 }
 
 /** The text of a procedure: its signature and its body. */

@@ -13,8 +13,8 @@ export interface CodeLine {
 
 /** What is printed in place of numbers. */
 export interface Names {
-  local?(index: number): string;
-  function?(index: number): string;
+  local?(index: number): string | undefined;
+  function?(index: number): string | undefined;
   /** Block types that are an index. */
   type?(index: number): string;
   /** What lies in memory at a constant offset, as a comment; where it is given, alignments are left out. */
