@@ -48,7 +48,7 @@ export class X86Builder extends IrBuilder {
   /** Groups of instructions that were found to be allowed. */
   readonly #allowed = new Set<keyof typeof FPU_GROUP>();
   /** What `remembered` gave. */
-  readonly #remembered = new Map<object, Value>();
+  readonly #remembered = new Map<object, unknown>();
   /** Addresses of memory operands in 64-bit mode, which may be no addresses. */
   readonly #operandAddresses = new WeakSet<Value>();
 
@@ -270,23 +270,23 @@ export class X86Builder extends IrBuilder {
   // --- inlining -----------------------------------------------------------------------------------------------------------------
 
   /** Builders that write an `Inlinable` out where it is used. */
-  protected get inlines(): boolean {
+  get inlines(): boolean {
     return false;
   }
   /** The results of `p`. */
   apply(p: Inlinable, ...args: readonly Value[]): readonly Value[] {
     return this.inlines ? p.build(this, ...args) : this.call(p.procedure, ...args);
   }
-  /** A value that `build` computes from `state`, computed once as long as that does not change but for sticky bits. */
-  remembered(state: State, key: object, build: () => Value): Value {
+  /** What `build` makes from `state`, made once as long as that does not change but for sticky bits. */
+  remembered<T>(state: State, key: object, build: () => T): T {
     const known = this.#remembered.get(key);
-    if (known !== undefined) return known;
-    const value = build();
+    if (known !== undefined) return known as T;
+    const made = build();
     if (!this.nested) {
-      this.#remembered.set(key, value);
+      this.#remembered.set(key, made);
       this.#states.add(state);
     }
-    return value;
+    return made;
   }
   readonly #states = new Set<State>();
   override set(state: State, value: Value | bigint | number): void {

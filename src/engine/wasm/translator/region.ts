@@ -5,13 +5,15 @@ import type {
   FieldName,
   Procedure,
   State,
+  StateFile,
   Statement,
+  StateType,
   Type,
   Value,
 } from '../../../isa/ir/types.ts';
 import { type CodeSize, type Decoded, decode } from '../../../isa/x86/decoder.ts';
 import { bindOperand } from '../../../isa/x86/operands.ts';
-import { FLAG_AUX, FLAG_RESULT, IP_BASE_AT, SS_AT } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, FLAG_RESULT, IP_BASE_AT, SS_AT, XMM } from '../../../isa/x86/state.ts';
 import { X86Builder } from '../../../isa/x86/x86-builder.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { PAGE_SIZE } from '../../layout.ts';
@@ -46,6 +48,7 @@ export interface Region {
   readonly targets: readonly number[];
 }
 
+const VECTOR_BYTES = 16;
 const MAX_BLOCKS = 48;
 const MAX_INSTRUCTIONS = 300;
 /** Bytes between a computed jump and a target that is worth following: it is then likely the same function's. */
@@ -58,6 +61,8 @@ const FORWARDED: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.off
 class BlockBuilder extends X86Builder {
   #decoded: Decoded | undefined;
   #offset = 0;
+  /** What vector registers hold, by their place in the file. */
+  readonly #vectors = new Map<number, Value>();
 
   instruction(decoded: Decoded, offset: number): void {
     this.#decoded = decoded;
@@ -70,7 +75,7 @@ class BlockBuilder extends X86Builder {
     encoding.definition.semantics(this, ...encoding.operands.map((code) => bindOperand(this, code)));
   }
 
-  protected override get inlines(): boolean {
+  override get inlines(): boolean {
     return true;
   }
 
@@ -96,9 +101,27 @@ class BlockBuilder extends X86Builder {
     return super.callGuarded(target, ...args);
   }
   #forget(target: Procedure | External): void {
-    for (const offset of registersTouched(target).written) this.#known.delete(offset);
+    for (const offset of registersTouched(target).written) {
+      this.#known.delete(offset);
+      this.#vectors.delete(offset - XMM.offset);
+    }
   }
 
+  override getAt(file: StateFile, at: Value, type: StateType): Value {
+    if (file !== XMM || type !== 'i128' || at.kind !== 'const') return super.getAt(file, at, type);
+    const known = this.#vectors.get(Number(at.value));
+    if (known !== undefined) return known;
+    const value = super.getAt(file, at, type);
+    if (!this.nested) this.#vectors.set(Number(at.value), value);
+    return value;
+  }
+  override setAt(file: StateFile, at: Value, value: Value): void {
+    super.setAt(file, at, value);
+    if (file !== XMM) return;
+    if (at.kind !== 'const') this.#vectors.clear();
+    else if (value.type === 'i128' && !this.nested) this.#vectors.set(Number(at.value), value);
+    else this.#vectors.delete(Number(at.value) & -VECTOR_BYTES);
+  }
   protected override operandKind(): AccessKind {
     return this.#decoded!.fields.segment === SS_AT ? 'stack' : 'current';
   }

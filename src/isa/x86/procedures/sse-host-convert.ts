@@ -14,7 +14,7 @@ import {
   LANES,
   lanesOf,
   lowestTwice,
-  topsOf,
+  pick,
   unless,
   withLanes,
 } from './sse-host-float.ts';
@@ -137,7 +137,7 @@ const narrow = (name: string, count: 1 | 2): Conversion => ({
     const value = x.op('f32x4.demote_f64x2_zero', [used]);
     return {
       certain: areSafe(x, [
-        ['f64', topsOf(x, 'f64', used, used)[0]],
+        ['f64', pick(x, used, used, [1, 3, 1, 3])],
         ['f32', lowHalfTwice(x, value)],
       ]),
       value,

@@ -3,7 +3,7 @@
  * nearest, exceptions masked, PE set already, operands and results normal and away from the edges of their range. Comparisons ask less.
  * What is not certain goes through `softfloat-sse.ts`, lane by lane.
  */
-import type { IrBuilder } from '../../ir/builder.ts';
+import type { Cell, IrBuilder } from '../../ir/builder.ts';
 import type { Procedure, Value } from '../../ir/types.ts';
 import { RFLAGS } from '../flags.ts';
 import { MXCSR } from '../state.ts';
@@ -33,37 +33,76 @@ export const pick = (b: IrBuilder, a: Value, c: Value, lanes: readonly number[])
   );
 const allTrue = (b: IrBuilder, mask: Value): Value => b.eq(b.op('i32x4.bitmask', [mask]), ALL_LANES);
 
-/** 32-bit lanes that hold the exponents of both vectors, or of what they have in common: the least. */
-export function topsOf(b: IrBuilder, format: FloatFormat, a: Value, c: Value): readonly Value[] {
-  if (format === 'f32') return a === c ? [a] : [a, c];
-  return [pick(b, a, c, [1, 3, 5, 7])];
-}
-/** The same of the lowest lanes. */
+/** 32-bit lanes that hold the exponents of the lowest lanes of both. */
 const lowTops = (b: IrBuilder, format: FloatFormat, a: Value, c: Value): Value =>
   format === 'f32' ? pick(b, a, c, [0, 0, 4, 4]) : pick(b, a, c, [1, 1, 5, 5]);
 
 /** Negative for infinities and NaNs, small for denormal numbers and zero, else growing with the exponent. */
 const weights = (b: IrBuilder, format: FloatFormat, tops: Value): Value =>
-  b.op('i32x4.add', [b.op('v128.and', [tops, dwords(b, MAGNITUDE)]), dwords(b, FIRST_NORMAL[format])]);
-const leastWeights = (b: IrBuilder, format: FloatFormat, tops: readonly Value[]): Value =>
-  tops.map((v) => weights(b, format, v)).reduce((a, c) => b.op('i32x4.min_s', [a, c]));
+  b.op('i32x4.add', [magnitudes(b, tops), dwords(b, FIRST_NORMAL[format])]);
+/** Without the sign: for operands, whose infinities and NaNs show in the result. */
+const magnitudes = (b: IrBuilder, tops: Value): Value => b.op('v128.and', [tops, dwords(b, MAGNITUDE)]);
+const least = (b: IrBuilder, a: Value, c: Value): Value => b.op('i32x4.min_s', [a, c]);
 
 const MODE = {};
-const LIMIT = {};
 /** MXCSR lets the host compute. */
 export const hostMode = (x: X86Builder): Value => x.remembered(MXCSR, MODE, () => isFastMode(x));
-/** What weights must exceed: nothing does where MXCSR does not let the host compute. */
-const weightLimit = (x: X86Builder): Value =>
-  x.remembered(MXCSR, LIMIT, () =>
-    x.op('i32x4.splat', [x.select(hostMode(x), x.const('i32', SAFE_WEIGHT), MAGNITUDE)]),
-  );
-const allSafe = (x: X86Builder, least: Value): Value => allTrue(x, x.op('i32x4.gt_s', [least, weightLimit(x)]));
+
+/** What is known of numbers in a stretch of code without branches. */
+interface Knowledge {
+  /** What weights must exceed: nothing does where MXCSR does not let the host compute, or `safe` is not true after all. */
+  readonly limit: Cell;
+  /** Results of which all lanes, or the lowest, were found to be normal numbers. */
+  readonly safe: WeakMap<Value, Lanes>;
+}
+interface Lanes {
+  readonly format: FloatFormat;
+  readonly scalar: boolean;
+}
+const KNOWLEDGE = {};
+const NOTHING = MAGNITUDE;
+const knowledge = (x: X86Builder): Knowledge =>
+  x.remembered(MXCSR, KNOWLEDGE, () => {
+    const limit = x.op('i32x4.splat', [x.select(hostMode(x), x.const('i32', SAFE_WEIGHT), NOTHING)]);
+    return { limit: x.variable(limit), safe: new WeakMap() };
+  });
+const weightLimit = (x: X86Builder): Value => knowledge(x).limit.get();
+const allSafe = (x: X86Builder, weight: Value): Value => allTrue(x, x.op('i32x4.gt_s', [weight, weightLimit(x)]));
+function isKnown(x: X86Builder, v: Value, { format, scalar }: Lanes): boolean {
+  const known = knowledge(x).safe.get(v);
+  return known?.format === format && (scalar || !known.scalar);
+}
+
+/**
+ * `result` where it and its operands are normal numbers, else what `exact` computes. Afterwards they are known to be normal, or the limit
+ * lets nothing pass.
+ */
+function unlessSafe(x: X86Builder, lanes: Lanes, sources: readonly Value[], result: Value, exact: () => Value): Value {
+  const { limit, safe } = knowledge(x);
+  const value = unless(x, isSafe(x, lanes, sources, result), result, () => {
+    const v = exact();
+    if (x.inlines) limit.set(x.select(isSafe(x, lanes, sources, v), limit.get(), dwords(x, NOTHING)));
+    return v;
+  });
+  if (!x.nested) for (const v of [...sources, value]) safe.set(v, lanes);
+  return value;
+}
+/** Whether `limit` lets known numbers pass: those are what they were taken for. */
+const knowledgeHolds = (x: X86Builder): Value => x.ne(x.op('i32x4.extract', [weightLimit(x)], [0]), NOTHING);
+
+/** The lanes of the result of an operation are normal numbers. */
+function resultIsSafe(x: X86Builder, { format, scalar }: Lanes, v: Value): Value {
+  const safe = x.op('i32x4.bitmask', [x.op('i32x4.gt_s', [weights(x, format, v), weightLimit(x)])]);
+  const all = format === 'f32' ? 0b1111 : 0b1010;
+  const wanted = scalar ? all & 0b0011 & -(all & 0b0011) : all;
+  return x.eq(x.and(safe, wanted), wanted);
+}
 
 /** The host's result is certain to be right, by vectors whose 32-bit lanes hold exponents of their format. */
 export const areSafe = (x: X86Builder, tops: readonly (readonly [FloatFormat, Value])[]): Value =>
   allSafe(
     x,
-    tops.map(([format, v]) => weights(x, format, v)).reduce((a, c) => x.op('i32x4.min_s', [a, c])),
+    tops.map(([format, v]) => weights(x, format, v)).reduce((a, c) => least(x, a, c)),
   );
 /** The lowest lane in every lane (of 64 bits). */
 export const lowestTwice = (b: IrBuilder, format: FloatFormat, v: Value): Value =>
@@ -84,10 +123,15 @@ export function isOrdinary(b: IrBuilder, format: FloatFormat, v: Value): Value {
   return allTrue(b, b.op('v128.or', [normal, zeroLanes(b, format, v)]));
 }
 /** Each lane of both, or the lowest of both, is a normal number or zero. */
-const areOrdinary = (b: IrBuilder, format: FloatFormat, left: Value, right: Value, scalar: boolean): Value =>
-  scalar
-    ? isOrdinary(b, format, pick(b, left, right, format === 'f32' ? [0, 0, 4, 4] : [0, 1, 4, 5]))
-    : b.and(isOrdinary(b, format, left), isOrdinary(b, format, right));
+function areOrdinary(x: X86Builder, lanes: Lanes, left: Value, right: Value): Value {
+  const { format, scalar } = lanes;
+  const open = [left, right].filter((v) => !isKnown(x, v, lanes));
+  const lowest = (): Value => pick(x, open[0], open[open.length - 1], format === 'f32' ? [0, 0, 4, 4] : [0, 1, 4, 5]);
+  const tested = scalar && open.length > 0 ? [lowest()] : open;
+  const tests = tested.map((v) => isOrdinary(x, format, v));
+  if (open.length < 2) tests.push(knowledgeHolds(x));
+  return tests.reduce((a, c) => x.and(a, c));
+}
 
 /** `value` where `certain`, else what `exact` computes. */
 export function unless(x: X86Builder, certain: Value, value: Value, exact: () => Value): Value {
@@ -154,27 +198,35 @@ export function scalarOperation(operation: HostOperation, format: FloatFormat): 
     const sources = operands === 1 ? [right] : [left, right];
     const numbers = sources.map((v) => x.op(`${shape}.extract`, [v], [0]));
     const result = x.op(`${shape}.replace`, [left, x.op(scalarOp, numbers)], [0]);
-    const operandTops = lowTops(x, format, sources[0], sources[operands - 1]);
-    const certain = allSafe(x, weights(x, format, pick(x, operandTops, result, WITH_RESULT[format])));
-    return [unless(x, certain, result, () => x.call(exact, left, right)[0])];
+    const lanes = { format, scalar: true };
+    return [unlessSafe(x, lanes, sources, result, () => x.call(exact, left, right)[0])];
   });
 }
-/** The tops that `lowTops` gives of operands, and that of the result. */
+/** The exponents that `lowTops` gives of operands, and that of the result. */
 const WITH_RESULT = { f32: [0, 2, 4, 4], f64: [0, 2, 5, 5] } as const;
 
-/** The result where the host's is certain to be right, of operands and result that matter. */
-function whereSafe(
-  x: X86Builder,
-  format: FloatFormat,
-  sources: readonly Value[],
-  result: Value,
-  exact: () => Value,
-): Value {
-  const tops = [...topsOf(x, format, sources[0], sources[sources.length - 1]), ...topsOf(x, format, result, result)];
-  return unless(x, allSafe(x, leastWeights(x, format, tops)), result, exact);
+/** The result, and those operands of which it is not known yet, are normal numbers. */
+function isSafe(x: X86Builder, lanes: Lanes, sources: readonly Value[], result: Value): Value {
+  const { format, scalar } = lanes;
+  const [a, c = a] = sources.filter((v) => !isKnown(x, v, lanes));
+  if (a === undefined) return resultIsSafe(x, lanes, result);
+  if (scalar) {
+    const tops =
+      a === c ? lowTops(x, format, a, result) : pick(x, lowTops(x, format, a, c), result, WITH_RESULT[format]);
+    return allSafe(x, weights(x, format, tops));
+  }
+  if (format === 'f64') {
+    if (a === c) return allSafe(x, weights(x, format, pick(x, a, result, [1, 3, 5, 7])));
+    return allSafe(
+      x,
+      least(x, magnitudes(x, pick(x, a, c, [1, 3, 5, 7])), weights(x, format, spreadTops(x, format, result))),
+    );
+  }
+  const operands = a === c ? magnitudes(x, a) : least(x, magnitudes(x, a), magnitudes(x, c));
+  return allSafe(x, least(x, operands, weights(x, format, result)));
 }
 
-/** As the test of `whereSafe`, but operands may be zero, and results too where that is exact. */
+/** As `isSafe` of all lanes, but operands may be zero, and results too where that is exact. */
 function isSafeWithZeros(
   x: X86Builder,
   format: FloatFormat,
@@ -199,6 +251,7 @@ function isSafeWithZeros(
 function makePacked(operation: HostOperation, format: FloatFormat): Inlinable {
   const name = `sse.${operation.name}.${format}.packed`;
   const exact = exactly(name, operation, format, LANES[format]);
+  const lanes = { format, scalar: false };
   const compute = (x: X86Builder, left: Value, right: Value): { sources: readonly Value[]; result: Value } => {
     const sources = operation.operands === 1 ? [right] : [left, right];
     return { sources, result: x.op(`${FLOAT_SHAPE[format]}.${operation.vectorOp}`, sources) };
@@ -210,7 +263,7 @@ function makePacked(operation: HostOperation, format: FloatFormat): Inlinable {
   });
   return inlinable({ name, ...VECTORS }, (x, left, right) => {
     const { sources, result } = compute(x, left, right);
-    return [whereSafe(x, format, sources, result, () => x.call(withZeros, left, right)[0])];
+    return [unlessSafe(x, lanes, sources, result, () => x.call(withZeros, left, right)[0])];
   });
 }
 const packedOperations = new Map<HostOperation, Readonly<Record<FloatFormat, Inlinable>>>();
@@ -225,6 +278,7 @@ export function packedOperation(operation: HostOperation, format: FloatFormat): 
 /** ADDSUBPS, ADDSUBPD: differences in even lanes, sums in odd ones. */
 export function alternatingOperation(format: FloatFormat): Inlinable {
   const name = `sse.alternating.${format}`;
+  const lanes = { format, scalar: false };
   const signs = format === 'f32' ? 0x00000000800000000000000080000000n : 0x8000000000000000n;
   const exact = x86Procedure({ name: `${name}.exact`, ...VECTORS }, (x, left, right) => {
     const [a, c] = [left, right].map((v) => lanesOf(x, format, v, LANES[format]));
@@ -234,7 +288,7 @@ export function alternatingOperation(format: FloatFormat): Inlinable {
   return inlinable({ name, ...VECTORS }, (x, left, right) => {
     const negated = x.op('v128.xor', [right, x.const('i128', signs)]);
     const result = x.op(`${FLOAT_SHAPE[format]}.add`, [left, negated]);
-    return [whereSafe(x, format, [left, right], result, () => x.call(exact, left, right)[0])];
+    return [unlessSafe(x, lanes, [left, right], result, () => x.call(exact, left, right)[0])];
   });
 }
 
@@ -252,7 +306,7 @@ export function extremeOperation(
     // The second operand wins unless the first is strictly less (greater).
     const chosen = x.op(op, [right, left]);
     const result = scalar ? lowFrom(x, format, left, chosen) : chosen;
-    const certain = areOrdinary(x, format, left, right, scalar);
+    const certain = areOrdinary(x, { format, scalar }, left, right);
     return [unless(x, certain, result, () => x.call(exact, left, right)[0])];
   });
 }
@@ -277,7 +331,7 @@ export function testOperation(format: FloatFormat, scalar: boolean): Inlinable {
     const holds = x.select(is(0), compare('eq'), ordered);
     const negated = x.select(x.bit(predicate, 2), x.op('v128.not', [holds]), holds);
     const result = scalar ? lowFrom(x, format, left, negated) : negated;
-    const certain = areOrdinary(x, format, left, right, scalar);
+    const certain = areOrdinary(x, { format, scalar }, left, right);
     return [unless(x, certain, result, () => x.call(exact, left, right, predicate)[0])];
   });
 }
@@ -293,7 +347,7 @@ export function compareOperation(format: FloatFormat, extra: number): Inlinable 
   return inlinable({ name, ...signature, results: ['i1', 'i1', 'i1'] }, (x, left, right) => {
     const numbers = [left, right].map((v) => x.op(`${FLOAT_SHAPE[format]}.extract`, [v], [0]));
     const flags = [x.op('flt', numbers), x.const('i1', 0), x.op('feq', numbers)].map((v) => x.variable(v));
-    const certain = areOrdinary(x, format, left, right, true);
+    const certain = areOrdinary(x, { format, scalar: true }, left, right);
     x.ifRarely(x.xor(certain, x.const('i1', 1)), () => {
       const [relation] = x.call(exact, left, right);
       for (const [i, bit] of [RFLAGS.CF, RFLAGS.PF, RFLAGS.ZF].entries()) {
