@@ -91,7 +91,10 @@ function workloadsOf({ program, withoutBusybox }: GuestProgram, missing: string[
 /** The 32-bit build on Debian's 32-bit kernel: the embedded one has 64 bits alone. */
 async function guest32Of(debian: readonly DebianBoot[], missing: string[]): Promise<Guest | undefined> {
   const kernel = debian.find((boot) => boot.guest.bits === 32)?.guest;
-  if (kernel === undefined) return undefined;
+  if (kernel === undefined) {
+    missing.push('workloads on v86: there is no 32-bit kernel');
+    return undefined;
+  }
   const program = await build('i386', missing);
   if (program?.withoutBusybox !== undefined) missing.push(`workloads on v86: ${program.withoutBusybox}`);
   if (program === undefined || program.withoutBusybox !== undefined) return undefined;
