@@ -15,6 +15,7 @@ import type { CheckedOptions, MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
 import type { Statistics } from './statistics.ts';
 import { toStatistics } from './statistics.ts';
+import { timelineEngine } from './timeline.ts';
 import { traceEngine } from './trace.ts';
 
 /** Where a guest printed: its first serial port (`ttyS0`) or its virtio console (`hvc0`). */
@@ -42,10 +43,11 @@ export class Machine {
   constructor(host: Host, options: CheckedOptions, parts: MachineParts) {
     const { boot, disks } = parts;
     this.#host = host;
-    this.#engine =
+    const traced =
       options.trace.length === 0
         ? parts.engine
         : traceEngine(parts.engine, new Set(options.trace), options.onTrace ?? (() => {}));
+    this.#engine = options.onTimeline === undefined ? traced : timelineEngine(traced, options.onTimeline);
     this.inputPort = inputPort(boot.commandLine);
     this.#closeDisks = parts.closeDisks;
     this.#virtual = createPcMachine({

@@ -6,6 +6,7 @@ import type { TraceKind } from './choices.ts';
 import { CLOCKS, CONSOLES, ENGINES, TIERS, TRACE_KINDS } from './choices.ts';
 import type { DiskMode } from './host.ts';
 import { formatSize, parseSize } from './size.ts';
+import type { TimelineListener } from './timeline.ts';
 
 const MIB = 2 ** 20;
 const LEAST_MEMORY = 4 * MIB;
@@ -78,6 +79,7 @@ const schema = z.strictObject({
   timeout: seconds.optional(),
   trace: z.array(z.enum(TRACE_KINDS, { error: `choose among ${TRACE_KINDS.join(', ')}` })).default([]),
   onTrace: listener.optional(),
+  onTimeline: z.custom<TimelineListener>((value) => typeof value === 'function', 'give a function').optional(),
   onWarning: listener.optional(),
 });
 
@@ -112,6 +114,8 @@ export interface MachineOptions {
   /** What `onTrace` is told of. */
   readonly trace?: readonly TraceKind[] | undefined;
   readonly onTrace?: ((line: string) => void) | undefined;
+  /** Told of what the processor, the translator and the devices did when; see `TimelineEvent`. */
+  readonly onTimeline?: TimelineListener | undefined;
   /** Told of what goes wrong in the host while the guest runs on, such as a full disk under an overlay. */
   readonly onWarning?: ((line: string) => void) | undefined;
 }

@@ -53,7 +53,7 @@ export function machineOptions(flags: RunFlags, serial: SerialTarget): MachineOp
     debugExit: parseNumber(flags.debugExit),
     noReboot: !flags.reboot,
     timeout: parseNumber(flags.timeout),
-    trace: flags.trace?.split(',') as TraceKind[] | undefined,
+    trace: parseTrace(flags.trace).kinds as TraceKind[],
   };
 }
 
@@ -61,6 +61,19 @@ export function machineOptions(flags: RunFlags, serial: SerialTarget): MachineOp
 function parseNumber(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   return text.trim() === '' ? Number.NaN : Number(text);
+}
+
+const PERFETTO = 'perfetto:';
+
+/** What `--trace` asks for: kinds, not yet checked, and the file of a timeline. @throws UserError for a file without a name. */
+export function parseTrace(text: string | undefined): {
+  readonly kinds: readonly string[];
+  readonly timeline: string | undefined;
+} {
+  const words = text?.split(',') ?? [];
+  const timeline = words.find((word) => word.startsWith(PERFETTO))?.slice(PERFETTO.length);
+  if (timeline === '') throw new UserError('--trace: a timeline needs a file: write perfetto:FILE');
+  return { kinds: words.filter((word) => !word.startsWith(PERFETTO)), timeline };
 }
 
 /** `FILE`, `FILE,ro` or `FILE,cow`. */

@@ -9,9 +9,10 @@ import type { KeyAction } from './escape-keys.ts';
 import { KEYS_HELP } from './escape-keys.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
 import { openForWriting, writeTo } from './output-file.ts';
+import { PerfettoFile } from './perfetto-file.ts';
 import { showProgress } from './progress.ts';
 import type { RunFlags, SerialTarget } from './run-options.ts';
-import { flagOf, machineOptions, parseSerial } from './run-options.ts';
+import { flagOf, machineOptions, parseSerial, parseTrace } from './run-options.ts';
 import { processMemory, summary } from './run-statistics.ts';
 import { Terminal, terminalSize } from './terminal.ts';
 
@@ -26,12 +27,17 @@ export async function run(flags: RunFlags, make: MakeMachine = Machine.create): 
   const serial = parseSerial(flags.serial);
   const statsFile = flags.stats === undefined ? undefined : openForWriting(flags.stats);
   const serialFile = serial.kind === 'file' ? openForWriting(serial.path) : undefined;
+  let session: Session | undefined;
+  const { timeline: path } = parseTrace(flags.trace);
+  const timeline = path === undefined ? undefined : new PerfettoFile(path, (line) => session?.say(line));
+  const makeWatched: MakeMachine = (options) => make({ ...options, onTimeline: timeline && ((e) => timeline.add(e)) });
   try {
-    const session = await Session.create(flags, serial, serialFile, make);
+    session = await Session.create(flags, serial, serialFile, makeWatched);
     const code = await session.run(flags);
     if (statsFile !== undefined) writeTo(statsFile, flags.stats!, session.statisticsFile());
     return code;
   } finally {
+    timeline?.close();
     for (const file of [statsFile, serialFile]) if (file !== undefined) closeSync(file);
   }
 }

@@ -46,6 +46,8 @@ export interface Bus {
   unmap(range: Range): void;
   read(address: number, width: Width): number;
   write(address: number, width: Width, value: number): void;
+  /** Who answers at an address, and where in its window that is; for those who watch. */
+  deviceAt?(address: number): { readonly name: string; readonly offset: number } | undefined;
 }
 
 export interface Alarm {

@@ -98,6 +98,11 @@ export class AddressBus implements Bus {
     this.write(address + half, half, (value >>> (8 * half)) & ALL_ONES[half]);
   }
 
+  deviceAt(address: number): { readonly name: string; readonly offset: number } | undefined {
+    const mapping = this.#find(address);
+    return mapping && { name: mapping.device.name, offset: address - mapping.base };
+  }
+
   /** Accesses by device name; several windows of one name add up. */
   accesses(): ReadonlyMap<string, AccessCount> {
     return this.#counts;

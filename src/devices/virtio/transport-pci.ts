@@ -48,13 +48,13 @@ const PAGE = 0x1000;
 const COMMON_OFFSET = 0x0000;
 const ISR_OFFSET = 0x1000;
 const DEVICE_OFFSET = 0x2000;
-const NOTIFY_OFFSET = 0x3000;
+export const NOTIFY_OFFSET = 0x3000;
 const MSIX_TABLE_OFFSET = 0x4000;
 const MSIX_TABLE_SIZE = 0x2000;
 const MSIX_PENDING_OFFSET = 0x6000;
 
 const COMMON_SIZE = 0x38;
-const NOTIFY_MULTIPLIER = 4;
+export const NOTIFY_MULTIPLIER = 4;
 
 /** §4.1.4.5. */
 const ISR_QUEUE = 1;
