@@ -22,3 +22,34 @@ test('a guest that rewrites its code over and over does not fill the host with m
   assert(regionsMade > ROUNDS, `${regionsMade} regions made`);
   assert(modulesDropped > regionsMade / 2, `${modulesDropped} modules dropped of ${regionsMade}`);
 });
+
+/** More functions than regions are kept. */
+const FUNCTIONS = 5000;
+const FIRST = 0x10000;
+const DISTANCE = 16;
+
+test('a guest with more hot code than there is room for runs on', () => {
+  const code = [
+    ...[0xbe, ...dword(2)], // MOV ESI, 2
+    ...[0xbf, ...dword(FIRST)], // 1005: MOV EDI, FIRST
+    ...[0xff, 0xd7], // 100a: CALL EDI
+    ...[0x83, 0xc7, DISTANCE], // ADD EDI, DISTANCE
+    ...[0x81, 0xff, ...dword(FIRST + FUNCTIONS * DISTANCE)], // CMP EDI, end
+    ...[0x75, 0xf3], // JNE 100a
+    0x4e, // DEC ESI
+    ...[0x75, 0xeb], // JNZ 1005
+    0xf4, // HLT
+  ];
+  const functions = Array.from({ length: FUNCTIONS }, (_, i) => {
+    const body = [0x81, 0xc2, ...dword(i), 0xc3]; // ADD EDX, i; RET
+    return [...body, ...new Array<number>(DISTANCE - body.length).fill(0x90)];
+  });
+  const gap = new Array<number>(FIRST - 0x1000 - code.length).fill(0x90);
+  const guest = new FlatGuest(ENGINES.translator(), [...code, ...gap, ...functions.flat()]);
+  guest.vcpu.setRegister('RDX', 0n);
+  assert.equal(guest.run(), 'halted');
+  assert.equal(guest.vcpu.register('RDX'), BigInt(FUNCTIONS * (FUNCTIONS - 1)));
+  const { regionsMade, regionsDropped } = guest.vcpu.statistics().code!;
+  assert(regionsMade > FUNCTIONS, `${regionsMade} regions made`);
+  assert(regionsDropped > FUNCTIONS / 10, `${regionsDropped} regions dropped`);
+});

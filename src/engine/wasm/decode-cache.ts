@@ -13,8 +13,8 @@ import { COUNT_AT, CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record
 export interface CodeEvents {
   /** From now on stores to another page must be seen: its physical address. */
   newPage(physical: number): void;
-  /** Code became stale, and with it some regions. */
-  dropped(regions: number): void;
+  /** Code became stale, and with it some regions, whose functions nothing leads to any more. */
+  dropped(regions: readonly InstalledRegion[]): void;
   /** Every record is gone: its place will be another's. */
   cleared(): void;
 }
@@ -36,6 +36,16 @@ export interface KnownPage {
   readonly indirect: readonly number[];
 }
 
+/** A region in place of the block that its entry starts. */
+export interface InstalledRegion {
+  /** Guest-physical address of the entry. */
+  readonly physical: number;
+  readonly size: CodeSize;
+  /** The handler of the entry's record, and the one it had before. */
+  readonly handler: number;
+  readonly before: number;
+}
+
 interface CodePage {
   /** Record of each decoded start: page offset * 4 + code size. */
   readonly starts: Map<number, number>;
@@ -47,8 +57,8 @@ interface CodePage {
   readonly covered: Uint32Array;
   /** Frames whose last instruction ends in this page. */
   readonly leaders: Set<number>;
-  /** Starts whose record leads to a region. */
-  readonly regions: Set<number>;
+  /** Regions by their start. */
+  readonly regions: Map<number, InstalledRegion>;
   /** Starts that were first reached by an indirect jump. */
   readonly indirect: Set<number>;
   /** Stores since its code was dropped. */
@@ -243,7 +253,7 @@ export class DecodeCache {
       runs: [],
       covered: new Uint32Array(PAGE_SIZE / 32),
       leaders: new Set(),
-      regions: new Set(),
+      regions: new Map(),
       indirect: new Set(),
       idleStores: 0,
     };
@@ -275,7 +285,7 @@ export class DecodeCache {
   }
   /** Makes a page's records stale. */
   #drop(page: CodePage): void {
-    this.#events.dropped(page.regions.size);
+    this.#events.dropped([...page.regions.values()]);
     for (const [from, to] of page.runs) {
       for (let at = from; at < to; at += RECORD_SIZE) this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
     }
@@ -309,20 +319,33 @@ export class DecodeCache {
     size: CodeSize,
     handler: number,
     ranges: readonly (readonly [offset: number, length: number])[],
-  ): void {
+  ): InstalledRegion {
     const page = this.#pages.get(Math.floor(physical / PAGE_SIZE))!;
     const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
-    page.regions.add(key);
     for (const [offset, length] of ranges) this.#cover(page, offset, length);
-    this.#view.setUint16(page.starts.get(key)! + RECORD_AT.handler, handler, true);
+    const record = page.starts.get(key)!;
+    const before = this.#view.getUint16(record + RECORD_AT.handler, true);
+    this.#view.setUint16(record + RECORD_AT.handler, handler, true);
+    const region = { physical, size, handler, before };
+    page.regions.set(key, region);
+    return region;
+  }
+  /** The block of a region is interpreted again. Not while the region is being executed. */
+  uninstall({ physical, size, before }: InstalledRegion): void {
+    const page = this.#pages.get(Math.floor(physical / PAGE_SIZE))!;
+    const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
+    const record = page.starts.get(key)!;
+    page.regions.delete(key);
+    this.#view.setUint16(record + RECORD_AT.handler, before, true);
+    if (before === PSEUDO.enter) this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES, true);
   }
 
   /** Drops everything. Not while a record is being executed other than to look the next one up. */
   clear(): void {
-    let regions = 0;
+    const regions: InstalledRegion[] = [];
     for (const [frame, page] of this.#pages) {
       this.#memory[PAGE_FLAGS_BASE + frame] = 0;
-      regions += page.regions.size;
+      regions.push(...page.regions.values());
     }
     this.#pages = new Map();
     this.#next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;

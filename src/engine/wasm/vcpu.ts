@@ -107,7 +107,8 @@ export class WasmVcpu implements Vcpu, Executor {
       newPage: (physical) => this.#translations.dropWriteTags(physical),
       dropped: (regions) => {
         this.#registers.setU32(CODE_DROPPED, 1);
-        this.#counts.regionsDropped(regions);
+        this.#counts.regionsDropped(regions.length);
+        this.#translator.dropped(regions);
       },
       cleared: () => this.#translations.dropJumps(),
     };
@@ -218,7 +219,6 @@ export class WasmVcpu implements Vcpu, Executor {
       this.#translate(PAGE_SIZE - (physical % PAGE_SIZE)) ? r.number(FETCH_PHYSICAL) : undefined;
     const cut = size !== 64 && this.#codeLeft() < PAGE_SIZE - (physical % PAGE_SIZE);
     const alone = cut || most !== undefined;
-    this.#translator.makeRoom();
     const record = this.#cache.find({ physical, size, indirect, nextPage }, cut ? 1 : most);
     if (record === undefined) return DecodeCache.fault;
     if (cut && !this.#fits(this.#bytes[record + RECORD_AT.length])) return DecodeCache.fault;
@@ -255,9 +255,8 @@ export class WasmVcpu implements Vcpu, Executor {
   #hotBlock(record: number): number {
     const r = this.#registers;
     const physical = this.#cache.placeOf(record);
-    if (this.#translator.hot(physical, r.u32(CODE_SIZE) as CodeSize)) return record;
-    r.set(RIP, r.get(IP_BASE) + BigInt(physical % PAGE_SIZE));
-    return DecodeCache.start;
+    this.#translator.hot(physical, r.u32(CODE_SIZE) as CodeSize);
+    return record;
   }
 
   // --- running ------------------------------------------------------------------------------------------------------------------

@@ -1,22 +1,25 @@
 /** Decides what is translated, and makes it so. */
 import type { CodeSize } from '../../../isa/x86/decoder.ts';
 import { PAGE_SIZE } from '../../layout.ts';
-import { DecodeCache } from '../decode-cache.ts';
+import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
 import type { Tier } from '../tier.ts';
 import type { TranslationEvents } from '../translation-events.ts';
 import { readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
 
-/** Regions kept; when there are more, all code is forgotten and found again. */
+/** Regions kept. Each takes 30 to 60 KB of the host's memory. */
 const MAX_REGIONS = 4096;
+/** The oldest, which make room together: what of them is hot is soon found again. */
+const EVICTED = 128;
 
 export class Translator {
   readonly #cache: DecodeCache;
   readonly #handlers: Handlers;
   readonly #tier: Tier;
   readonly #events: TranslationEvents;
-  #regions: { readonly number: number; readonly long: boolean }[] = [];
+  /** The oldest first. */
+  readonly #regions = new Set<InstalledRegion>();
 
   constructor(cache: DecodeCache, handlers: Handlers, tier: Tier, events: TranslationEvents) {
     this.#cache = cache;
@@ -25,11 +28,9 @@ export class Translator {
     this.#events = events;
   }
 
-  /** A block was entered often. False: all code was forgotten instead, this block's records included. */
-  hot(physical: number, size: CodeSize): boolean {
-    if (this.makeRoom()) return false;
+  /** A block was entered often. */
+  hot(physical: number, size: CodeSize): void {
     this.#translate(physical, size);
-    return true;
   }
 
   /** A block was decoded at a physical address. */
@@ -40,6 +41,7 @@ export class Translator {
   #translate(physical: number, size: CodeSize): void {
     const page = this.#cache.regionAt(physical, size);
     if (page === undefined) return;
+    if (this.#regions.size >= MAX_REGIONS) this.#evict();
     this.#events.translationStarted();
     const region = this.#events.prepare(readRegion(page, physical % PAGE_SIZE, size));
     const { blocks } = region;
@@ -52,19 +54,25 @@ export class Translator {
       long,
       (m) => (code = RegionLowering.write(listing?.watch(m) ?? m, region, DecodeCache.start, listing)),
     );
-    this.#regions.push({ number, long });
     const ranges = blocks.flatMap((b) => b.instructions.map((i) => [i.offset, i.length] as const));
-    this.#cache.install(physical, size, number, ranges);
+    this.#regions.add(this.#cache.install(physical, size, number, ranges));
     this.#events.regionMade({ physical, size, region, code, listing });
   }
 
-  /** Forgets all code where there are many regions, and says so. Not while a record is executed other than to go to the next one. */
-  makeRoom(): boolean {
-    if (this.#regions.length < MAX_REGIONS) return false;
-    this.#cache.clear();
-    for (const { number, long } of this.#regions) this.#handlers.free(number, long);
-    this.#events.modulesDropped(this.#regions.length);
-    this.#regions = [];
-    return true;
+  /** Not while a region is executed. */
+  #evict(): void {
+    const oldest = [...this.#regions].slice(0, EVICTED);
+    for (const region of oldest) this.#cache.uninstall(region);
+    this.#events.regionsDropped(oldest.length);
+    this.dropped(oldest);
+  }
+
+  /** Nothing leads to some regions any more. */
+  dropped(regions: readonly InstalledRegion[]): void {
+    for (const region of regions) {
+      this.#regions.delete(region);
+      this.#handlers.free(region.handler, region.size === 64);
+    }
+    this.#events.modulesDropped(regions.length);
   }
 }
