@@ -30,7 +30,8 @@ export function traceEngine(engine: Engine, kinds: ReadonlySet<TraceKind>, emit:
         milliseconds: () => host.milliseconds?.() ?? 0,
         exactStops: host.exactStops,
         trace: {
-          ...(kinds.has('exceptions') && traceExceptions(emit)),
+          ...host.trace,
+          ...(kinds.has('exceptions') && traceExceptions(emit, host.trace)),
           ...(kinds.has('instructions') && {
             instruction: () => emit(`instruction ${currentInstruction(vcpu, engine.memory)}`),
           }),
@@ -77,9 +78,10 @@ function traceInterrupts(source: InterruptSource, emit: Emit): InterruptSource {
   };
 }
 
-function traceExceptions(emit: Emit): CpuTrace {
+function traceExceptions(emit: Emit, other: CpuTrace | undefined): CpuTrace {
   return {
     exception(vector, errorCode, address) {
+      other?.exception?.(vector, errorCode, address);
       const code = errorCode === undefined ? '' : ` error code ${hex(errorCode)}`;
       emit(`exception ${VECTOR_NAMES[vector] ?? hex(vector)}${code} at ${hex(address)}`);
     },
