@@ -5,7 +5,7 @@
  * |---|---|
  * | 0 | nothing: a null pointer stays one |
  * | `CPU_BASE` | state of the virtual CPU (`isa/x86/state.ts`) |
- * | `TLB_BASE` | software TLB, four banks |
+ * | `TLB_BASE` | software TLB, four banks for each of some address spaces |
  * | `PAGE_FLAGS_BASE` | a byte for each page of RAM |
  * | `COUNTERS_BASE` | counters of executed instructions, where a run counts them |
  * | `JUMP_CACHE_BASE` | instruction pointer to record |

@@ -178,6 +178,65 @@ for (const [name, make] of Object.entries(SYSTEM_ENGINES)) {
       for (const n of [1, 5, 6, 7]) assert.deepEqual(control('long', n, 0n), [UD, undefined]);
     });
 
+    test('address spaces with PCIDs show their own pages, however many there are', () => {
+      const SPACES = 9;
+      const FAR = 1n << 39n;
+      const tableOf = (space: number, level: number): number => 0x60000 + (space * 4 + level) * 0x1000;
+      const frameOf = (space: number): number => 0x90000 + space * 0x1000;
+      const present = ENTRY.P | ENTRY.RW;
+      const code: number[] = [];
+      let results = 0;
+      const enter = (space: number, keeps: boolean): void => {
+        const cr3 = BigInt(tableOf(space, 0) | (space + 1)) | (keeps ? 1n << 63n : 0n);
+        const bytes = Array.from({ length: 8 }, (_, i) => Number((cr3 >> BigInt(8 * i)) & 0xffn));
+        // MOV RAX, cr3; MOV CR3, RAX.
+        code.push(0x48, 0xb8, ...bytes, 0x0f, 0x22, 0xd8);
+      };
+      // MOV RBX, [RDI]; MOV [results], RBX.
+      const look = (): void =>
+        void code.push(0x48, 0x8b, 0x1f, 0x48, 0x89, 0x1c, 0x25, ...dword(PLACE.data + 8 * ++results));
+      // MOV QWORD [last table], another frame.
+      const remap = (space: number, to: number): void =>
+        void code.push(0x48, 0xc7, 0x04, 0x25, ...dword(tableOf(space, 3)), ...dword(frameOf(to) | present));
+      const expected: number[] = [];
+      for (const keeps of [false, true, true]) {
+        for (let space = 0; space < SPACES; space++) {
+          enter(space, keeps);
+          look();
+          expected.push(space);
+        }
+      }
+      remap(8, 3);
+      // INVLPG [RDI].
+      code.push(0x0f, 0x01, 0x3f);
+      look();
+      remap(7, 4);
+      // INVPCID RCX, [data].
+      code.push(0x66, 0x0f, 0x38, 0x82, 0x0c, 0x25, ...dword(PLACE.data));
+      enter(7, true);
+      look();
+      remap(6, 5);
+      enter(6, false);
+      look();
+      expected.push(3, 4, 5);
+      guest.start('long', code, {
+        registers: { RDI: FAR, RCX: 1n, CR4: CR4.PAE | CR4.PCIDE, CR3: BigInt(PLACE.tables) },
+      });
+      guest.setNumber(PLACE.data, 8, 8);
+      for (let space = 0; space < SPACES; space++) {
+        guest.setNumber(tableOf(space, 0), 8, guest.number(PLACE.tables, 8));
+        for (let level = 0; level < 3; level++) {
+          const at = tableOf(space, level) + (level === 0 ? 8 : 0);
+          guest.setNumber(at, 8, tableOf(space, level + 1) | present);
+        }
+        guest.setNumber(tableOf(space, 3), 8, frameOf(space) | present);
+        guest.setNumber(frameOf(space), 8, space);
+      }
+      assert.equal(guest.run().vector, 3);
+      const seen = expected.map((_, i) => Number(guest.number(PLACE.data + 8 * (i + 1), 8)));
+      assert.deepEqual(seen, expected);
+    });
+
     test('INVPCID refuses bad types and descriptors', () => {
       const invalidate = (type: bigint, pcid: bigint, address: bigint, cr4 = CR4.PAE): number => {
         // INVPCID RAX, [data].

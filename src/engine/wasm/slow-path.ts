@@ -61,7 +61,7 @@ const fill: Procedure = x86Procedure(
       x.storeRaw(entry, page);
       const global = x.ne(x.and(info, TRANSLATION.global), 0);
       x.storeRaw(x.add(entry, TLB_ENTRY.global), x.zext(global, 'i32'));
-      x.storeRaw(x.add(entry, TLB_ENTRY.writeTag), x.select(writable, page, -1n));
+      x.storeRaw(x.add(entry, TLB_ENTRY.writeTag), x.select(writable, page, x.xor(page, PAGE_SIZE)));
       const host = x.add(x.trunc(x.and(physical, -PAGE_SIZE), 'i32'), RAM_BASE);
       x.storeRaw(x.add(entry, TLB_ENTRY.addend), x.sub(host, x.trunc(page, 'i32')));
     });

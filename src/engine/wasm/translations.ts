@@ -1,21 +1,26 @@
 /** The tables in linear memory that remember translations: the software TLB and the jump cache. */
 import type { State } from '../../isa/ir/types.ts';
+import { CR4_BITS } from '../../isa/x86/control-bits.ts';
 import { TRANSLATION } from '../../isa/x86/procedures/paging.ts';
 import {
+  CR3,
+  CR4,
   FETCH_INFO,
   GENERATION,
   GENERATION_HIGH,
   JUMP_EPOCH,
   JUMP_EPOCH_HIGH,
+  TLB_BANKS,
   TLB_LARGE,
 } from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, RAM_BASE, TLB_BASE } from '../layout.ts';
 import type { Registers } from '../registers.ts';
 import { JUMP_CACHE } from './main-loop.ts';
-import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY } from './tlb.ts';
+import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY, TLB_SPACES } from './tlb.ts';
 
 const BANK_BYTES = TLB_ENTRIES * TLB_ENTRY.size;
-const TLB_BYTES = TLB_BANKS_COUNT * BANK_BYTES;
+const SPACE_BYTES = TLB_BANKS_COUNT * BANK_BYTES;
+const TLB_BYTES = TLB_SPACES * SPACE_BYTES;
 const PAGE_OF_JUMPS = JUMP_CACHE.slots * JUMP_CACHE.entrySize;
 const JUMP_CACHE_BYTES = JUMP_CACHE.pages * PAGE_OF_JUMPS;
 const SLOT_BITS = Math.log2(JUMP_CACHE.slots);
@@ -23,8 +28,11 @@ const GENERATIONS = 0x1000;
 const GLOBAL_WORD = TLB_ENTRY.global >> 2;
 const WRITE_WORD = TLB_ENTRY.writeTag >> 2;
 const ADDEND_WORD = TLB_ENTRY.addend >> 2;
-/** The low half of a tag that no address has: those of pages end in zeros. */
-const NONE = 0xffffffff;
+const PCIDE = Number(CR4_BITS.PCIDE);
+const PCID_MASK = 0xfff;
+const LAST_ENTRY = (TLB_ENTRIES - 1) * TLB_ENTRY.size;
+/** The low half of a tag that no address has whose entry is at a word's place: another entry's. */
+const noneAt = (word: number): number => (((word << 2) & (BANK_BYTES - 1)) === LAST_ENTRY ? 0 : 0xffffffff);
 
 export class Translations {
   readonly #bytes: Uint8Array;
@@ -32,6 +40,14 @@ export class Translations {
   readonly #registers: Registers;
   /** The jump cache leads to pages of the upper half that are not global. */
   #hasLocalHigh = false;
+  /** The PCID of each address space that is held; -1: none. */
+  readonly #pcids = new Array<number>(TLB_SPACES).fill(-1);
+  /** What distinguishes an address space's ways by instruction pointer from those of others. */
+  readonly #generations = new Array<number>(TLB_SPACES).fill(0);
+  #lastGeneration = 0;
+  #current = 0;
+  /** The address space that was last made room for. */
+  #newest = 0;
 
   constructor(memory: WebAssembly.Memory, registers: Registers) {
     this.#bytes = new Uint8Array(memory.buffer);
@@ -45,42 +61,102 @@ export class Translations {
     const host = RAM_BASE + physical;
     const end = (TLB_BASE + TLB_BYTES) >> 2;
     for (let at = TLB_BASE >> 2; at < end; at += TLB_ENTRY.size >> 2) {
-      if (((words[at] + words[at + ADDEND_WORD]) | 0) === (host | 0)) words[at + WRITE_WORD] = NONE;
+      if (((words[at] + words[at + ADDEND_WORD]) | 0) === (host | 0)) words[at + WRITE_WORD] = noneAt(at);
     }
+  }
+
+  /** As the processor does when it is reset: RAM may be another, nothing is known. */
+  reset(): void {
+    this.#current = 0;
+    this.#registers.setU32(TLB_BANKS, TLB_BASE);
   }
 
   /** Every translation and every way by instruction pointer. */
   dropAll(): void {
-    this.#bytes.fill(0xff, TLB_BASE, TLB_BASE + TLB_BYTES);
-    this.#registers.setU32(TLB_LARGE, 0);
+    const r = this.#registers;
+    for (let space = 0; space < TLB_SPACES; space++) if (this.#pcids[space] >= 0) this.#clear(space);
+    this.#clear(this.#current);
+    this.#pcids.fill(-1);
+    this.#pcids[this.#current] = (r.u32(CR4) & PCIDE) === 0 ? 0 : r.u32(CR3) & PCID_MASK;
+    r.setU32(TLB_LARGE, 0);
     this.nextGeneration();
   }
 
-  /** Every translation but those of global pages, as a change of CR3 does. */
-  dropLocal(): void {
-    const words = this.#words;
-    const end = (TLB_BASE + TLB_BYTES) >> 2;
-    for (let at = TLB_BASE >> 2; at < end; at += TLB_ENTRY.size >> 2) {
-      if (words[at + GLOBAL_WORD] !== 1 && words[at] !== NONE) {
-        words[at] = NONE;
-        words[at + WRITE_WORD] = NONE;
-      }
+  /** Goes to the address space of a PCID; where `keeps`, to what is known of it. */
+  enterSpace(pcid: number, keeps: boolean): void {
+    const known = this.#pcids.indexOf(pcid);
+    if (known < 0) this.#current = this.#makeRoom(pcid);
+    else {
+      this.#current = known;
+      if (!keeps) this.#dropLocal(known);
     }
-    if (this.#hasLocalHigh) this.nextGeneration();
-    else this.#next(GENERATION, JUMP_EPOCH);
+    const r = this.#registers;
+    r.setU32(TLB_BANKS, TLB_BASE + this.#current * SPACE_BYTES);
+    this.#setGeneration(GENERATION, JUMP_EPOCH, this.#generations[this.#current]);
+    if (this.#hasLocalHigh) this.#nextHigh();
+  }
+  #makeRoom(pcid: number): number {
+    this.#newest = (this.#newest + 1) % TLB_SPACES;
+    this.#clear(this.#newest);
+    this.#pcids[this.#newest] = pcid;
+    this.#generations[this.#newest] = this.#nextLow();
+    return this.#newest;
+  }
+  #clear(space: number): void {
+    const start = TLB_BASE + space * SPACE_BYTES;
+    this.#bytes.fill(0xff, start, start + SPACE_BYTES);
+    for (let bank = start; bank < start + SPACE_BYTES; bank += BANK_BYTES) this.#dropEntry((bank + LAST_ENTRY) >> 2);
+  }
+  /** The entry at a word's place. */
+  #dropEntry(at: number): void {
+    const none = noneAt(at);
+    this.#words[at] = none;
+    this.#words[at + WRITE_WORD] = none;
+  }
+
+  /** Every translation of a PCID's address space but those of global pages. */
+  dropSpace(pcid: number): void {
+    const space = this.#pcids.indexOf(pcid);
+    if (space < 0) return;
+    this.#dropLocal(space);
+    this.#setGeneration(GENERATION, JUMP_EPOCH, this.#generations[this.#current]);
+    if (this.#hasLocalHigh) this.#nextHigh();
+  }
+  #dropLocal(space: number): void {
+    const words = this.#words;
+    const start = (TLB_BASE + space * SPACE_BYTES) >> 2;
+    const end = start + (SPACE_BYTES >> 2);
+    for (let at = start; at < end; at += TLB_ENTRY.size >> 2) {
+      if (words[at + GLOBAL_WORD] !== 1) this.#dropEntry(at);
+    }
+    this.#generations[space] = this.#nextLow();
   }
 
   /** Makes every entry of the jump cache another address space's. */
   nextGeneration(): void {
-    this.#hasLocalHigh = false;
-    this.#next(GENERATION, JUMP_EPOCH);
-    this.#next(GENERATION_HIGH, JUMP_EPOCH_HIGH);
+    for (let space = 0; space < TLB_SPACES; space++) this.#generations[space] = this.#nextLow();
+    this.#setGeneration(GENERATION, JUMP_EPOCH, this.#generations[this.#current]);
+    this.#nextHigh();
   }
-  #next(counter: State, epoch: State): void {
-    const r = this.#registers;
-    const generation = (r.u32(counter) + 1) % GENERATIONS;
-    // Entries of the generation that had this number before must not be taken for new ones.
+  #nextLow(): number {
+    this.#lastGeneration = (this.#lastGeneration + 1) % GENERATIONS;
+    if (this.#lastGeneration === 0) this.#restart();
+    return this.#lastGeneration;
+  }
+  /** Entries of the generation that had a number before must not be taken for new ones. */
+  #restart(): void {
+    this.dropJumps();
+    for (let space = 0; space < TLB_SPACES; space++) this.#generations[space] = ++this.#lastGeneration;
+    this.#lastGeneration++;
+  }
+  #nextHigh(): void {
+    this.#hasLocalHigh = false;
+    const generation = (this.#registers.u32(GENERATION_HIGH) + 1) % GENERATIONS;
     if (generation === 0) this.dropJumps();
+    this.#setGeneration(GENERATION_HIGH, JUMP_EPOCH_HIGH, generation);
+  }
+  #setGeneration(counter: State, epoch: State, generation: number): void {
+    const r = this.#registers;
     r.setU32(counter, generation);
     // The kind in the low three bits stays.
     const kind = (r.u32(epoch, 1) >>> 16) & 7;
@@ -100,9 +176,8 @@ export class Translations {
     }
     const page = Number(BigInt.asUintN(32, address) >> 12n);
     const entry = (page % TLB_ENTRIES) * TLB_ENTRY.size;
-    for (let bank = 0; bank < TLB_BANKS_COUNT; bank++) {
-      const at = TLB_BASE + bank * BANK_BYTES + entry;
-      this.#bytes.fill(0xff, at, at + TLB_ENTRY.size);
+    for (let at = (TLB_BASE + entry) >> 2; at < (TLB_BASE + TLB_BYTES) >> 2; at += BANK_BYTES >> 2) {
+      this.#dropEntry(at);
     }
     const jumps = JUMP_CACHE_BASE + (page % JUMP_CACHE.pages) * PAGE_OF_JUMPS;
     this.#bytes.fill(0xff, jumps, jumps + PAGE_OF_JUMPS);

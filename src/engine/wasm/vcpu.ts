@@ -33,14 +33,13 @@ import {
   RIP,
   SEGMENT,
   SEGMENTS,
-  TLB_BANKS,
   XCR0,
 } from '../../isa/x86/state.ts';
 import { Boundary } from '../boundary.ts';
 import { cpuidContext } from '../cpuid-context.ts';
 import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
 import type { Instrument } from '../execution-counters.ts';
-import { CPU_BASE, PAGE_SIZE, TLB_BASE } from '../layout.ts';
+import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
 import { type Executor, RunLoop } from '../run-loop.ts';
@@ -203,8 +202,9 @@ export class WasmVcpu implements Vcpu, Executor {
 
   #drop(what: number, address: bigint): void {
     if (what === DROP.all) this.#translations.dropAll();
-    else if (what === DROP.local) this.#translations.dropLocal();
-    else this.#translations.dropPage(address);
+    else if (what === DROP.page) this.#translations.dropPage(address);
+    else if (what === DROP.space) this.#translations.dropSpace(Number(address));
+    else this.#translations.enterSpace(Number(BigInt.asUintN(12, address)), address < 0n || address >> 63n !== 0n);
   }
 
   // --- instructions -------------------------------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ export class WasmVcpu implements Vcpu, Executor {
     resetRegisters(r);
     r.setNumber(RETIRED, retired);
     r.set(RAM_SIZE, BigInt(this.#memory.size));
-    r.setU32(TLB_BANKS, TLB_BASE);
+    this.#translations.reset();
     r.setU32(CODE_SIZE, 16);
     this.#cache.clear();
     this.#loop.halted = false;

@@ -22,9 +22,12 @@ export const msrWrite = external('msrWrite', ['i32', 'i64'], ['i32'], { class: '
 /** CR8, the task-priority class. */
 export const taskPriorityRead = external('taskPriorityRead', [], ['i64'], { class: 'control' });
 export const taskPriorityWrite = external('taskPriorityWrite', ['i64'], [], { class: 'control' });
-/** What `dropTranslations` drops: the page that holds an address, everything, or everything but global pages. */
-export const DROP = { page: 0, all: 1, local: 2 } as const;
-/** Drops translations: one of `DROP`, and a linear address. */
+/**
+ * What `dropTranslations` drops: the page that holds an address; everything; everything of an address space but global pages. `enter`
+ * goes to an address space, with bit 63 set without dropping what is known of it. An address space is named by its PCID.
+ */
+export const DROP = { page: 0, all: 1, space: 2, enter: 3 } as const;
+/** Drops translations: one of `DROP`, and a linear address or a PCID. */
 export const dropTranslations = external('dropTranslations', ['i32', 'i64'], [], { class: 'control' });
 /** Drops what is known of ways by instruction pointer, not of addresses. */
 export const forgetJumps = external('forgetJumps', [], [], { class: 'engine' });

@@ -208,9 +208,6 @@ const CONTROL_MOVES = [
 
 // --- translations and caches ------------------------------------------------------------------------------------------------------
 
-const dropAll = (x: X86Builder): void => {
-  x.call(dropTranslations, x.const('i32', DROP.all), x.const('i64', 0));
-};
 const CACHES = [
   ...instruction({
     name: 'INVLPG',
@@ -237,7 +234,19 @@ const CACHES = [
       const badPcid = x.or(x.ne(x.and(pcid, ~0xfffn), 0), x.and(x.and(usesPcid, noPcids), x.ne(pcid, 0)));
       const badAddress = x.and(x.eq(kind, 0), x.xor(x.isCanonical(address), x.const('i1', 1)));
       x.raiseIf(x.or(x.ltU(x.const(kind.type, 3), kind), x.or(badPcid, badAddress)), VECTOR.GP, 0);
-      dropAll(x);
+      const drop = (what: number, of: Value): void => {
+        x.call(dropTranslations, x.const('i32', what), of);
+      };
+      x.if(
+        x.eq(kind, 0),
+        () => drop(DROP.page, address),
+        () =>
+          x.if(
+            x.eq(kind, 1),
+            () => drop(DROP.space, pcid),
+            () => drop(DROP.all, x.const('i64', 0)),
+          ),
+      );
     },
   }),
   ...instruction({ name: 'INVD', rows: ['0F 08'], semantics: (x) => x.requireCpl0() }),

@@ -42,10 +42,9 @@ const RESERVED_CR3 = ((1n << 64n) - 1n) & ~((1n << PHYSICAL_BITS) - 1n);
 const CR3_NO_FLUSH = 1n << 63n;
 
 const not = (x: X86Builder, v: Value): Value => x.xor(v, x.const('i1', 1));
-const drop = (x: X86Builder, what: number): void => {
-  x.call(dropTranslations, x.const('i32', what), x.const('i64', 0));
+const dropAll = (x: X86Builder): void => {
+  x.call(dropTranslations, x.const('i32', DROP.all), x.const('i64', 0));
 };
-const dropAll = (x: X86Builder): void => drop(x, DROP.all);
 /** Everything that caches a mode is brought up to date. */
 const afterChange = (x: X86Builder): void => {
   dropAll(x);
@@ -100,7 +99,8 @@ export const writeCr3: Procedure = x86Procedure(
     x.raiseIf(x.ne(x.and(plain, RESERVED_CR3), 0), VECTOR.GP, 0);
     x.if(usesPae(x), () => requirePdptes(x, plain));
     x.set(CR3, plain);
-    drop(x, DROP.local);
+    const space = x.select(pcid, x.and(value, CR3_NO_FLUSH | 0xfffn), 0n);
+    x.call(dropTranslations, x.const('i32', DROP.enter), space);
     x.call(modeChanged);
     x.return();
   },
