@@ -51,8 +51,8 @@ interface CodePage {
   readonly starts: Map<number, number>;
   /** The same for blocks of few instructions: key of `starts` * `MAX_BLOCK` + most instructions. */
   readonly short: Map<number, number>;
-  /** First and last + 1 addresses of runs of records. */
-  runs: [number, number][];
+  /** First and last + 1 addresses of runs of records, one after another: there are many runs. */
+  runs: number[];
   /** A bit for each byte that was decoded. */
   readonly covered: Uint32Array;
   /** Frames whose last instruction ends in this page. */
@@ -168,7 +168,7 @@ export class DecodeCache {
       const end = this.#handlers.endOf(decoded);
       if (decoded.encoding.definition.holdsInterrupts) limit = index + 1;
       if (end === 'jump') {
-        page.runs.push([start, this.#next]);
+        page.runs.push(start, this.#next);
         return start;
       }
       if (end === 'block' || at >= PAGE_SIZE) return this.#finish(page, start, index + 1, at);
@@ -191,7 +191,7 @@ export class DecodeCache {
   #finish(page: CodePage, start: number, index: number, at: number): number {
     this.#header(this.#next, PSEUDO.fallThrough, index, at);
     this.#next += RECORD_SIZE;
-    page.runs.push([start, this.#next]);
+    page.runs.push(start, this.#next);
     return start;
   }
 
@@ -216,7 +216,7 @@ export class DecodeCache {
     this.#cover(other, 0, Math.max(1, decoded.fields.length - here));
     other.leaders.add(frame);
     this.#next += RECORD_SIZE;
-    if (this.#handlers.endOf(decoded) === 'jump') page.runs.push([start, this.#next]);
+    if (this.#handlers.endOf(decoded) === 'jump') page.runs.push(start, this.#next);
     else this.#finish(page, start, 1, offset + decoded.fields.length);
     return start;
   }
@@ -286,9 +286,9 @@ export class DecodeCache {
   /** Makes a page's records stale. */
   #drop(page: CodePage): void {
     this.#events.dropped([...page.regions.values()]);
-    for (const [from, to] of page.runs) {
-      for (let at = from; at < to; at += RECORD_SIZE) this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
-    }
+    for (let i = 0; i < page.runs.length; i += 2)
+      for (let at = page.runs[i]; at < page.runs[i + 1]; at += RECORD_SIZE)
+        this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
     const leaders = [...page.leaders];
     page.runs = [];
     page.covered.fill(0);
