@@ -9,7 +9,7 @@ import { jitInitramfs, jitResults } from '../support/jit-guest.ts';
 import { LUAJIT, programsJob, resultsIn, rootOf } from '../support/programs.ts';
 
 /** Where every block is translated at once, a rewrite costs a compilation. */
-const REWRITES = { both: 10_000, interpreter: 10_000, translator: 200 } as const;
+const REWRITES = { both: 10_000, interpreter: 10_000, translator: 60 } as const;
 const WAYS = 22;
 
 const jit = await jitInitramfs();
