@@ -73,7 +73,7 @@ const MAX_INSTRUCTION = 15;
  * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew
  * costs about as much as they do.
  */
-const MAX_IDLE_STORES = 32;
+const MAX_IDLE_STORES = 128;
 const SIZE_CODE = { 16: 0, 32: 1, 64: 2 } as const;
 /** The first records are the engine's own. */
 const RESERVED_RECORDS = 4;

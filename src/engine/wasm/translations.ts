@@ -2,6 +2,7 @@
 import type { State } from '../../isa/ir/types.ts';
 import { CR4_BITS } from '../../isa/x86/control-bits.ts';
 import { TRANSLATION } from '../../isa/x86/procedures/paging.ts';
+import { TLB_BANK_EMPTY } from '../../isa/x86/procedures/segments.ts';
 import {
   CR3,
   CR4,
@@ -20,6 +21,8 @@ import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY, TLB_SPACES } from './tlb.ts';
 
 const BANK_BYTES = TLB_ENTRIES * TLB_ENTRY.size;
 const SPACE_BYTES = TLB_BANKS_COUNT * BANK_BYTES;
+/** Without the bank that stays empty. */
+const USED_BANKS_BYTES = TLB_BANK_EMPTY * BANK_BYTES;
 const TLB_BYTES = TLB_SPACES * SPACE_BYTES;
 const PAGE_OF_JUMPS = JUMP_CACHE.slots * JUMP_CACHE.entrySize;
 const JUMP_CACHE_BYTES = JUMP_CACHE.pages * PAGE_OF_JUMPS;
@@ -59,9 +62,13 @@ export class Translations {
   dropWriteTags(physical: number): void {
     const words = this.#words;
     const host = RAM_BASE + physical;
-    const end = (TLB_BASE + TLB_BYTES) >> 2;
-    for (let at = TLB_BASE >> 2; at < end; at += TLB_ENTRY.size >> 2) {
-      if (((words[at] + words[at + ADDEND_WORD]) | 0) === (host | 0)) words[at + WRITE_WORD] = noneAt(at);
+    for (let space = 0; space < TLB_SPACES; space++) {
+      if (this.#pcids[space] < 0 && space !== this.#current) continue;
+      const start = (TLB_BASE + space * SPACE_BYTES) >> 2;
+      const end = start + (USED_BANKS_BYTES >> 2);
+      for (let at = start; at < end; at += TLB_ENTRY.size >> 2) {
+        if (((words[at] + words[at + ADDEND_WORD]) | 0) === (host | 0)) words[at + WRITE_WORD] = noneAt(at);
+      }
     }
   }
 
