@@ -11,6 +11,7 @@ import {
   ENV,
   EXPONENT_BIAS,
   EXPONENT_MAX,
+  exponentOf,
   FLOAT_FLAG,
   flagIf,
   floatClassify,
@@ -45,6 +46,26 @@ function takeApart(b: IrBuilder, se: Value, significand: Value): Operand {
 /** DE for a denormal operand, as the classes or the environment tell. */
 export function denormalFlag(b: IrBuilder, classes: Value, env: Value): Value {
   return b.or(flagIf(b, has(b, classes, CLASS.denormal), FLOAT_FLAG.DE), b.and(env, ENV.denormal));
+}
+
+/** An operand that is a normal number. */
+const normal = (b: IrBuilder, se: Value, significand: Value): Operand => ({
+  class: b.const('i32', 0),
+  sign: signOf(b, se),
+  exponent: exponentOf(b, se),
+  significand,
+});
+const isNormal = (b: IrBuilder, se: Value, significand: Value): Value =>
+  b.and(b.ltU(b.sub(exponentOf(b, se), 1), b.const('i32', EXPONENT_MAX - 1)), b.ltS(significand, 0));
+/** Where both operands are normal numbers, as they nearly always are, `compute` needs no look at classes. */
+function ifNormal(
+  b: IrBuilder,
+  [aSe, aSignificand, bSe, bSignificand, env]: readonly Value[],
+  compute: (left: Operand, right: Operand, flags: Value) => void,
+): void {
+  b.if(b.and(isNormal(b, aSe, aSignificand), isNormal(b, bSe, bSignificand)), () => {
+    compute(normal(b, aSe, aSignificand), normal(b, bSe, bSignificand), b.and(env, ENV.denormal));
+  });
 }
 
 /** Both operands taken apart; a NaN among them ends the procedure. */
@@ -103,6 +124,22 @@ function addInfinities(b: IrBuilder, left: Operand, right: Operand, rightSign: V
   returnInfinity(b, b.select(leftInfinite, left.sign, rightSign), flags);
 }
 
+/** `v` shifted right by `n`, and the bits that fall off with a one for what does not fit. */
+function aligned(b: IrBuilder, v: Value, n: Value): [hi: Value, lo: Value] {
+  const count = b.zext(n, 'i64');
+  const [hi, lo] = [b.variable(v), b.variable(b.const('i64', 0))];
+  b.if(b.ltU(b.sub(n, 1), 63), () => {
+    hi.set(b.shrU(v, count));
+    lo.set(b.shl(v, b.sub(b.const('i64', 64), count)));
+  });
+  b.if(b.ltU(b.const('i32', 63), n), () => {
+    const [farHi, farLo] = b.call(shiftRightJam, v, b.const('i64', 0), n);
+    hi.set(farHi);
+    lo.set(farLo);
+  });
+  return [hi.get(), lo.get()];
+}
+
 /** The sum of two finite numbers, not both zero. */
 function addFinite(b: IrBuilder, left: Operand, right: Operand, rightSign: Value, env: Value, flags: Value): void {
   const rank = (o: Operand): Value => b.select(has(b, o.class, CLASS.zero), b.const('i32', -0x10000), o.exponent);
@@ -116,7 +153,7 @@ function addFinite(b: IrBuilder, left: Operand, right: Operand, rightSign: Value
   const sign = b.select(swap, rightSign, left.sign);
   const exponent = b.select(swap, rightRank, leftRank);
   const distance = b.select(swap, b.sub(rightRank, leftRank), b.sub(leftRank, rightRank));
-  const [hi, lo] = b.call(shiftRightJam, small, b.const('i64', 0), distance);
+  const [hi, lo] = aligned(b, small, distance);
   b.if(b.eq(left.sign, rightSign), () => {
     const sum = b.add(large, hi);
     b.if(b.leU(large, sum), () => returnRounded(b, [sign, exponent, sum, lo], env, flags));
@@ -131,8 +168,10 @@ function addFinite(b: IrBuilder, left: Operand, right: Operand, rightSign: Value
 /** a + b, or a - b with `ENV.subtract`. */
 export const floatAdd = floatProcedure('floatAdd', BINARY_PARAMETERS, FLOAT_RESULTS, (b, ...parameters) => {
   const env = parameters[4];
+  const signOfRight = (right: Operand): Value => b.xor(right.sign, flagIf(b, has(b, env, ENV.subtract), 0x8000));
+  ifNormal(b, parameters, (left, right, flags) => addFinite(b, left, right, signOfRight(right), env, flags));
   const { left, right, flags, either } = takeApartBoth(b, parameters);
-  const rightSign = b.xor(right.sign, flagIf(b, has(b, env, ENV.subtract), 0x8000));
+  const rightSign = signOfRight(right);
   b.if(has(b, either, CLASS.infinity), () => addInfinities(b, left, right, rightSign, flags));
   b.if(has(b, b.and(left.class, right.class), CLASS.zero), () => {
     const same = b.eq(left.sign, rightSign);
@@ -141,8 +180,19 @@ export const floatAdd = floatProcedure('floatAdd', BINARY_PARAMETERS, FLOAT_RESU
   addFinite(b, left, right, rightSign, env, flags);
 });
 
+function multiplyFinite(b: IrBuilder, left: Operand, right: Operand, env: Value, flags: Value): void {
+  const sign = b.xor(left.sign, right.sign);
+  const [hi] = b.call(mulHighUnsigned, left.significand, right.significand);
+  const lo = b.mul(left.significand, right.significand);
+  const exponent = b.sub(b.add(left.exponent, right.exponent), EXPONENT_BIAS - 1);
+  b.if(b.ltS(hi, 0), () => returnRounded(b, [sign, exponent, hi, lo], env, flags));
+  const doubled = b.or(b.shl(hi, 1), b.shrU(lo, 63));
+  returnRounded(b, [sign, b.sub(exponent, 1), doubled, b.shl(lo, 1)], env, flags);
+}
+
 export const floatMultiply = floatProcedure('floatMultiply', BINARY_PARAMETERS, FLOAT_RESULTS, (b, ...parameters) => {
   const env = parameters[4];
+  ifNormal(b, parameters, (left, right, flags) => multiplyFinite(b, left, right, env, flags));
   const { left, right, flags, either } = takeApartBoth(b, parameters);
   const sign = b.xor(left.sign, right.sign);
   b.if(has(b, either, CLASS.infinity), () => {
@@ -150,12 +200,7 @@ export const floatMultiply = floatProcedure('floatMultiply', BINARY_PARAMETERS, 
     returnInfinity(b, sign, flags);
   });
   b.if(has(b, either, CLASS.zero), () => returnZero(b, sign, flags));
-  const [hi] = b.call(mulHighUnsigned, left.significand, right.significand);
-  const lo = b.mul(left.significand, right.significand);
-  const exponent = b.sub(b.add(left.exponent, right.exponent), EXPONENT_BIAS - 1);
-  b.if(b.ltS(hi, 0), () => returnRounded(b, [sign, exponent, hi, lo], env, flags));
-  const doubled = b.or(b.shl(hi, 1), b.shrU(lo, 63));
-  returnRounded(b, [sign, b.sub(exponent, 1), doubled, b.shl(lo, 1)], env, flags);
+  multiplyFinite(b, left, right, env, flags);
 });
 
 /** One digit of 32 bits of a quotient: the remainder (64 bits, smaller than the divisor) and the next 32 bits of the dividend. */
@@ -200,15 +245,8 @@ function fractionOfRemainder(b: IrBuilder, remainder: Value, divisor: Value): Va
   return b.or(half, b.zext(more, 'i64'));
 }
 
-export const floatDivide = floatProcedure('floatDivide', BINARY_PARAMETERS, FLOAT_RESULTS, (b, ...parameters) => {
-  const env = parameters[4];
-  const { left, right, flags } = takeApartBoth(b, parameters);
+function divideFinite(b: IrBuilder, left: Operand, right: Operand, env: Value, flags: Value): void {
   const sign = b.xor(left.sign, right.sign);
-  const invalid = has(b, b.and(left.class, right.class), CLASS.zero | CLASS.infinity);
-  b.if(invalid, () => returnIndefinite(b));
-  b.if(has(b, left.class, CLASS.infinity), () => returnInfinity(b, sign, flags));
-  b.if(has(b, right.class, CLASS.zero), () => returnInfinity(b, sign, b.const('i32', FLOAT_FLAG.ZE)));
-  b.if(b.or(has(b, left.class, CLASS.zero), has(b, right.class, CLASS.infinity)), () => returnZero(b, sign, flags));
   const less = b.ltU(left.significand, right.significand);
   const hi = b.select(less, left.significand, b.shrU(left.significand, 1));
   const lo = b.select(less, b.const('i64', 0), b.shl(left.significand, 63));
@@ -216,6 +254,19 @@ export const floatDivide = floatProcedure('floatDivide', BINARY_PARAMETERS, FLOA
   const exponent = b.add(b.sub(left.exponent, right.exponent), EXPONENT_BIAS);
   const fraction = fractionOfRemainder(b, remainder, right.significand);
   returnRounded(b, [sign, b.sub(exponent, b.zext(less, 'i32')), quotient, fraction], env, flags);
+}
+
+export const floatDivide = floatProcedure('floatDivide', BINARY_PARAMETERS, FLOAT_RESULTS, (b, ...parameters) => {
+  const env = parameters[4];
+  ifNormal(b, parameters, (left, right, flags) => divideFinite(b, left, right, env, flags));
+  const { left, right, flags } = takeApartBoth(b, parameters);
+  const sign = b.xor(left.sign, right.sign);
+  const invalid = has(b, b.and(left.class, right.class), CLASS.zero | CLASS.infinity);
+  b.if(invalid, () => returnIndefinite(b));
+  b.if(has(b, left.class, CLASS.infinity), () => returnInfinity(b, sign, flags));
+  b.if(has(b, right.class, CLASS.zero), () => returnInfinity(b, sign, b.const('i32', FLOAT_FLAG.ZE)));
+  b.if(b.or(has(b, left.class, CLASS.zero), has(b, right.class, CLASS.infinity)), () => returnZero(b, sign, flags));
+  divideFinite(b, left, right, env, flags);
 });
 
 /**

@@ -86,6 +86,18 @@ const floatDenormalise = floatProcedure(
   },
 );
 
+/** All 64 bits to nearest, far from the ends of the range: what x87 code does nearly always. */
+function returnUsual(b: IrBuilder, sign: Value, exponent: Value, hi: Value, lo: Value, env: Value): void {
+  const mode = b.and(env, ENV.precision | ENV.RC | ENV.narrow);
+  const inside = b.ltU(b.sub(exponent, 1), b.const('i32', EXPONENT_MAX - 2));
+  b.if(b.and(b.eq(mode, ENV.precision64 | ENV.rcNearest), inside), () => {
+    const up = b.and(b.ltS(lo, 0), b.or(b.ne(b.shl(lo, 1), 0), b.bit(hi, 0)));
+    const rounded = b.add(hi, b.zext(up, 'i64'));
+    const flags = b.or(flagIf(b, b.ne(lo, 0), FLOAT_FLAG.PE), flagIf(b, up, FLOAT_FLAG.C1));
+    b.if(b.ltS(rounded, 0), () => b.return(b.or(sign, exponent), rounded, flags));
+  });
+}
+
 /**
  * Rounds hi:lo · 2^(exponent - bias - 63), where bit 63 of `hi` is set and `exponent` may be out of range. `sign` as `signOf` gives it.
  * Results: an extended number and flags. With underflow or overflow unmasked the exponent is wrapped by 24576.
@@ -95,6 +107,7 @@ export const floatRound = floatProcedure(
   ['i32', 'i32', 'i64', 'i64', 'i32'],
   ['i32', 'i64', 'i32'],
   (b, sign, exponent, hi, lo, env) => {
+    returnUsual(b, sign, exponent, hi, lo, env);
     const dropped = droppedBits(b, env);
     const count = b.zext(dropped, 'i64');
     const [kept, rest] = b.call(shiftRightJam, hi, lo, dropped);

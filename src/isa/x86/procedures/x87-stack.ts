@@ -139,12 +139,22 @@ export const x87Report = x87Procedure('x87Report', ['i32'], ['i32'], (b, flags) 
   b.return(unmasked);
 });
 
+/** None of `flags` is unmasked, as nearly always: then `act` and the flags are all there is to do. */
+function ifMasked(b: IrBuilder, flags: Value, act: () => void): void {
+  b.if(b.eq(unmaskedOf(b, flags), 0), () => {
+    changeStatus(b, FSW_BITS.C1, b.and(flags, EXCEPTIONS | FSW_BITS.SF | FSW_BITS.C1));
+    act();
+    b.return(b.const('i32', 1));
+  });
+}
+
 /** Reports flags and writes a result to ST(i) unless an exception forbids it. Result: 1 where the instruction may pop. */
 export const x87Finish = x87Procedure(
   'x87Finish',
   ['i32', 'i32', 'i64', 'i32'],
   ['i32'],
   (b, i, se, significand, flags) => {
+    ifMasked(b, flags, () => writeStack(b, i, { se, significand }));
     const [unmasked] = b.call(x87Report, flags);
     b.if(has(b, unmasked, PRE_COMPUTATION), () => b.return(b.const('i32', 0)));
     writeStack(b, i, { se, significand });
@@ -154,6 +164,12 @@ export const x87Finish = x87Procedure(
 
 /** Pushes a number whose conversion had `flags`. Result: 1 where it was pushed, which only an unmasked IE prevents. */
 export const x87Push = x87Procedure('x87Push', ['i32', 'i64', 'i32'], ['i32'], (b, se, significand, flags) => {
+  b.if(isEmpty(b, 7), () =>
+    ifMasked(b, flags, () => {
+      rotateStack(b, -1);
+      writeStack(b, 0, { se, significand });
+    }),
+  );
   const overflows = b.eq(isEmpty(b, 7), 0);
   // An empty source comes before a full stack.
   const isUnderflow = has(b, flags, FLOAT_FLAG.SF);

@@ -4,7 +4,21 @@ import type { IntegerType, Procedure, Value } from '../../ir/types.ts';
 import { x86Procedure } from '../x86-builder.ts';
 import { floatConvert, floatToInteger } from './softfloat-convert.ts';
 import { floatFromDecimal, floatToDecimal } from './softfloat-decimal.ts';
-import { BINARY32, BINARY64, ENV, FLOAT_FLAG, type Format, has, hasNone, packNarrow } from './softfloat-format.ts';
+import {
+  BINARY32,
+  BINARY64,
+  ENV,
+  EXPONENT_BIAS,
+  EXPONENT_MAX,
+  type Extended,
+  exponentOf,
+  FLOAT_FLAG,
+  type Format,
+  flagIf,
+  has,
+  hasNone,
+  packNarrow,
+} from './softfloat-format.ts';
 import {
   indefinite,
   isEmpty,
@@ -19,6 +33,11 @@ import {
 
 /** A number that a load has unpacked, and `FLOAT_FLAG.DE` where it was denormal: quieted and pushed. */
 export const x87LoadNumber = x87Procedure('x87.loadNumber', ['i32', 'i64', 'i32'], [], (b, se, significand, status) => {
+  // Neither a NaN nor denormal: it stays what it is.
+  b.if(b.and(b.eq(status, 0), b.ne(exponentOf(b, se), EXPONENT_MAX)), () => {
+    b.call(x87Push, se, significand, status);
+    b.return();
+  });
   const env = b.or(x87Environment(b, ENV.precision64), status);
   b.call(x87Push, ...b.call(floatConvert, se, significand, env));
   b.return();
@@ -52,6 +71,32 @@ function storeAndReturn(b: IrBuilder, flags: Value, store: () => void): void {
   b.return(flags);
 }
 
+/** A normal number, to nearest, far from the ends of the narrow range: rounding then may carry into the exponent of the result. */
+function roundUsual(
+  b: IrBuilder,
+  f: Format,
+  { se, significand }: Extended,
+  env: Value,
+): { holds: Value; bits: Value; flags: Value } {
+  const dropped = 64 - f.precision;
+  const exponent = b.sub(exponentOf(b, se), f.minExponent);
+  const range = 2 * (EXPONENT_BIAS - f.minExponent);
+  const inside = b.ltU(exponent, b.const('i32', range));
+  const nearest = b.eq(b.and(env, ENV.RC), ENV.rcNearest);
+  const kept = b.shrU(significand, dropped);
+  const rest = b.shl(significand, f.precision);
+  const up = b.and(b.ltS(rest, 0), b.or(b.ne(b.shl(rest, 1), 0), b.bit(kept, 0)));
+  const flags = b.or(flagIf(b, b.ne(rest, 0), FLOAT_FLAG.PE), flagIf(b, up, FLOAT_FLAG.C1));
+  // The implied bit of `kept` adds one to an exponent that is one too small.
+  const magnitude = b.add(b.add(b.shl(b.zext(exponent, 'i64'), f.precision - 1), kept), b.zext(up, 'i64'));
+  const sign = b.shl(b.zext(b.shrU(se, 15), 'i64'), f.name === 'f32' ? 31 : 63);
+  return {
+    holds: b.and(b.and(inside, nearest), b.ltS(significand, 0)),
+    bits: b.trunc(b.or(magnitude, sign), f.type),
+    flags,
+  };
+}
+
 /** ST(0) to a narrow number at a linear address. Result: flags. */
 const storeNarrow = (f: Format): Procedure =>
   x86Procedure({ name: `x87.store.${f.name}`, parameters: ['i64'], results: ['i32'], mayFault: true }, (x, address) => {
@@ -59,7 +104,10 @@ const storeNarrow = (f: Format): Procedure =>
       storeAndReturn(x, flags, () => x.store(address, packNarrow(x, f, n)));
     x.if(isEmpty(x, 0), () => store(indefinite(x), x.const('i32', STACK_UNDERFLOW)));
     const top = readStack(x, 0);
-    const [se, significand, flags] = x.call(floatConvert, top.se, top.significand, x87Environment(x, f.env));
+    const env = x87Environment(x, f.env);
+    const usual = roundUsual(x, f, top, env);
+    x.if(usual.holds, () => storeAndReturn(x, usual.flags, () => x.store(address, usual.bits)));
+    const [se, significand, flags] = x.call(floatConvert, top.se, top.significand, env);
     store({ se, significand }, flags);
   });
 export const x87StoreFloat = { i32: storeNarrow(BINARY32), i64: storeNarrow(BINARY64) } as const;
