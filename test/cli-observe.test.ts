@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { debugExit, forever, print, spin, tinyGuest } from './support/tiny-guest.ts';
+import { debugExit, forever, print, reset, spin, tinyGuest } from './support/tiny-guest.ts';
 import { scratch, shown, start, trapeze } from './support/trapeze.ts';
 
 const noFullDevice = existsSync('/dev/full') ? false : 'SKIPPED: there is no /dev/full here';
@@ -37,6 +37,16 @@ test('--stats tells by virtual CPU what was translated and which tier executed',
   }
   await trapeze(['run', '--kernel', kernel, ...END, '--engine', 'reference', '--timeout', '1', '--stats', stats]);
   assert.equal(JSON.parse(readFileSync(stats, 'utf8')).vcpus[0].code, null);
+});
+
+test('--stats counts each restart once', async (t) => {
+  const file = scratch(t);
+  const [kernel, stats] = [file('kernel', tinyGuest(countDown, reset())), file('stats.json')];
+  await trapeze(['run', '--kernel', kernel, '--timeout', '3', '--stats', stats]);
+  const { restarts, instructions } = JSON.parse(readFileSync(stats, 'utf8'));
+  const round = 2 * ROUNDS + 4;
+  assert(restarts > 0);
+  assert(instructions >= restarts * round && instructions <= (restarts + 1) * round, `${instructions} in ${restarts}`);
 });
 
 interface TraceEvent {

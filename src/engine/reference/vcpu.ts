@@ -42,6 +42,7 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
   #decoded: Decoded | undefined;
   #offset = 0;
   #retired = 0;
+  #retiredBeforeReset = 0;
   #target: bigint | undefined;
   #halts = false;
   #changed = true;
@@ -346,6 +347,8 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
     this.#changed = true;
   }
   reset(): void {
+    this.#retiredBeforeReset += this.#retired;
+    this.#retired = 0;
     resetRegisters(this.#registers);
     this.#registers.set(S.RAM_SIZE, BigInt(this.#memory.size));
     this.#registers.setU32(S.CODE_SIZE, 16);
@@ -353,6 +356,6 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
     this.#changed = true;
   }
   statistics(): VcpuStatistics {
-    return { vectors: this.#vectors, decodedInstructions: this.#retired };
+    return { vectors: this.#vectors, decodedInstructions: this.#retiredBeforeReset + this.#retired };
   }
 }

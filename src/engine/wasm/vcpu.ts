@@ -326,10 +326,8 @@ export class WasmVcpu implements Vcpu, Executor {
 
   reset(): void {
     const r = this.#registers;
-    const retired = r.number(RETIRED);
     this.#counts.collect();
     resetRegisters(r);
-    r.setNumber(RETIRED, retired);
     r.set(RAM_SIZE, BigInt(this.#memory.size));
     this.#translations.reset();
     r.setU32(CODE_SIZE, 16);
