@@ -1,11 +1,11 @@
 /** Guest memory: a look into the TLB in line, everything else by a call. */
-import type { AccessKind, LoadNode, Procedure, StoreNode, Value } from '../../isa/ir/types.ts';
+import type { AccessKind, LoadNode, Procedure, StoreNode, Type, Value } from '../../isa/ir/types.ts';
 import { WIDTH } from '../../isa/ir/types.ts';
 import { FAULT, TLB_BANK, TLB_BANK_SUPERVISOR } from '../../isa/x86/state.ts';
 import { PAGE_SIZE, RAM_BASE } from '../layout.ts';
 import { BLOCK_EMPTY, TYPE_CODE } from './encoder.ts';
 import { ValueLowering } from './lower-values.ts';
-import { WASM_TYPE, writeMemoryOp } from './op-code.ts';
+import { WASM_TYPE, writeMemoryOp, writeVectorMemoryOp } from './op-code.ts';
 import { slowLoad, slowStore } from './slow-path.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
 
@@ -71,44 +71,85 @@ export class MemoryLowering extends ValueLowering {
     this.op('i32_add');
   }
 
-  /** Leaves the loaded value on the stack. */
-  protected load(v: LoadNode): void {
+  /** Leaves the loaded value on the stack; `extended`: as a vector with zeros above it. */
+  protected load(v: LoadNode, extended = false): void {
     const address = this.inLocal(v.address);
     const tag = v.forWrite ? TLB_ENTRY.writeTag : TLB_ENTRY.readTag;
     const entry = this.lookUp(address, WIDTH[v.type] / 8, tag, v.access);
     this.code.hint(true);
     this.op('if');
-    this.code.byte(TYPE_CODE[WASM_TYPE[v.type]]);
+    this.code.byte(extended ? TYPE_CODE.v128 : TYPE_CODE[WASM_TYPE[v.type]]);
     this.hostAddress(address, entry);
-    writeMemoryOp(this.code, 'load', v.type, 0);
+    if (extended) writeVectorMemoryOp(this.code, v.type === 'i32' ? 'v128_load32_zero' : 'v128_load64_zero');
+    else writeMemoryOp(this.code, 'load', v.type, 0);
     this.op('else');
     this.local('local_get', address);
     this.#pushSegment(v.access);
     this.slowCall(slowLoad(v.type, v.access, v.forWrite));
+    if (extended) this.#extend(v.type);
     this.op('end');
+  }
+  /** The value on the stack as a vector with zeros above it. */
+  #extend(type: Type): void {
+    const narrow = this.take(WASM_TYPE[type]);
+    this.local('local_set', narrow);
+    this.constant('i128', 0n);
+    this.local('local_get', narrow);
+    this.vector(type === 'i32' ? 'i32x4.replace' : 'i64x2.replace', [0]);
+  }
+
+  /** Pushes the vector whose lowest lane `v` is, if it is one that is computed where it is used; else does nothing. */
+  protected pushVectorOf(v: Value): boolean {
+    if (v.kind !== 'op' || !this.placement.inlined.has(v)) return false;
+    if ((v.op !== 'i64x2.extract' && v.op !== 'i32x4.extract') || v.immediate[0] !== 0) return false;
+    this.push(v.args[0]);
+    return true;
   }
 
   protected store(s: StoreNode): void {
     const { type } = s.value;
     const address = this.inLocal(s.address);
-    const value = s.value.kind === 'const' ? undefined : this.inLocal(s.value);
-    const pushValue = (): void => {
-      if (value === undefined) this.push(s.value);
-      else this.local('local_get', value);
-    };
+    const value = this.#stored(s.value);
     const entry = this.lookUp(address, WIDTH[type] / 8, TLB_ENTRY.writeTag, s.access);
     this.code.hint(true);
     this.op('if');
     this.code.byte(BLOCK_EMPTY);
     this.hostAddress(address, entry);
-    pushValue();
-    writeMemoryOp(this.code, 'store', type, 0);
+    value.write();
     this.op('else');
     this.local('local_get', address);
-    pushValue();
+    value.push();
     this.#pushSegment(s.access);
     this.slowCall(slowStore(type, s.access));
     this.op('end');
+  }
+
+  /** How a value is pushed, and how it is pushed and written to the address below it. */
+  #stored(v: Value): { push(): void; write(): void } {
+    if (this.pushVectorOf(v)) {
+      const vector = this.take('v128');
+      this.local('local_set', vector);
+      const get = (): void => this.local('local_get', vector);
+      return {
+        push: () => {
+          get();
+          this.vector(v.type === 'i32' ? 'i32x4.extract' : 'i64x2.extract', [0]);
+        },
+        write: () => {
+          get();
+          writeVectorMemoryOp(this.code, v.type === 'i32' ? 'v128_store32_lane' : 'v128_store64_lane');
+        },
+      };
+    }
+    const local = v.kind === 'const' ? undefined : this.inLocal(v);
+    const push = (): void => (local === undefined ? this.push(v) : this.local('local_get', local));
+    return {
+      push,
+      write: () => {
+        push();
+        writeMemoryOp(this.code, 'store', v.type, 0);
+      },
+    };
   }
 
   #pushSegment(access: AccessKind): void {

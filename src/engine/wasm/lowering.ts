@@ -23,10 +23,20 @@ export class Lowering extends MemoryLowering {
   }
 
   protected statements(list: readonly Statement[]): void {
-    for (const s of list) {
-      if (isValue(s)) this.place(s);
-      else this.effect(s);
+    for (const [i, s] of list.entries()) {
+      if (!isValue(s)) this.effect(s);
+      else if (!this.values.has(s)) this.#placeOrExtend(s, list, i);
     }
+  }
+  /** A load that a vector is made of at once goes there at once. */
+  #placeOrExtend(s: Value, list: readonly Statement[], i: number): void {
+    const vector = s.kind === 'load' && this.placement.uses.get(s) === 1 ? extensionOf(s, list, i) : undefined;
+    if (s.kind !== 'load' || vector === undefined) {
+      this.place(s);
+      return;
+    }
+    this.load(s, true);
+    this.keep(vector);
   }
 
   /** Computes a value into a local, unless it is not needed or computed where it is used. */
@@ -186,4 +196,17 @@ export class Lowering extends MemoryLowering {
       return local;
     });
   }
+}
+
+/** Statements behind a load among which its extension is looked for. */
+const NEAR = 3;
+
+/** The operation right behind a load that puts it into the lowest lane of a vector of zeros. */
+function extensionOf(load: Value, list: readonly Statement[], i: number): Value | undefined {
+  for (const s of list.slice(i + 1, i + 1 + NEAR)) {
+    if (s.kind !== 'op' || (s.op !== 'i64x2.replace' && s.op !== 'i32x4.replace')) continue;
+    const [vector, value] = s.args;
+    if (value === load && vector.kind === 'const' && vector.value === 0n && s.immediate[0] === 0) return s;
+  }
+  return undefined;
 }

@@ -148,3 +148,19 @@ export function writeMemoryOp(code: ByteWriter, what: 'load' | 'store', type: Ty
   code.byte(0);
   code.u32(offset);
 }
+
+/** Opcodes behind the prefix FD that move a lane of 32 or 64 bits; `lane` is always 0. */
+const VECTOR_MEMORY = {
+  v128_store32_lane: 0x5a,
+  v128_store64_lane: 0x5b,
+  v128_load32_zero: 0x5c,
+  v128_load64_zero: 0x5d,
+};
+/** A load into the lowest lane with zeros above it, or a store of that lane; unaligned. */
+export function writeVectorMemoryOp(code: ByteWriter, op: keyof typeof VECTOR_MEMORY): void {
+  code.byte(0xfd);
+  code.u32(VECTOR_MEMORY[op]);
+  code.byte(0);
+  code.u32(0);
+  if (op.includes('lane')) code.byte(0);
+}

@@ -143,6 +143,13 @@ export class RegisterLowering extends Lowering {
     else this.#writeRegister(place.cached, 8 * place.byte, s.value);
   }
 
+  protected override pushVectorOf(v: Value): boolean {
+    if (v.kind !== 'getAt' || !this.placement.inlined.has(v)) return super.pushVectorOf(v);
+    const place = this.#registerAt(v.file, v.at);
+    if (place?.cached.type !== 'i128' || place.byte !== 0 || (v.type !== 'i64' && v.type !== 'i32')) return false;
+    this.local('local_get', place.cached.local);
+    return true;
+  }
   #lane(what: 'extract' | 'replace', type: IntegerType, byte: number): void {
     this.vector(`${SHAPE[type]}.${what}`, [(8 * byte) / WIDTH[type]]);
   }
