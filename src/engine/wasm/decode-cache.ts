@@ -67,7 +67,7 @@ interface CodePage {
 
 const MAX_BLOCK = 64;
 /** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
-const HOT_ENTRIES = 10000;
+const HOT_ENTRIES = 16000;
 const MAX_INSTRUCTION = 15;
 /**
  * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew

@@ -9,6 +9,7 @@ export interface Shuffle {
 }
 
 const BYTES = 16;
+const INDICES = Array.from({ length: BYTES }, (_, i) => i);
 /** A byte of a vector. */
 type Place = { readonly source: Value; readonly byte: number };
 
@@ -23,18 +24,17 @@ const byteOf = (vector: bigint, i: number): number => Number((vector >> BigInt(8
 
 /** Where the bytes of the result come from; undefined for an operation that does more, or by what is not known. */
 function placesOf(op: string, [a, b, c]: readonly Value[], immediate: readonly number[]): readonly Place[] | undefined {
-  const indices = Array.from({ length: BYTES }, (_, i) => i);
   switch (op) {
     case 'i8x16.shuffle':
       return immediate.map((i) => (i < BYTES ? origin(a, i) : origin(b, i - BYTES)));
     case 'i8x16.swizzle': {
       if (b.kind !== 'const') return undefined;
-      const chosen = indices.map((i) => byteOf(b.value, i));
+      const chosen = INDICES.map((i) => byteOf(b.value, i));
       return chosen.every((i) => i < BYTES) ? chosen.map((i) => origin(a, i)) : undefined;
     }
     case 'v128.bitselect': {
       if (c.kind !== 'const') return undefined;
-      const masks = indices.map((i) => byteOf(c.value, i));
+      const masks = INDICES.map((i) => byteOf(c.value, i));
       if (!masks.every((m) => m === 0 || m === 0xff)) return undefined;
       return masks.map((m, i) => origin(m === 0 ? b : a, i));
     }
