@@ -64,8 +64,8 @@ class Analysis {
   readonly uses = new Map<Value, number>();
   readonly inlined = new Set<Value>();
   readonly #usedCalls = new Set<CallNode>();
-  /** The one statement that uses a value, and its list. */
-  readonly #user = new Map<Value, { statement: Statement; list: readonly Statement[] }>();
+  /** The last statement found that uses a value. */
+  readonly #user = new Map<Value, Statement>();
   readonly #list = new Map<Statement, readonly Statement[]>();
 
   locate(list: readonly Statement[]): void {
@@ -92,7 +92,7 @@ class Analysis {
     for (const v of operandsOf(user)) {
       const n = this.uses.get(v) ?? 0;
       this.uses.set(v, n + 1);
-      this.#user.set(v, { statement: user, list: this.#list.get(user)! });
+      this.#user.set(v, user);
       if (n > 0) continue;
       if (v.kind === 'result') this.#useCall(v.call);
       else if (!isRoot(v)) this.#use(v);
@@ -109,7 +109,7 @@ class Analysis {
   place(list: readonly Statement[]): void {
     const root = new Map<Statement, number>();
     const barriers: number[] = new Array(list.length + 1).fill(0);
-    for (const [i, s] of list.entries()) barriers[i + 1] = barriers[i] + (isBarrier(s) ? 1 : 0);
+    for (let i = 0; i < list.length; i++) barriers[i + 1] = barriers[i] + (isBarrier(list[i]) ? 1 : 0);
     for (let i = list.length - 1; i >= 0; i--) {
       const s = list[i];
       root.set(s, i);
@@ -124,8 +124,8 @@ class Analysis {
   #placeValue(v: Value, i: number, list: readonly Statement[], root: Map<Statement, number>, barriers: number[]): void {
     if (v.kind === 'load' || v.kind === 'result' || isRepeated(v) || this.uses.get(v) !== 1) return;
     const user = this.#user.get(v)!;
-    if (user.list !== list) return;
-    const at = root.get(user.statement)!;
+    if (this.#list.get(user) !== list) return;
+    const at = root.get(user)!;
     if (isRead(v) && barriers[at] !== barriers[i + 1]) return;
     this.inlined.add(v);
     root.set(v, at);

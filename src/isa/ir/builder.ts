@@ -70,7 +70,9 @@ export class IrBuilder {
   // --- values -------------------------------------------------------------------------------------------------------------------
 
   const(type: Type, value: bigint | number): Value {
-    return this.#push({ kind: 'const', type, value: BigInt.asUintN(WIDTH[type], BigInt(value)) });
+    const node: Value = { kind: 'const', type, value: BigInt.asUintN(WIDTH[type], BigInt(value)) };
+    this.#list.push(node);
+    return node;
   }
 
   /** A number where a value of `type` is due. */
@@ -91,12 +93,19 @@ export class IrBuilder {
     const meaning = OPS[op];
     if (meaning === undefined) throw new Error(`no IR operation ${op}`);
     verifyOp(op, args);
-    const type = meaning.result(args.map((a) => a.type));
-    if (args.every((a) => a.kind === 'const')) {
-      const values = args.map((a) => (a.kind === 'const' ? a.value : 0n));
-      return this.const(type, meaning.evaluate(values, args[0].type, immediate));
+    const types: Type[] = [];
+    const constants: bigint[] = [];
+    for (const a of args) {
+      types.push(a.type);
+      if (a.kind === 'const') constants.push(a.value);
     }
-    return this.#simplify(op, args, immediate) ?? this.#push({ kind: 'op', type, op, args, immediate });
+    const type = meaning.result(types);
+    if (constants.length === args.length) return this.const(type, meaning.evaluate(constants, types[0], immediate));
+    const simpler = this.#simplify(op, args, immediate);
+    if (simpler !== undefined) return simpler;
+    const node: Value = { kind: 'op', type, op, args, immediate };
+    this.#list.push(node);
+    return node;
   }
 
   #simplify(op: string, args: readonly Value[], immediate: readonly number[]): Value | undefined {

@@ -276,5 +276,5 @@ export function integerType(width: number): IntegerType {
 
 /** The statement is a value that other nodes may use. */
 export function isValue(s: Statement): s is Value {
-  return 'type' in s;
+  return (s as { readonly type?: Type }).type !== undefined;
 }

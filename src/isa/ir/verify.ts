@@ -15,14 +15,13 @@ const FLOAT_PAIRS = new Set(['fadd', 'fsub', 'fmul', 'fdiv', 'feq', 'flt', 'fle'
 
 /** @throws IrError when the arguments' types do not fit the operation. */
 export function verifyOp(op: string, args: readonly Value[]): void {
-  const types = args.map((a) => a.type);
-  const [a, b, c] = types;
+  const [a, b, c] = [args[0]?.type, args[1]?.type, args[2]?.type];
   const fails =
     (PAIRS.has(op) && (a !== b || !INTEGERS.has(a))) ||
     (FLOAT_PAIRS.has(op) && (a !== b || INTEGERS.has(a))) ||
     ((op === 'rotl' || op === 'rotr') && a !== 'i32' && a !== 'i64') ||
     (op === 'select' && (a !== 'i1' || b !== c));
-  if (fails) throw new IrError(`${op} of ${types.join(', ')}`);
+  if (fails) throw new IrError(`${op} of ${args.map((v) => v.type).join(', ')}`);
 }
 
 const NEEDS_BOOLEAN = (v: Value): boolean => v.type === 'i1';
