@@ -7,7 +7,7 @@ import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE, RECORDS_END } from '../layout.ts';
 import type { Handlers } from './handlers.ts';
-import { COUNT_AT, CROSSES_PAGE, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
+import { COUNT_AT, CROSSES_PAGE, IS_REGION, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
 
 /** Who must hear what happens to code. */
 export interface CodeEvents {
@@ -34,6 +34,8 @@ export interface KnownPage {
   readonly bytes: Uint8Array;
   /** Offsets of blocks that indirect jumps lead to. */
   readonly indirect: readonly number[];
+  /** A block at an offset has been executed, or was decoded for that. */
+  executed(offset: number): boolean;
 }
 
 /** A region in place of the block that its entry starts. */
@@ -287,8 +289,10 @@ export class DecodeCache {
   #drop(page: CodePage): void {
     this.#events.dropped([...page.regions.values()]);
     for (let i = 0; i < page.runs.length; i += 2)
-      for (let at = page.runs[i]; at < page.runs[i + 1]; at += RECORD_SIZE)
+      for (let at = page.runs[i]; at < page.runs[i + 1]; at += RECORD_SIZE) {
         this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
+        this.#memory[at + RECORD_AT.flags] = 0;
+      }
     const leaders = [...page.leaders];
     page.runs = [];
     page.covered.fill(0);
@@ -311,7 +315,8 @@ export class DecodeCache {
     const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
     if (page === undefined || !page.starts.has(key) || page.regions.has(key)) return undefined;
     const indirect = [...page.indirect].filter((k) => (k & 3) === SIZE_CODE[size]).map((k) => k >> 2);
-    return { bytes: this.#pageBytes(frame), indirect };
+    const executed = (offset: number): boolean => page.starts.has(offset * 4 + SIZE_CODE[size]);
+    return { bytes: this.#pageBytes(frame), indirect, executed };
   }
   /** From now on the record of the start at `physical` has the handler of a region that covers some ranges of its page. */
   install(
@@ -326,9 +331,16 @@ export class DecodeCache {
     const record = page.starts.get(key)!;
     const before = this.#view.getUint16(record + RECORD_AT.handler, true);
     this.#view.setUint16(record + RECORD_AT.handler, handler, true);
+    this.#memory[record + RECORD_AT.flags] |= IS_REGION;
     const region = { physical, size, handler, before };
     page.regions.set(key, region);
     return region;
+  }
+  /** Counts the entries of a block from the start again. */
+  cool(physical: number, size: CodeSize): void {
+    const page = this.#pages.get(Math.floor(physical / PAGE_SIZE));
+    const record = page?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
+    if (record !== undefined) this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES, true);
   }
   /** The block of a region is interpreted again. Not while the region is being executed. */
   uninstall({ physical, size, before }: InstalledRegion): void {
@@ -337,6 +349,7 @@ export class DecodeCache {
     const record = page.starts.get(key)!;
     page.regions.delete(key);
     this.#view.setUint16(record + RECORD_AT.handler, before, true);
+    this.#memory[record + RECORD_AT.flags] &= ~IS_REGION;
     if (before === PSEUDO.enter) this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES, true);
   }
 

@@ -16,10 +16,12 @@ export const STATUS = { next: 0, jump: 1, fault: 2, exit: 3, link: 4, arrived: 6
 
 /** Small helpers over a code buffer. */
 export class Emitter {
-  readonly code = new ByteWriter();
   readonly #cpuBase: number;
 
-  constructor(cpuBase: number) {
+  readonly code: ByteWriter;
+
+  constructor(cpuBase: number, code = new ByteWriter()) {
+    this.code = code;
     this.#cpuBase = cpuBase;
   }
   op(...names: (keyof typeof OP)[]): void {

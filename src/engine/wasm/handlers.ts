@@ -18,6 +18,8 @@ interface Mode {
   readonly run: Run;
   readonly hot: ReadonlyMap<number, number>;
 }
+/** Writes a function; `first`: the handler number of the table's first. */
+type Lower = (m: ModuleParts, first: number) => Uint8Array;
 /** How a block goes on behind an instruction: it does, it ends there, or it ends because the instruction always jumps. */
 type BlockEnd = 'no' | 'jump' | 'block';
 interface Handler {
@@ -73,10 +75,10 @@ export class Handlers {
   }
 
   /** Makes a function in the table for code of a mode; `bodies` are what it is made of. Returns its number. */
-  make(bodies: readonly (readonly Statement[])[], long: boolean, lower: (m: ModuleParts) => Uint8Array): number {
+  make(bodies: readonly (readonly Statement[])[], long: boolean, lower: Lower): number {
     const exports = this.#linker.build(bodies, [], (m) => {
       const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
-      m.builder.define(index, lower(m));
+      m.builder.define(index, lower(m, this.#firstInTable(long)));
       m.builder.exportFunction('h', index);
     });
     const slot = this.#free.pop() ?? this.#slots++;

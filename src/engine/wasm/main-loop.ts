@@ -5,23 +5,11 @@
 import { external } from '../../isa/ir/builder.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
-import {
-  CS_AT,
-  EXIT,
-  IP_BASE,
-  JUMP_EPOCH,
-  JUMP_EPOCH_HIGH,
-  REGION_EXIT,
-  REGION_EXIT_COUNTS,
-  RETIRED,
-  RETIRED_LIMIT,
-  RIP,
-  SEGMENTS,
-  TRANSLATED,
-} from '../../isa/x86/state.ts';
+import { CS_AT, EXIT, IP_BASE, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS, TRANSLATED } from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, PAGE_SIZE } from '../layout.ts';
 import { Emitter, noteRecord, pushField, REC, STATUS } from './emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from './encoder.ts';
+import { pushCachedRecord, pushIsCached } from './jump-cache.ts';
 import type { ModuleParts } from './linker.ts';
 import { Lowering } from './lowering.ts';
 import { writeMemoryOp } from './op-code.ts';
@@ -34,9 +22,6 @@ export const findBlock = external('findBlock', ['i32'], ['i32'], { class: 'engin
 export const hotBlock = external('hotBlock', ['i32'], ['i32'], { class: 'engine' });
 /** An exception is about to be delivered. */
 export const noteFault = external('noteFault', [], [], { class: 'engine' });
-
-/** Entries of the jump cache: key (8 bytes), record (4); a page of code has `SLOTS` of them. */
-export const JUMP_CACHE = { pages: 128, slots: 512, entrySize: 16 } as const;
 
 const RIP_LOCAL = 1;
 const LINK_LOCAL = 2;
@@ -319,7 +304,7 @@ export class MainLoop {
     }
   }
 
-  /** A region came back: what it retired, and why it did. */
+  /** A region came back: what it and those that it went on to retired. */
   #countRegion(): void {
     const e = this.#e;
     e.store('i64', TRANSLATED, () => {
@@ -328,16 +313,6 @@ export class MainLoop {
       e.get(RETIRED_LOCAL);
       e.op('i64_sub', 'i64_add');
     });
-    const counter = this.#m.cpuBase + REGION_EXIT_COUNTS.offset;
-    e.load('i32', REGION_EXIT);
-    e.i32(3);
-    e.op('i32_shl', 'local_tee');
-    e.code.u32(SCRATCH_LOCAL);
-    e.get(SCRATCH_LOCAL);
-    writeMemoryOp(e.code, 'load', 'i64', counter);
-    e.i64(1n);
-    e.op('i64_add');
-    writeMemoryOp(e.code, 'store', 'i64', counter);
   }
 
   /** The record's instruction ended in an exception. */
@@ -372,27 +347,11 @@ export class MainLoop {
     e.op('return', 'end');
     this.#pushLinear();
     e.set(LINEAR_LOCAL);
-    this.#pushCacheEntry();
-    e.op('local_tee');
-    e.code.u32(SCRATCH_LOCAL);
-    writeMemoryOp(e.code, 'load', 'i64', JUMP_CACHE_BASE);
-    e.get(LINEAR_LOCAL);
-    this.#pushEpoch();
-    e.op('i64_xor', 'i64_eq', 'if');
+    pushIsCached(e, LINEAR_LOCAL, SCRATCH_LOCAL, this.#long);
+    e.op('if');
     e.code.byte(BLOCK_EMPTY);
     this.#cacheHit();
     e.op('end');
-  }
-
-  /** The upper half of the address space has an epoch of its own. */
-  #pushEpoch(): void {
-    const e = this.#e;
-    e.load('i64', JUMP_EPOCH);
-    if (!this.#long) return;
-    e.load('i64', JUMP_EPOCH_HIGH);
-    e.get(LINEAR_LOCAL);
-    e.i64(0n);
-    e.op('i64_ge_s', 'select');
   }
 
   #pushLinear(): void {
@@ -405,30 +364,6 @@ export class MainLoop {
     e.op('i64_and');
   }
 
-  /** A page's entries lie together, so that one page can be dropped. */
-  #pushCacheEntry(): void {
-    const e = this.#e;
-    const low = (): void => {
-      e.get(LINEAR_LOCAL);
-      e.op('i32_wrap_i64');
-    };
-    low();
-    e.i32(12);
-    e.op('i32_shr_u');
-    e.i32(JUMP_CACHE.pages - 1);
-    e.op('i32_and');
-    e.i32(Math.log2(JUMP_CACHE.slots));
-    e.op('i32_shl');
-    low();
-    low();
-    e.i32(Math.log2(JUMP_CACHE.slots));
-    e.op('i32_shr_u', 'i32_xor');
-    e.i32(JUMP_CACHE.slots - 1);
-    e.op('i32_and', 'i32_or');
-    e.i32(Math.log2(JUMP_CACHE.entrySize));
-    e.op('i32_shl');
-  }
-
   #cacheHit(): void {
     const e = this.#e;
     const base = (): void => {
@@ -437,8 +372,7 @@ export class MainLoop {
       e.i64(BigInt(PAGE_SIZE - 1));
       e.op('i64_and', 'i64_sub');
     };
-    e.get(SCRATCH_LOCAL);
-    writeMemoryOp(e.code, 'load', 'i32', JUMP_CACHE_BASE + 8);
+    pushCachedRecord(e, SCRATCH_LOCAL);
     e.set(REC);
     // A link may lead from one instruction to another of the same page, unless that is stale already.
     e.get(LINK_LOCAL);

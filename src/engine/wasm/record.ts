@@ -23,6 +23,8 @@ export const RECORD_AT = {
 
 /** Bit of `flags`: the instruction lies on two pages, so that no link may lead to it. */
 export const CROSSES_PAGE = 1;
+/** Bit of `flags`: the handler is a region, which ends with the next instruction looked up or with an exception delivered. */
+export const IS_REGION = 2;
 
 export interface FieldPlace {
   readonly at: number;

@@ -16,7 +16,7 @@ import {
 } from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, RAM_BASE, TLB_BASE } from '../layout.ts';
 import type { Registers } from '../registers.ts';
-import { JUMP_CACHE } from './main-loop.ts';
+import { JUMP_CACHE } from './jump-cache.ts';
 import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY, TLB_SPACES } from './tlb.ts';
 
 const BANK_BYTES = TLB_ENTRIES * TLB_ENTRY.size;

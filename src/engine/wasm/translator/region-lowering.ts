@@ -1,10 +1,22 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
 import { isPure } from '../../../isa/ir/purity.ts';
 import type { Statement } from '../../../isa/ir/types.ts';
-import { CODE_DROPPED, IP_BASE, RECORD, REGION_EXIT, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
-import { STATUS } from '../emitter.ts';
+import {
+  CODE_DROPPED,
+  IP_BASE,
+  RECORD,
+  REGION_EXIT_COUNTS,
+  RETIRED,
+  RETIRED_LIMIT,
+  RIP,
+} from '../../../isa/x86/state.ts';
+import { PAGE_SIZE } from '../../layout.ts';
+import { Emitter, STATUS } from '../emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from '../encoder.ts';
+import { pushCachedRecord, pushIsCached } from '../jump-cache.ts';
 import type { ModuleParts } from '../linker.ts';
+import { writeMemoryOp } from '../op-code.ts';
+import { IS_REGION, RECORD_AT } from '../record.ts';
 import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
@@ -19,15 +31,28 @@ const FAULT_LABEL = 2;
 /** Parameter 0 is the record, which regions do not need. */
 const PARAMETERS = 1;
 
+/** What a region's function knows of the engine around it. */
+export interface RegionPlace {
+  /** Of 64-bit code. */
+  readonly long: boolean;
+  /** The record of no instruction, for who looks at the processor from outside. */
+  readonly startRecord: number;
+  /** The handler number of the table's first function. */
+  readonly first: number;
+  /** The index of the functions' type. */
+  readonly type: number;
+}
+
 export class RegionLowering extends FlagLowering {
   readonly #blocks: readonly RegionBlock[];
   readonly #plans: readonly BlockPlan[];
   readonly #numbers: ReadonlyMap<number, number>;
   readonly #structure: Structure;
   readonly #graph: readonly (readonly number[])[];
-  readonly #startRecord: number;
   readonly #faultOffset: number;
   readonly #status: number;
+  readonly #cause: number;
+  readonly #place: RegionPlace;
   /** Where branches to loop headers and merge points go, by block. */
   readonly #labels = new Map<number, number>();
   readonly #targets: readonly number[];
@@ -40,10 +65,10 @@ export class RegionLowering extends FlagLowering {
 
   private constructor(
     { blocks, targets }: Region,
-    startRecord: number,
     code: ByteWriter,
     locals: Locals,
     target: Target,
+    place: RegionPlace,
     listing: RegionListing | undefined,
   ) {
     const bodies = blocks.map((b) => b.statements);
@@ -51,7 +76,6 @@ export class RegionLowering extends FlagLowering {
     super(code, locals, target, bodies, plans);
     this.#plans = plans;
     this.#blocks = blocks;
-    this.#startRecord = startRecord;
     this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
     this.#targets = targets;
     const numbersOf = (offsets: readonly number[]): number[] =>
@@ -66,6 +90,8 @@ export class RegionLowering extends FlagLowering {
     this.#structure = structureOf(this.#graph);
     this.#faultOffset = locals.take('i32');
     this.#status = locals.take('i32');
+    this.#cause = locals.take('i32');
+    this.#place = place;
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
     this.#listing = listing;
@@ -73,7 +99,8 @@ export class RegionLowering extends FlagLowering {
   }
 
   /** The function's body: record → status. */
-  static write(m: ModuleParts, region: Region, startRecord: number, listing?: RegionListing): Uint8Array {
+  static write(m: ModuleParts, region: Region, where: Omit<RegionPlace, 'type'>, listing?: RegionListing): Uint8Array {
+    const place = { ...where, type: m.builder.type({ parameters: ['i32'], results: ['i32'] }) };
     const code = new ByteWriter();
     const locals = new Locals(PARAMETERS);
     // The lowering is its own target, but the base class wants one first.
@@ -94,7 +121,7 @@ export class RegionLowering extends FlagLowering {
         throw new Error('a region does not return values');
       },
     };
-    self = new RegionLowering(region, startRecord, code, locals, target, listing);
+    self = new RegionLowering(region, code, locals, target, place, listing);
     self.#function();
     return withLocals(locals, code);
   }
@@ -123,18 +150,74 @@ export class RegionLowering extends FlagLowering {
     this.#close();
     this.settleFlags();
     this.spillAll();
+    this.#countExit();
+    if (this.#place.long) this.#goOn();
     this.local('local_get', this.#status);
     this.op('end');
   }
   /** For the statistics. */
   #noteExit(cause: RegionExit): void {
-    this.storeState(REGION_EXIT.offset, 'i32', () => this.i32(REGION_EXITS.indexOf(cause)));
+    this.i32(8 * REGION_EXITS.indexOf(cause));
+    this.local('local_set', this.#cause);
+  }
+  #countExit(): void {
+    const counters = this.target.cpuBase + REGION_EXIT_COUNTS.offset;
+    this.local('local_get', this.#cause);
+    this.local('local_get', this.#cause);
+    writeMemoryOp(this.code, 'load', 'i64', counters);
+    this.constant('i64', 1n);
+    this.op('i64_add');
+    writeMemoryOp(this.code, 'store', 'i64', counters);
+  }
+
+  /** Where the next instruction is known to start a region, that is called in place of going back to the main loop. */
+  #goOn(): void {
+    const e = new Emitter(this.target.cpuBase, this.code);
+    const [linear, scratch] = [this.#computed, this.#faultOffset];
+    this.#open('block');
+    const unless = (): void => {
+      this.op('i32_eqz');
+      this.op('br_if');
+      this.code.u32(0);
+    };
+    this.local('local_get', this.#status);
+    this.i32(STATUS.arrived);
+    this.op('i32_eq');
+    unless();
+    this.local('local_get', this.retired);
+    this.loadState(RETIRED_LIMIT.offset, 'i64');
+    this.op('i64_lt_s');
+    unless();
+    this.loadState(RIP.offset, 'i64');
+    this.local('local_set', linear);
+    pushIsCached(e, linear, scratch, true);
+    unless();
+    pushCachedRecord(e, scratch);
+    this.local('local_tee', scratch);
+    writeMemoryOp(this.code, 'load', 'i8', RECORD_AT.flags);
+    this.i32(IS_REGION);
+    this.op('i32_and');
+    unless();
+    this.storeState(IP_BASE.offset, 'i64', () => {
+      this.local('local_get', linear);
+      this.constant('i64', BigInt(-PAGE_SIZE));
+      this.op('i64_and');
+    });
+    this.local('local_get', scratch);
+    this.local('local_get', scratch);
+    writeMemoryOp(this.code, 'load', 'i16', RECORD_AT.handler);
+    this.i32(this.#place.first);
+    this.op('i32_sub');
+    this.op('return_call_indirect');
+    this.code.u32(this.#place.type);
+    this.code.u32(0);
+    this.#close();
   }
 
   /** What looks at the processor from outside sees instructions up to this one. */
   #beforeCall(): void {
     this.storeState(RETIRED.offset, 'i64', () => this.#pushRetired(0));
-    this.storeState(RECORD.offset, 'i32', () => this.i32(this.#startRecord));
+    this.storeState(RECORD.offset, 'i32', () => this.i32(this.#place.startRecord));
   }
   #pushRetired(more: number): void {
     this.local('local_get', this.retired);
@@ -361,7 +444,7 @@ function lastOf({ statements, instructions }: RegionBlock): readonly Statement[]
   return statements.slice(instructions.at(-2)?.end ?? 0);
 }
 
-const isComputed = (b: RegionBlock): boolean => b.ending === 'return' || b.ending === 'computed';
+const isComputed = (b: RegionBlock): boolean => b.ending !== 'plain' && b.ending !== 'call';
 
 function storesIn(statements: readonly Statement[]): boolean {
   return statements.some((s) => {

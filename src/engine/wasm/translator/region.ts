@@ -37,8 +37,8 @@ export interface RegionBlock {
   /** Page offsets of the instructions behind the last one: over link 0, over link 1 or by falling through; -1 for none. */
   readonly taken: number;
   readonly next: number;
-  /** How it ends: a near call, a near return, a jump to another address that is computed, or otherwise. */
-  readonly ending: 'call' | 'return' | 'computed' | 'plain';
+  /** How it ends: a near call, one of an address that is computed, a near return, a jump to another computed address, or otherwise. */
+  readonly ending: 'call' | 'computedCall' | 'return' | 'computed' | 'plain';
 }
 
 export interface Region {
@@ -197,7 +197,7 @@ function cleaned(
 
 function endingOf({ encoding }: Decoded, computed: boolean): RegionBlock['ending'] {
   const { name } = encoding.definition;
-  if (name === 'CALL') return 'call';
+  if (name === 'CALL') return computed ? 'computedCall' : 'call';
   if (name === 'RET') return 'return';
   return computed ? 'computed' : 'plain';
 }
@@ -214,14 +214,20 @@ function linksOf(statements: readonly Statement[]): ReadonlySet<number | undefin
   return links;
 }
 
+const isIndirect = ({ ending }: RegionBlock): boolean => ending === 'computed' || ending === 'computedCall';
+/** A call of something that may be part of the region. */
+const comesBack = ({ ending, taken }: RegionBlock): boolean =>
+  ending === 'computedCall' || (ending === 'call' && taken >= 0);
+
 /** Where computed jumps of the region and of `block` may go, of the places in its page that such jumps went to before. */
 function targetsOf(block: RegionBlock, page: KnownPage, returns: ReadonlySet<number>): readonly number[] {
-  const near = (target: number): boolean => block.ending === 'computed' && Math.abs(target - block.offset) < NEAR;
+  const near = (target: number): boolean => isIndirect(block) && Math.abs(target - block.offset) < NEAR;
   return page.indirect.filter((target) => returns.has(target) || near(target));
 }
 
 /**
- * The blocks of `page` that branches reach from `entry`: direct ones, and computed ones to places that are known to be their targets.
+ * The blocks of `page` that branches reach from `entry`: direct ones to what was executed before, and computed ones to places that are
+ * known to be their targets.
  * No blocks where the entry cannot be translated.
  */
 export function readRegion(page: KnownPage, entry: number, size: CodeSize): Region {
@@ -238,9 +244,10 @@ export function readRegion(page: KnownPage, entry: number, size: CodeSize): Regi
     if (block === undefined) continue;
     blocks.set(offset, block);
     instructions += block.instructions.length;
-    for (const successor of [block.taken, block.next]) if (successor >= 0) queue.push(successor);
+    for (const successor of [block.taken, block.next])
+      if (successor >= 0 && page.executed(successor)) queue.push(successor);
     // A call whose target is another page's comes back from outside.
-    if (block.ending === 'call' && block.taken >= 0) returns.add(endOf(block));
+    if (comesBack(block)) returns.add(endOf(block));
     returning ||= block.ending === 'return';
     for (const target of targetsOf(block, page, returning ? returns : NONE)) {
       targets.add(target);
@@ -248,6 +255,33 @@ export function readRegion(page: KnownPage, entry: number, size: CodeSize): Regi
     }
   }
   return { blocks: [...blocks.values()], targets: [...targets].filter((offset) => blocks.has(offset)) };
+}
+
+/** Where a region's computed jumps are, and where they may go, for who learns of a new target. */
+export interface Reach {
+  /** Blocks that end in a jump to a computed address. */
+  readonly computed: readonly number[];
+  /** Behind its calls, where it returns at all. */
+  readonly returns: readonly number[];
+  /** Where branches leave it. */
+  readonly exits: readonly number[];
+  readonly known: ReadonlySet<number>;
+}
+export function reachOf({ blocks, targets }: Region): Reach {
+  const returning = blocks.some((b) => b.ending === 'return');
+  return {
+    computed: blocks.filter(isIndirect).map((b) => b.offset),
+    returns: returning ? blocks.filter(comesBack).map(endOf) : [],
+    exits: blocks.flatMap((b) => [b.taken, b.next]).filter((o) => !blocks.some((b) => b.offset === o)),
+    known: new Set(targets),
+  };
+}
+/** The region could go to `target` without being left, if it were made anew. */
+export function mayGoTo({ computed, returns, exits, known }: Reach, target: number): boolean {
+  if (known.has(target)) return false;
+  return (
+    exits.includes(target) || returns.includes(target) || computed.some((offset) => Math.abs(target - offset) < NEAR)
+  );
 }
 
 function endOf(block: RegionBlock): number {

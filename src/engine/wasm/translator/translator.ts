@@ -5,7 +5,7 @@ import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
 import type { Tier } from '../tier.ts';
 import type { TranslationEvents } from '../translation-events.ts';
-import { readRegion } from './region.ts';
+import { mayGoTo, type Reach, reachOf, readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
 
 /** Regions kept. Each takes 30 to 60 KB of the host's memory. */
@@ -13,13 +13,21 @@ const MAX_REGIONS = 4096;
 /** The oldest, which make room together: what of them is hot is soon found again. */
 const EVICTED = 128;
 
+/** A region is made anew at most this often, when what it is left for has become hot. */
+const MAX_REMAKES = 3;
+
+interface Made {
+  readonly reach: Reach;
+  readonly remakes: number;
+}
+
 export class Translator {
   readonly #cache: DecodeCache;
   readonly #handlers: Handlers;
   readonly #tier: Tier;
   readonly #events: TranslationEvents;
   /** The oldest first. */
-  readonly #regions = new Set<InstalledRegion>();
+  readonly #regions = new Map<InstalledRegion, Made>();
 
   constructor(cache: DecodeCache, handlers: Handlers, tier: Tier, events: TranslationEvents) {
     this.#cache = cache;
@@ -30,19 +38,35 @@ export class Translator {
 
   /** A block was entered often. */
   hot(physical: number, size: CodeSize): void {
-    this.#translate(physical, size);
+    const left = this.#regionsOf(physical, size).filter(
+      ([, { reach, remakes }]) => remakes < MAX_REMAKES && mayGoTo(reach, physical % PAGE_SIZE),
+    );
+    if (left.length === 0) this.#translate(physical, size, 0);
+    // If the block is entered from elsewhere too, it will be hot again.
+    else this.#cache.cool(physical, size);
+    for (const [region, { remakes }] of left) {
+      this.#cache.uninstall(region);
+      this.#events.regionsDropped(1);
+      this.dropped([region]);
+      this.#translate(region.physical, size, remakes + 1);
+    }
+  }
+  #regionsOf(physical: number, size: CodeSize): readonly [InstalledRegion, Made][] {
+    const frame = Math.floor(physical / PAGE_SIZE);
+    return [...this.#regions].filter(([r]) => r.size === size && Math.floor(r.physical / PAGE_SIZE) === frame);
   }
 
   /** A block was decoded at a physical address. */
   decoded(physical: number, size: CodeSize): void {
-    if (this.#tier === 'translator') this.#translate(physical, size);
+    if (this.#tier === 'translator') this.#translate(physical, size, 0);
   }
 
-  #translate(physical: number, size: CodeSize): void {
-    const page = this.#cache.regionAt(physical, size);
-    if (page === undefined) return;
+  #translate(physical: number, size: CodeSize, remakes: number): void {
+    const known = this.#cache.regionAt(physical, size);
+    if (known === undefined) return;
     if (this.#regions.size >= MAX_REGIONS) this.#evict();
     this.#events.translationStarted();
+    const page = this.#tier === 'translator' ? { ...known, executed: () => true } : known;
     const region = this.#events.prepare(readRegion(page, physical % PAGE_SIZE, size));
     const { blocks } = region;
     if (blocks.length === 0) return;
@@ -52,16 +76,20 @@ export class Translator {
     const number = this.#handlers.make(
       blocks.map((b) => b.statements),
       long,
-      (m) => (code = RegionLowering.write(listing?.watch(m) ?? m, region, DecodeCache.start, listing)),
+      (m, first) => {
+        const place = { long, first, startRecord: DecodeCache.start };
+        code = RegionLowering.write(listing?.watch(m) ?? m, region, place, listing);
+        return code;
+      },
     );
     const ranges = blocks.flatMap((b) => b.instructions.map((i) => [i.offset, i.length] as const));
-    this.#regions.add(this.#cache.install(physical, size, number, ranges));
+    this.#regions.set(this.#cache.install(physical, size, number, ranges), { reach: reachOf(region), remakes });
     this.#events.regionMade({ physical, size, region, code, listing });
   }
 
   /** Not while a region is executed. */
   #evict(): void {
-    const oldest = [...this.#regions].slice(0, EVICTED);
+    const oldest = [...this.#regions.keys()].slice(0, EVICTED);
     for (const region of oldest) this.#cache.uninstall(region);
     this.#events.regionsDropped(oldest.length);
     this.dropped(oldest);
