@@ -87,6 +87,29 @@ test('every engine and tier runs random control flow alike', () => {
 
 for (const [name, make] of Object.entries(ENGINES)) {
   describe(name, () => {
+    test('XRSTOR initialises vector registers that are in use around it', () => {
+      const code = [
+        ...[0xb8, 3, 0, 0, 0], // MOV EAX, 3
+        ...[0x31, 0xd2], // XOR EDX, EDX
+        ...[0x66, 0x0f, 0x6e, 0xc8], // MOVD XMM1, EAX
+        ...[0x0f, 0xae, 0x2d, ...dword(0x4000)], // XRSTOR [0x4000], which holds neither x87 nor SSE state
+        ...[0x66, 0x0f, 0x7e, 0xcb], // MOVD EBX, XMM1
+        ...[0x66, 0x0f, 0x6e, 0xd0], // MOVD XMM2, EAX
+        HLT,
+      ];
+      const guest = new FlatGuest(make(), code);
+      for (const [register, value] of [
+        ['CR4', 0x40600n],
+        ['XCR0', 3n],
+        ['XMM0', 5n],
+        ['XMM3', 6n],
+      ] as const)
+        guest.vcpu.setRegister(register, value);
+      assert.equal(guest.run(), 'halted');
+      const values = ['RBX', 'XMM0', 'XMM1', 'XMM2', 'XMM3'].map((r) => guest.vcpu.register(r));
+      assert.deepEqual(values, [0n, 0n, 0n, 3n, 0n]);
+    });
+
     test('a store changes an instruction of its own block', () => {
       // MOV BYTE [patched + 1], 42; MOV AL, 7; HLT: the second instruction's immediate is 42 by then.
       const patched = CODE + 7;

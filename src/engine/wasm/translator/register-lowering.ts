@@ -16,7 +16,7 @@ import type { ByteWriter } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
 import { WASM_TYPE, writeMask, writeMemoryOp } from '../op-code.ts';
 import type { Locals, Target } from '../target.ts';
-import { isVector, registerOf, registersTouched, registersUsed } from './registers-used.ts';
+import { isVector, registerOf, registersOf, registersTouched, registersUsed } from './registers-used.ts';
 
 type Cached = { readonly local: number; readonly type: StateType; readonly offset: number };
 
@@ -111,6 +111,8 @@ export class RegisterLowering extends Lowering {
     }
     const place = v.kind === 'getAt' ? this.#registerAt(v.file, v.at) : undefined;
     if (place === undefined) {
+      // Which register it is shows when it runs: all of them are read from memory.
+      if (v.kind === 'getAt') this.#spill(new Set(registersOf(v.file, v.at)));
       super.compute(v, loose);
       return;
     }
@@ -138,7 +140,8 @@ export class RegisterLowering extends Lowering {
       }
     }
     const place = s.kind === 'setAt' ? this.#registerAt(s.file, s.at) : undefined;
-    if (s.kind !== 'setAt' || place === undefined) super.effect(s);
+    if (s.kind !== 'setAt') super.effect(s);
+    else if (place === undefined) this.#writeAnyOf(new Set(registersOf(s.file, s.at)), () => super.effect(s));
     else if (place.cached.type === 'i128') this.#writeVector(place.cached, place.byte, s.value);
     else this.#writeRegister(place.cached, 8 * place.byte, s.value);
   }
@@ -150,6 +153,13 @@ export class RegisterLowering extends Lowering {
     this.local('local_get', place.cached.local);
     return true;
   }
+  /** A write to one of some registers, which of them shows when it runs: in memory. */
+  #writeAnyOf(registers: ReadonlySet<number>, write: () => void): void {
+    this.#spill(registers);
+    write();
+    this.loadRegisters(registers);
+  }
+
   #lane(what: 'extract' | 'replace', type: IntegerType, byte: number): void {
     this.vector(`${SHAPE[type]}.${what}`, [(8 * byte) / WIDTH[type]]);
   }

@@ -31,7 +31,7 @@ export function registerOf(file: StateFile, at: Value): number | undefined {
   return file.offset + (Number(at.value) & -sizeIn(file));
 }
 /** Offsets of the registers that an access to a file may mean. */
-function registersOf(file: StateFile, at: Value): readonly number[] {
+export function registersOf(file: StateFile, at: Value): readonly number[] {
   if (!isFile(file)) return [];
   const one = registerOf(file, at);
   return one === undefined ? Array.from({ length: 16 }, (_, i) => file.offset + i * sizeIn(file)) : [one];
