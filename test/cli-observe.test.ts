@@ -164,7 +164,7 @@ test('profile prints text behind the guest, or a page; --region chooses, --symbo
   const kernel = file('kernel', tinyGuest(print('guest\n'), countDown, debugExit(0)));
   const map = file('System.map', new TextEncoder().encode('0000000000100000 T startup_32\n'));
   const words = ['profile', '--kernel', kernel, ...END, '--symbols', map];
-  const text = await trapeze([...words, '--region', '100053', '--top', '1']);
+  const text = await trapeze([...words, '--region', '10004f', '--top', '1']);
   assert.equal(text.code, 1);
   assert.match(text.stdout, /^guest\n[\d,]+ instructions: 9\d\.\d % in \d+ translated regions, /);
   assert.match(text.stdout, / startup_32\+0x[0-9a-f]+\n/);
