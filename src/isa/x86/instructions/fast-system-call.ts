@@ -4,7 +4,14 @@ import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
 import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS, SYSTEM_FLAGS } from '../flags.ts';
 import { DR6_BITS } from '../procedures/debug.ts';
-import { isProtected, isSet, modeChanged, requestAttention, setSegment } from '../procedures/segments.ts';
+import {
+  enteredFlat64,
+  isProtected,
+  isSet,
+  modeChanged,
+  requestAttention,
+  setFlatSegment,
+} from '../procedures/segments.ts';
 import {
   CPL,
   CS_AT,
@@ -30,14 +37,11 @@ const FLAT_CODE_32 = 0xc09b;
 const FLAT_DATA = 0xc093;
 /** Loads CS and SS as the fast system calls do: fixed, flat, without reading descriptors. */
 function setFlat(x: X86Builder, selector: Value, stackSelector: Value, level: number, code: number): void {
-  const rights = (base: number): Value => x.const('i32', base | (level << 5));
-  const flat = (at: number, s: Value, access: Value): void => {
-    x.call(setSegment, x.const('i32', at), s, x.const('i64', 0), x.const('i32', 0xffffffff), access);
-  };
-  flat(CS_AT, x.or(x.and(selector, 0xfffc), level), rights(code));
-  flat(SS_AT, x.or(x.and(stackSelector, 0xfffc), level), rights(FLAT_DATA));
+  setFlatSegment(x, CS_AT, x.or(x.and(selector, 0xfffc), level), code | (level << 5));
+  setFlatSegment(x, SS_AT, x.or(x.and(stackSelector, 0xfffc), level), FLAT_DATA | (level << 5));
   x.set(CPL, level);
-  x.call(modeChanged);
+  if (code === FLAT_CODE_64) enteredFlat64(x);
+  else x.call(modeChanged);
 }
 const EFER_SCE = 1n;
 /** SYSCALL and SYSRET trap where TF is set behind them, not before (SDM vol. 2, SYSRET). */

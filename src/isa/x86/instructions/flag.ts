@@ -4,7 +4,7 @@ import { type Encoding, instruction } from '../definition.ts';
 import { VECTOR } from '../exceptions.ts';
 import { ARITHMETIC_FLAGS, OTHER_FLAGS, RFLAGS } from '../flags.ts';
 import { HOLD } from '../procedures/debug.ts';
-import { isClear, isProtected, isVirtual8086, modeChanged, requestAttention } from '../procedures/segments.ts';
+import { isClear, isProtected, isVirtual8086, levelChanged, requestAttention } from '../procedures/segments.ts';
 import { CPL, FLAGS_OTHER, FLAGS_SYSTEM, HELD, HELD_IP } from '../state.ts';
 import type { X86Builder } from '../x86-builder.ts';
 
@@ -125,7 +125,7 @@ const POPF = instruction({
     const changeable = x.or(x.const('i32', always), x.or(withIf, withIopl));
     x.flags.write(image, x.parameters.operandSize === 16 ? x.and(changeable, 0xffff) : changeable);
     x.set(FLAGS_OTHER, x.and(x.get(FLAGS_OTHER), ~RFLAGS.RF));
-    x.call(modeChanged);
+    x.call(levelChanged);
     x.call(requestAttention);
   },
 });
@@ -139,7 +139,7 @@ const alignmentCheck = (name: string, modrm: string, set: boolean): readonly Enc
       x.raiseIf(x.ne(x.get(CPL), 0), VECTOR.UD);
       const rest = x.and(x.get(FLAGS_OTHER), ~RFLAGS.AC);
       x.set(FLAGS_OTHER, set ? x.or(rest, RFLAGS.AC) : rest);
-      x.call(modeChanged);
+      x.call(levelChanged);
     },
   });
 

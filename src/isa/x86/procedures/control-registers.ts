@@ -31,7 +31,7 @@ import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { updateFpuBlocked } from './checks.ts';
 import { updateBreakpoints } from './debug.ts';
 import { loadPdptes, usesPae } from './paging.ts';
-import { isClear, isSet, modeChanged, RIGHTS, segmentPart } from './segments.ts';
+import { isClear, isSet, levelChanged, modeChanged, RIGHTS, segmentPart } from './segments.ts';
 
 const bitsOf = (bits: Readonly<Record<string, bigint>>): bigint => Object.values(bits).reduce((a, b) => a | b, 0n);
 const CR0_WRITABLE = bitsOf(CR0_BITS);
@@ -101,7 +101,7 @@ export const writeCr3: Procedure = x86Procedure(
     x.set(CR3, plain);
     const space = x.select(pcid, x.and(value, CR3_NO_FLUSH | 0xfffn), 0n);
     x.call(dropTranslations, x.const('i32', DROP.enter), space);
-    x.call(modeChanged);
+    x.call(levelChanged);
     x.return();
   },
 );

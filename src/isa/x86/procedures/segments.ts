@@ -88,6 +88,17 @@ export const checkUmip = (x: X86Builder): void =>
 
 /** Recomputes what follows from CS, SS, CPL, CR0, CR4, EFER, AC and BREAKPOINTS: code size, stack size, TLB banks, jump epoch. */
 export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parameters: [], results: [] }, (x) => {
+  segmentsChanged(x);
+  privilegeChanged(x);
+  x.return();
+});
+/** The part of `modeChanged` that follows from CPL, CR0, CR4, AC and BREAKPOINTS, where code and stack stay as wide as they are. */
+export const levelChanged: Procedure = x86Procedure({ name: 'levelChanged', parameters: [], results: [] }, (x) => {
+  privilegeChanged(x);
+  x.return();
+});
+
+function segmentsChanged(x: X86Builder): void {
   const cs = segmentPart(x, CS_AT, 'access');
   const long = x.and(isLongMode(x), isSet(x, cs, RIGHTS.L));
   const size = x.select(long, x.const('i32', 64), x.select(isSet(x, cs, RIGHTS.DB), x.const('i32', 32), 16));
@@ -102,6 +113,9 @@ export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parame
   });
   const narrow = x.select(isSet(x, segmentPart(x, SS_AT, 'access'), RIGHTS.DB), x.const('i64', 0xffffffffn), 0xffffn);
   x.set(STACK_MASK, x.select(long, x.const('i64', -1n), narrow));
+}
+function privilegeChanged(x: X86Builder): void {
+  const size = x.get(CODE_SIZE);
   const user = x.eq(x.get(CPL), 3);
   const smap = isSet(x, x.get(CR4), CR4_BITS.SMAP);
   const bank = (guarded: Value): Value => x.select(guarded, x.const('i32', TLB_BANK_SIZE), 0);
@@ -123,8 +137,7 @@ export const modeChanged: Procedure = x86Procedure({ name: 'modeChanged', parame
     const number = x.shl(x.and(x.get(generation), 0xfff), 3);
     x.set(epoch, x.shl(x.zext(x.or(number, kind), 'i64'), 48));
   }
-  x.return();
-});
+}
 
 /** Interrupts may have been enabled: where one waits, the engine looks at the next boundary. */
 export const requestAttention: Procedure = x86Procedure(
@@ -162,6 +175,28 @@ export const setSegment: Procedure = x86Procedure(
     x.return();
   },
 );
+
+const FLAT_LIMIT = 0xffffffff;
+/** As `setSegment` for a flat segment of known rights: readable code or writable data. */
+export function setFlatSegment(x: X86Builder, at: number, selector: Value, access: number): void {
+  const write = (part: SegmentPart, value: Value): void => x.setAt(SEGMENTS, x.const('i32', at + SEGMENT[part]), value);
+  const end = x.const('i64', FLAT_LIMIT + 1);
+  write('base', x.const('i64', 0));
+  write('limit', x.const('i32', FLAT_LIMIT));
+  write('access', x.const('i32', access));
+  write('selector', selector);
+  write('readEnd', end);
+  write('writeEnd', (access & RIGHTS.code) === 0 ? end : x.const('i64', 0));
+}
+/** After CS and SS became flat 64-bit ones and CPL is set: brings what follows up to date. */
+export function enteredFlat64(x: X86Builder): void {
+  const stays = x.and(x.eq(x.get(CODE_SIZE), 64), x.eq(x.get(CODE_LIMIT), FLAT_LIMIT));
+  x.if(
+    stays,
+    () => x.call(levelChanged),
+    () => x.call(modeChanged),
+  );
+}
 
 /** Real and virtual-8086 mode: base is 16 times the selector (SDM vol. 3 §20.1.1). Arguments: segment, selector. */
 export const setRealSegment: Procedure = x86Procedure(
