@@ -122,6 +122,11 @@ export class DecodeCache {
     this.#view.setUint16(at + RECORD_AT.offset, offset, true);
   }
 
+  /** The record of a block that was decoded before. */
+  known(physical: number, size: CodeSize): number | undefined {
+    return this.#pages.get(Math.floor(physical / PAGE_SIZE))?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
+  }
+
   /** The record of the instruction at `place`, in a block of at most `most`; undefined where fetching its second page faults. */
   find(place: CodePlace, most: number = MAX_BLOCK): number | undefined {
     const frame = Math.floor(place.physical / PAGE_SIZE);

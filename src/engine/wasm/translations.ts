@@ -33,6 +33,8 @@ const WRITE_WORD = TLB_ENTRY.writeTag >> 2;
 const ADDEND_WORD = TLB_ENTRY.addend >> 2;
 const PCIDE = Number(CR4_BITS.PCIDE);
 const PCID_MASK = 0xfff;
+/** Neither 0 nor 1, the value of `global` in an entry that holds a page. */
+const EMPTY = 0xffffffff;
 const LAST_ENTRY = (TLB_ENTRIES - 1) * TLB_ENTRY.size;
 /** The low half of a tag that no address has whose entry is at a word's place: another entry's. */
 const noneAt = (word: number): number => (((word << 2) & (BANK_BYTES - 1)) === LAST_ENTRY ? 0 : 0xffffffff);
@@ -119,6 +121,7 @@ export class Translations {
     const none = noneAt(at);
     this.#words[at] = none;
     this.#words[at + WRITE_WORD] = none;
+    this.#words[at + GLOBAL_WORD] = EMPTY;
   }
 
   /** Every translation of a PCID's address space but those of global pages. */
@@ -134,7 +137,7 @@ export class Translations {
     const start = (TLB_BASE + space * SPACE_BYTES) >> 2;
     const end = start + (SPACE_BYTES >> 2);
     for (let at = start; at < end; at += TLB_ENTRY.size >> 2) {
-      if (words[at + GLOBAL_WORD] !== 1) this.#dropEntry(at);
+      if (words[at + GLOBAL_WORD] === 0) this.#dropEntry(at);
     }
     this.#generations[space] = this.#nextLow();
   }

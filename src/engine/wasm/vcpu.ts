@@ -215,6 +215,10 @@ export class WasmVcpu implements Vcpu, Executor {
     if (!this.#translate(0)) return DecodeCache.fault;
     const size = r.u32(CODE_SIZE) as CodeSize;
     const physical = r.number(FETCH_PHYSICAL);
+    if (size === 64 && most === undefined) {
+      const known = this.#cache.known(physical, size);
+      if (known !== undefined) return this.#found(known, physical, size);
+    }
     const nextPage = (): number | undefined =>
       this.#translate(PAGE_SIZE - (physical % PAGE_SIZE)) ? r.number(FETCH_PHYSICAL) : undefined;
     const cut = size !== 64 && this.#codeLeft() < PAGE_SIZE - (physical % PAGE_SIZE);
@@ -222,8 +226,13 @@ export class WasmVcpu implements Vcpu, Executor {
     const record = this.#cache.find({ physical, size, indirect, nextPage }, cut ? 1 : most);
     if (record === undefined) return DecodeCache.fault;
     if (cut && !this.#fits(this.#bytes[record + RECORD_AT.length])) return DecodeCache.fault;
+    if (!alone) return this.#found(record, physical, size);
     this.#enter(record, size, physical % PAGE_SIZE, alone);
-    if (!alone) this.#translator.decoded(physical, size);
+    return record;
+  }
+  #found(record: number, physical: number, size: CodeSize): number {
+    this.#enter(record, size, physical % PAGE_SIZE, false);
+    this.#translator.decoded(physical, size);
     return record;
   }
   /** Bytes from RIP to the end of the code segment: where that is within the page, instructions are looked up one by one. */
