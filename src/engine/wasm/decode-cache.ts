@@ -8,6 +8,7 @@ import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE, RECORDS_END } from '../layout.ts';
 import type { Handlers } from './handlers.ts';
 import { COUNT_AT, CROSSES_PAGE, IS_REGION, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
+import type { KnownPage } from './translator/known-code.ts';
 
 /** Who must hear what happens to code. */
 export interface CodeEvents {
@@ -29,15 +30,6 @@ export interface CodePlace {
   nextPage(): number | undefined;
 }
 
-/** A page of code, for who translates it. */
-export interface KnownPage {
-  readonly bytes: Uint8Array;
-  /** Offsets of blocks that indirect jumps lead to. */
-  readonly indirect: readonly number[];
-  /** A block at an offset has been executed, or was decoded for that. */
-  executed(offset: number): boolean;
-}
-
 /** A region in place of the block that its entry starts. */
 export interface InstalledRegion {
   /** Guest-physical address of the entry. */
@@ -46,6 +38,8 @@ export interface InstalledRegion {
   /** The handler of the entry's record, and the one it had before. */
   readonly handler: number;
   readonly before: number;
+  /** Page numbers of all its code. */
+  readonly frames: readonly number[];
 }
 
 interface CodePage {
@@ -61,6 +55,8 @@ interface CodePage {
   readonly leaders: Set<number>;
   /** Regions by their start. */
   readonly regions: Map<number, InstalledRegion>;
+  /** Regions that start elsewhere and have code of this page too. */
+  readonly foreign: Set<InstalledRegion>;
   /** Starts that were first reached by an indirect jump. */
   readonly indirect: Set<number>;
   /** Stores since its code was dropped. */
@@ -261,6 +257,7 @@ export class DecodeCache {
       covered: new Uint32Array(PAGE_SIZE / 32),
       leaders: new Set(),
       regions: new Map(),
+      foreign: new Set(),
       indirect: new Set(),
       idleStores: 0,
     };
@@ -292,7 +289,10 @@ export class DecodeCache {
   }
   /** Makes a page's records stale. */
   #drop(page: CodePage): void {
-    this.#events.dropped([...page.regions.values()]);
+    const regions = [...page.regions.values(), ...page.foreign];
+    for (const region of page.foreign) this.uninstall(region);
+    for (const region of page.regions.values()) this.#forget(region);
+    this.#events.dropped(regions);
     for (let i = 0; i < page.runs.length; i += 2)
       for (let at = page.runs[i]; at < page.runs[i + 1]; at += RECORD_SIZE) {
         this.#view.setUint16(at + RECORD_AT.handler, PSEUDO.stale, true);
@@ -319,27 +319,49 @@ export class DecodeCache {
     const page = this.#pages.get(frame);
     const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
     if (page === undefined || !page.starts.has(key) || page.regions.has(key)) return undefined;
-    const indirect = [...page.indirect].filter((k) => (k & 3) === SIZE_CODE[size]).map((k) => k >> 2);
-    const executed = (offset: number): boolean => page.starts.has(offset * 4 + SIZE_CODE[size]);
-    return { bytes: this.#pageBytes(frame), indirect, executed };
+    return this.#known(frame, page, size);
   }
-  /** From now on the record of the start at `physical` has the handler of a region that covers some ranges of its page. */
+  /** The page of the block that a record starts; undefined where it starts none. */
+  pageOf(record: number, size: CodeSize): KnownPage | undefined {
+    const frame = this.#view.getUint32(record + COUNT_AT.frame, true);
+    const offset = this.#view.getUint16(record + RECORD_AT.offset, true);
+    const page = this.#pages.get(frame);
+    return page?.starts.get(offset * 4 + SIZE_CODE[size]) === record ? this.#known(frame, page, size) : undefined;
+  }
+  #known(frame: number, page: CodePage, size: CodeSize): KnownPage {
+    return {
+      frame,
+      bytes: this.#pageBytes(frame),
+      indirect: [...page.indirect].filter((k) => (k & 3) === SIZE_CODE[size]).map((k) => k >> 2),
+      record: (offset) => page.starts.get(offset * 4 + SIZE_CODE[size]),
+    };
+  }
+  /** From now on the record of the start at `physical` has the handler of a region that covers some ranges of memory. */
   install(
     physical: number,
     size: CodeSize,
     handler: number,
-    ranges: readonly (readonly [offset: number, length: number])[],
+    ranges: readonly (readonly [physical: number, length: number])[],
   ): InstalledRegion {
-    const page = this.#pages.get(Math.floor(physical / PAGE_SIZE))!;
+    const frame = Math.floor(physical / PAGE_SIZE);
+    const page = this.#pages.get(frame)!;
     const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
-    for (const [offset, length] of ranges) this.#cover(page, offset, length);
+    const frames = new Set<number>();
+    for (const [at, length] of ranges) {
+      frames.add(Math.floor(at / PAGE_SIZE));
+      this.#cover(this.#pages.get(Math.floor(at / PAGE_SIZE))!, at % PAGE_SIZE, length);
+    }
     const record = page.starts.get(key)!;
     const before = this.#view.getUint16(record + RECORD_AT.handler, true);
     this.#view.setUint16(record + RECORD_AT.handler, handler, true);
     this.#memory[record + RECORD_AT.flags] |= IS_REGION;
-    const region = { physical, size, handler, before };
+    const region = { physical, size, handler, before, frames: [...frames] };
     page.regions.set(key, region);
+    for (const other of frames) if (other !== frame) this.#pages.get(other)!.foreign.add(region);
     return region;
+  }
+  #forget(region: InstalledRegion): void {
+    for (const frame of region.frames) this.#pages.get(frame)?.foreign.delete(region);
   }
   /** Counts the entries of a block from the start again. */
   cool(physical: number, size: CodeSize): void {
@@ -347,8 +369,10 @@ export class DecodeCache {
     const record = page?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
     if (record !== undefined) this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES, true);
   }
-  /** The block of a region is interpreted again. Not while the region is being executed. */
-  uninstall({ physical, size, before }: InstalledRegion): void {
+  /** The block of a region is interpreted again. */
+  uninstall(region: InstalledRegion): void {
+    const { physical, size, before } = region;
+    this.#forget(region);
     const page = this.#pages.get(Math.floor(physical / PAGE_SIZE))!;
     const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
     const record = page.starts.get(key)!;

@@ -11,6 +11,7 @@ import { RegionListing } from './region-listing.ts';
 import type { RegionWatch } from './region-watch.ts';
 import { type CodeLine, printCode, readLocals } from './text/code-printer.ts';
 import type { NewRegion } from './translation-events.ts';
+import { KnownCode } from './translator/known-code.ts';
 import type { Region, RegionBlock } from './translator/region.ts';
 
 export interface ProfiledInstruction {
@@ -52,8 +53,8 @@ interface Made {
   readonly region: NewRegion;
   readonly linear: bigint;
   readonly blocks: readonly Prepared[];
-  /** Of the page that the region lies in. */
-  readonly page: Uint8Array;
+  /** The bytes of its pages by page number. */
+  readonly pages: ReadonlyMap<number, Uint8Array>;
 }
 
 const COUNTER_SIZE = 8;
@@ -102,9 +103,12 @@ export class RegionProfile implements RegionWatch {
     const key = `${region.physical} ${region.size}`;
     const all = this.#made.get(key) ?? [];
     this.#made.set(key, all);
-    const frame = RAM_BASE + Math.floor(region.physical / PAGE_SIZE) * PAGE_SIZE;
-    const page = this.#memory.slice(frame, frame + PAGE_SIZE);
-    all.push({ region, linear, blocks: this.#prepared.get(region.region)!, page });
+    const pages = new Map<number, Uint8Array>();
+    for (const { frame } of region.region.blocks) {
+      const at = RAM_BASE + frame * PAGE_SIZE;
+      if (!pages.has(frame)) pages.set(frame, this.#memory.slice(at, at + PAGE_SIZE));
+    }
+    all.push({ region, linear, blocks: this.#prepared.get(region.region)!, pages });
   }
 
   #executions({ counter }: Prepared): number {
@@ -134,7 +138,7 @@ export class RegionProfile implements RegionWatch {
     return regions.sort((a, b) => b.instructions - a.instructions);
   }
 
-  #show({ region, linear, blocks, page }: Made): readonly ProfiledBlock[] {
+  #show({ region, linear, blocks, pages }: Made): readonly ProfiledBlock[] {
     const wasm = wasmByInstruction(region);
     const start = linear - BigInt(region.physical % PAGE_SIZE);
     const shown = blocks.map((prepared, n) => ({
@@ -142,7 +146,7 @@ export class RegionProfile implements RegionWatch {
       executions: this.#executions(prepared),
       instructions: prepared.block.instructions.map(({ offset, length }, i) => ({
         address: BigInt.asUintN(64, start + BigInt(offset)),
-        bytes: page.subarray(offset, offset + length),
+        bytes: bytesAt(pages.get(prepared.block.frame)!, offset, length),
         ir: prepared.ir[i] ?? '',
         wasm: wasm.get(`${n} ${i}`) ?? [],
       })),
@@ -150,6 +154,11 @@ export class RegionProfile implements RegionWatch {
     return shown.sort((a, b) => a.offset - b.offset);
   }
 }
+
+const bytesAt = (page: Uint8Array, offset: number, length: number): Uint8Array => {
+  const at = KnownCode.within(offset);
+  return page.subarray(at, at + length);
+};
 
 /** The block, with its counter's increment first. */
 function counted(block: RegionBlock, counter: number): RegionBlock {

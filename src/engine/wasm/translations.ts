@@ -193,16 +193,31 @@ export class Translations {
     this.#bytes.fill(0xff, jumps, jumps + PAGE_OF_JUMPS);
   }
 
+  /** The record that the jump cache has for a linear address. */
+  recall(address: bigint): number | undefined {
+    const low = Number(BigInt.asUintN(32, address));
+    const high = Number(BigInt.asUintN(32, address >> 32n));
+    const at = placeInJumps(low);
+    const epoch = this.#registers.u32(high >>> 31 === 1 ? JUMP_EPOCH_HIGH : JUMP_EPOCH, 1);
+    const isThere = this.#words[at] === low && this.#words[at + 1] === (high ^ epoch) >>> 0;
+    return isThere ? this.#words[at + 2] : undefined;
+  }
+
   /** Remembers the record of the instruction at a linear address in the jump cache. */
   remember(low: number, high: number, record: number): void {
     const r = this.#registers;
     const isHigh = high >>> 31 === 1;
     if (isHigh && (r.u32(FETCH_INFO) & TRANSLATION.global) === 0) this.#hasLocalHigh = true;
-    const page = (low >>> 12) % JUMP_CACHE.pages;
-    const slot = (low ^ (low >>> SLOT_BITS)) & (JUMP_CACHE.slots - 1);
-    const at = (JUMP_CACHE_BASE + page * PAGE_OF_JUMPS + slot * JUMP_CACHE.entrySize) >> 2;
+    const at = placeInJumps(low);
     this.#words[at] = low;
     this.#words[at + 1] = (high ^ r.u32(isHigh ? JUMP_EPOCH_HIGH : JUMP_EPOCH, 1)) >>> 0;
     this.#words[at + 2] = record;
   }
+}
+
+/** Index of the word where an address's entry of the jump cache starts. */
+function placeInJumps(low: number): number {
+  const page = (low >>> 12) % JUMP_CACHE.pages;
+  const slot = (low ^ (low >>> SLOT_BITS)) & (JUMP_CACHE.slots - 1);
+  return (JUMP_CACHE_BASE + page * PAGE_OF_JUMPS + slot * JUMP_CACHE.entrySize) >> 2;
 }

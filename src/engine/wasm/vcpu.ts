@@ -264,7 +264,12 @@ export class WasmVcpu implements Vcpu, Executor {
   #hotBlock(record: number): number {
     const r = this.#registers;
     const physical = this.#cache.placeOf(record);
-    this.#translator.hot(physical, r.u32(CODE_SIZE) as CodeSize);
+    const size = r.u32(CODE_SIZE) as CodeSize;
+    const base = r.get(IP_BASE);
+    // Segments may end anywhere: what lies on other pages of them is left to the main loop.
+    const find = (offset: number): number | undefined =>
+      size === 64 ? this.#translations.recall(base + BigInt(offset)) : undefined;
+    this.#translator.hot(physical, size, find);
     return record;
   }
 

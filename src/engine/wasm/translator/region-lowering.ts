@@ -21,11 +21,14 @@ import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import { type BlockPlan, FlagLowering, planOf } from './flag-lowering.ts';
+import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
 
 import { type Structure, structureOf } from './structure.ts';
 
 /** Labels around the whole body, by the depth at which they were opened. */
+/** Widest range of computed targets that gets a table. */
+const WIDEST_TABLE = 4096;
 const EXIT_LABEL = 1;
 const FAULT_LABEL = 2;
 /** Parameter 0 is the record, which regions do not need. */
@@ -59,6 +62,9 @@ export class RegionLowering extends FlagLowering {
   /** Where a computed jump goes. */
   readonly #computed: number;
   readonly #distance: number;
+  readonly #scratch: number;
+  /** Whether the mapping of each page but the entry's was looked at, by its distance from that. */
+  readonly #checked = new Map<number, number>();
   readonly #listing: RegionListing | undefined;
   #block = 0;
   #instruction = 0;
@@ -78,8 +84,8 @@ export class RegionLowering extends FlagLowering {
     this.#blocks = blocks;
     this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
     this.#targets = targets;
-    const numbersOf = (offsets: readonly number[]): number[] =>
-      offsets.map((offset) => this.#numbers.get(offset)).filter((n) => n !== undefined);
+    const numbersOf = (offsets: readonly (number | undefined)[]): number[] =>
+      offsets.map((offset) => this.#numberOf(offset)).filter((n) => n !== undefined);
     const switchNode = blocks.length;
     const graph = blocks.map((b) => [
       ...numbersOf([b.taken, b.next]),
@@ -94,6 +100,11 @@ export class RegionLowering extends FlagLowering {
     this.#place = place;
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
+    this.#scratch = locals.take('i32');
+    for (const { offset } of blocks) {
+      const page = KnownCode.distanceOf(offset);
+      if (page !== 0 && !this.#checked.has(page)) this.#checked.set(page, locals.take('i32'));
+    }
     this.#listing = listing;
     for (const [local, name] of this.registerLocals()) listing?.locals.set(local, name);
   }
@@ -141,7 +152,7 @@ export class RegionLowering extends FlagLowering {
     this.storeState(RIP.offset, 'i64', () => {
       this.pushCached(IP_BASE.offset);
       this.local('local_get', this.#faultOffset);
-      this.op('i64_extend_i32_u');
+      this.op('i64_extend_i32_s');
       this.op('i64_add');
     });
     this.#noteExit('fault');
@@ -308,8 +319,8 @@ export class RegionLowering extends FlagLowering {
     this.#instruction = instruction;
   }
 
-  #fallThrough(offset: number, next: number): void {
-    this.#jump(next >= 0 ? 1 : undefined, () => this.#pushIp(offset));
+  #fallThrough(offset: number, next: number | undefined): void {
+    this.#jump(next !== undefined ? 1 : undefined, () => this.#pushIp(offset));
   }
   #pushIp(offset: number): void {
     this.pushCached(IP_BASE.offset);
@@ -342,11 +353,15 @@ export class RegionLowering extends FlagLowering {
     this.code.u32(depth - FAULT_LABEL);
   }
 
+  #numberOf(offset: number | undefined): number | undefined {
+    return offset === undefined ? undefined : this.#numbers.get(offset);
+  }
+
   #jump(link: 0 | 1 | undefined, pushTarget: () => void): void {
     const block = this.#blocks[this.#block];
-    const offset = link === undefined ? -1 : link === 0 ? block.taken : block.next;
+    const offset = link === undefined ? undefined : link === 0 ? block.taken : block.next;
     const computed = link === undefined && isComputed(block) && this.#targets.length > 0;
-    const to = computed ? this.#blocks.length : this.#numbers.get(offset);
+    const to = computed ? this.#blocks.length : this.#numberOf(offset);
     if (to === undefined || this.#structure.isIrreducible(this.#block, to)) {
       this.#exit(pushTarget, 1, exitOf(block, link));
       return;
@@ -382,7 +397,20 @@ export class RegionLowering extends FlagLowering {
     this.op('i64_sub');
     this.constant('i64', BigInt(first));
     this.op('i64_sub');
-    this.local('local_tee', this.#distance);
+    this.local('local_set', this.#distance);
+    if (size <= WIDEST_TABLE) this.#branchByTable(offsets, size);
+    else this.#branchByComparison(offsets);
+    for (const offset of offsets) {
+      this.#close();
+      this.#branchOrLeave(this.#numbers.get(offset)!);
+    }
+    this.#close();
+    this.#leaveForComputed();
+    this.#block = outerBlock;
+  }
+  /** Goes to the label that has the number of the target at `#distance` from the first, or behind all. */
+  #branchByTable(offsets: readonly number[], size: number): void {
+    this.local('local_get', this.#distance);
     this.constant('i64', BigInt(size));
     this.op('i64_ge_u');
     this.op('br_if');
@@ -392,17 +420,21 @@ export class RegionLowering extends FlagLowering {
     this.op('br_table');
     this.code.u32(size);
     for (let i = 0; i < size; i++) {
-      const target = offsets.indexOf(first + i);
+      const target = offsets.indexOf(offsets[0] + i);
       this.code.u32(target < 0 ? offsets.length : target);
     }
     this.code.u32(offsets.length);
-    for (const offset of offsets) {
-      this.#close();
-      this.#branchOrLeave(this.#numbers.get(offset)!);
+  }
+  #branchByComparison(offsets: readonly number[]): void {
+    for (const [i, offset] of offsets.entries()) {
+      this.local('local_get', this.#distance);
+      this.constant('i64', BigInt(offset - offsets[0]));
+      this.op('i64_eq');
+      this.op('br_if');
+      this.code.u32(i);
     }
-    this.#close();
-    this.#leaveForComputed();
-    this.#block = outerBlock;
+    this.op('br');
+    this.code.u32(offsets.length);
   }
   #branchOrLeave(to: number): void {
     if (this.#structure.isIrreducible(this.#block, to)) this.#leaveForComputed();
@@ -428,8 +460,39 @@ export class RegionLowering extends FlagLowering {
       this.#br(EXIT_LABEL);
       this.#close();
     }
+    this.#checkPage(to, pushTarget);
     if (isBack || isMerge[to]) this.#br(this.#labels.get(to)!);
     else this.#tree(to);
+  }
+
+  /** Leaves the region unless the page of the block `to` lies where it did when the region was made. Once is enough. */
+  #checkPage(to: number, pushTarget: () => void): void {
+    if (to === this.#blocks.length) return;
+    const { offset, record } = this.#blocks[to];
+    const page = KnownCode.distanceOf(offset);
+    const from = this.#blocks[this.#block];
+    const checked = this.#checked.get(page);
+    if (checked === undefined || (from !== undefined && KnownCode.distanceOf(from.offset) === page)) return;
+    const e = new Emitter(this.target.cpuBase, this.code);
+    this.local('local_get', checked);
+    this.op('i32_eqz');
+    this.code.hint(false);
+    this.#open('if');
+    this.#pushIp(offset);
+    this.local('local_set', this.#distance);
+    pushIsCached(e, this.#distance, this.#scratch, true);
+    pushCachedRecord(e, this.#scratch);
+    this.i32(record!);
+    this.op('i32_eq');
+    this.op('i32_and');
+    this.local('local_tee', checked);
+    this.op('i32_eqz');
+    this.#open('if');
+    this.#noteExit('jump');
+    this.storeState(RIP.offset, 'i64', pushTarget);
+    this.#br(EXIT_LABEL);
+    this.#close();
+    this.#close();
   }
 }
 

@@ -1,4 +1,4 @@
-/** Regions: the blocks of one page of code that direct branches connect, from a hot entry. */
+/** Regions: the blocks of code that branches connect, from a hot entry. Offsets are from the entry's page. */
 import type {
   AccessKind,
   External,
@@ -13,17 +13,17 @@ import type {
 } from '../../../isa/ir/types.ts';
 import { type CodeSize, type Decoded, decode } from '../../../isa/x86/decoder.ts';
 import { bindOperand } from '../../../isa/x86/operands.ts';
-import { FLAG_AUX, FLAG_RESULT, IP_BASE_AT, SS_AT, XMM } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, FLAG_RESULT, IP_BASE, IP_BASE_AT, SS_AT, XMM } from '../../../isa/x86/state.ts';
 import { X86Builder } from '../../../isa/x86/x86-builder.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { PAGE_SIZE } from '../../layout.ts';
-import type { KnownPage } from '../decode-cache.ts';
 import { withoutDeadFlags } from './dead-flags.ts';
+import { KnownCode } from './known-code.ts';
 import { registersTouched } from './registers-used.ts';
 
 /** One instruction of a block. */
 export interface RegionInstruction {
-  /** Page offset of its first byte. */
+  /** Offset of its first byte. */
   readonly offset: number;
   readonly length: number;
   /** Where its statements end in the block's. */
@@ -34,9 +34,13 @@ export interface RegionBlock {
   readonly offset: number;
   readonly instructions: readonly RegionInstruction[];
   readonly statements: readonly Statement[];
-  /** Page offsets of the instructions behind the last one: over link 0, over link 1 or by falling through; -1 for none. */
-  readonly taken: number;
-  readonly next: number;
+  /** Offsets of the instructions behind the last one: over link 0, over link 1 or by falling through. */
+  readonly taken: number | undefined;
+  readonly next: number | undefined;
+  /** Guest-physical page number. */
+  readonly frame: number;
+  /** The record of its first instruction, where there is one. */
+  readonly record: number | undefined;
   /** How it ends: a near call, one of an address that is computed, a near return, a jump to another computed address, or otherwise. */
   readonly ending: 'call' | 'computedCall' | 'return' | 'computed' | 'plain';
 }
@@ -73,6 +77,11 @@ class BlockBuilder extends X86Builder {
       encoding.operands.some((o) => o.startsWith('O')),
     );
     encoding.definition.semantics(this, ...encoding.operands.map((code) => bindOperand(this, code)));
+  }
+
+  /** Offsets of other pages may be negative. */
+  override currentIp(): Value {
+    return this.add(this.get(IP_BASE), this.#offset);
   }
 
   override get inlines(): boolean {
@@ -149,16 +158,19 @@ function isBarrier({ encoding }: Decoded): boolean {
 
 /** Decodes one block; undefined where not even its first instruction can be part of a region. */
 function readBlock(
-  page: Uint8Array,
+  code: KnownCode,
   start: number,
   size: CodeSize,
   starts: ReadonlyMap<number, unknown>,
 ): RegionBlock | undefined {
+  const { bytes, frame } = code.page(start)!;
+  const record = code.record(start);
+  const page = KnownCode.distanceOf(start) * PAGE_SIZE;
   const b = new BlockBuilder(undefined);
   const instructions: RegionInstruction[] = [];
   let at = start;
   for (;;) {
-    const result = decode(page.subarray(at, Math.min(at + 15, PAGE_SIZE)), size);
+    const result = decode(bytes.subarray(at - page, Math.min(at - page + 15, PAGE_SIZE)), size);
     if (typeof result === 'string' || isBarrier(result) || instructions.length === MAX_BLOCK_LENGTH) break;
     // What another block has already is not translated twice.
     if (at !== start && starts.has(at)) break;
@@ -173,15 +185,18 @@ function readBlock(
       return {
         offset: start,
         ...cleaned(b.statements, instructions),
-        taken: jumps.has(0) ? inPage(taken) : -1,
-        next: jumps.has(1) ? inPage(at) : -1,
+        frame,
+        record,
+        taken: jumps.has(0) ? taken : undefined,
+        next: jumps.has(1) ? at : undefined,
         ending: endingOf(result, jumps.has(undefined)),
       };
     }
-    if (at >= PAGE_SIZE) break;
+    if (at - page >= PAGE_SIZE) break;
   }
   if (instructions.length === 0) return undefined;
-  return { offset: start, ...cleaned(b.statements, instructions), taken: -1, next: inPage(at), ending: 'plain' };
+  const own = cleaned(b.statements, instructions);
+  return { offset: start, ...own, frame, record, taken: undefined, next: at, ending: 'plain' };
 }
 
 function cleaned(
@@ -202,8 +217,6 @@ function endingOf({ encoding }: Decoded, computed: boolean): RegionBlock['ending
   return computed ? 'computed' : 'plain';
 }
 
-const inPage = (offset: number): number => (offset >= 0 && offset < PAGE_SIZE ? offset : -1);
-
 function linksOf(statements: readonly Statement[]): ReadonlySet<number | undefined> {
   const links = new Set<number | undefined>();
   for (const s of statements) {
@@ -217,20 +230,20 @@ function linksOf(statements: readonly Statement[]): ReadonlySet<number | undefin
 const isIndirect = ({ ending }: RegionBlock): boolean => ending === 'computed' || ending === 'computedCall';
 /** A call of something that may be part of the region. */
 const comesBack = ({ ending, taken }: RegionBlock): boolean =>
-  ending === 'computedCall' || (ending === 'call' && taken >= 0);
+  ending === 'computedCall' || (ending === 'call' && taken !== undefined);
 
-/** Where computed jumps of the region and of `block` may go, of the places in its page that such jumps went to before. */
-function targetsOf(block: RegionBlock, page: KnownPage, returns: ReadonlySet<number>): readonly number[] {
+/** Where computed jumps of the region and of `block` may go, of the places that such jumps went to before. */
+function targetsOf(block: RegionBlock, code: KnownCode, returns: ReadonlySet<number>): readonly number[] {
   const near = (target: number): boolean => isIndirect(block) && Math.abs(target - block.offset) < NEAR;
-  return page.indirect.filter((target) => returns.has(target) || near(target));
+  return code.indirect().filter((target) => returns.has(target) || near(target));
 }
 
 /**
- * The blocks of `page` that branches reach from `entry`: direct ones to what was executed before, and computed ones to places that are
+ * The blocks that branches reach from `entry`: direct ones to what was executed before, and computed ones to places that are
  * known to be their targets.
  * No blocks where the entry cannot be translated.
  */
-export function readRegion(page: KnownPage, entry: number, size: CodeSize): Region {
+export function readRegion(code: KnownCode, entry: number, size: CodeSize): Region {
   const blocks = new Map<number, RegionBlock>();
   const returns = new Set<number>();
   const targets = new Set<number>();
@@ -240,16 +253,15 @@ export function readRegion(page: KnownPage, entry: number, size: CodeSize): Regi
   while (queue.length > 0 && blocks.size < MAX_BLOCKS && instructions < MAX_INSTRUCTIONS) {
     const offset = queue.shift()!;
     if (blocks.has(offset)) continue;
-    const block = readBlock(page.bytes, offset, size, blocks);
+    const block = readBlock(code, offset, size, blocks);
     if (block === undefined) continue;
     blocks.set(offset, block);
     instructions += block.instructions.length;
     for (const successor of [block.taken, block.next])
-      if (successor >= 0 && page.executed(successor)) queue.push(successor);
-    // A call whose target is another page's comes back from outside.
+      if (successor !== undefined && code.isWanted(successor)) queue.push(successor);
     if (comesBack(block)) returns.add(endOf(block));
     returning ||= block.ending === 'return';
-    for (const target of targetsOf(block, page, returning ? returns : NONE)) {
+    for (const target of targetsOf(block, code, returning ? returns : NONE)) {
       targets.add(target);
       queue.push(target);
     }
@@ -272,7 +284,10 @@ export function reachOf({ blocks, targets }: Region): Reach {
   return {
     computed: blocks.filter(isIndirect).map((b) => b.offset),
     returns: returning ? blocks.filter(comesBack).map(endOf) : [],
-    exits: blocks.flatMap((b) => [b.taken, b.next]).filter((o) => !blocks.some((b) => b.offset === o)),
+    exits: blocks
+      .flatMap(({ taken, next }) => [taken, next])
+      .filter((o) => o !== undefined)
+      .filter((o) => !blocks.some((b) => b.offset === o)),
     known: new Set(targets),
   };
 }

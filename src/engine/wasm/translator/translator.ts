@@ -5,6 +5,7 @@ import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
 import type { Tier } from '../tier.ts';
 import type { TranslationEvents } from '../translation-events.ts';
+import { KnownCode, type KnownPage } from './known-code.ts';
 import { mayGoTo, type Reach, reachOf, readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
 
@@ -15,6 +16,9 @@ const EVICTED = 128;
 
 /** A region is made anew at most this often, when what it is left for has become hot. */
 const MAX_REMAKES = 3;
+
+/** The record at an offset from the page of a hot block, where the processor went lately. */
+type FindRecord = (offset: number) => number | undefined;
 
 interface Made {
   readonly reach: Reach;
@@ -36,19 +40,19 @@ export class Translator {
     this.#events = events;
   }
 
-  /** A block was entered often. */
-  hot(physical: number, size: CodeSize): void {
+  /** A block was entered often. `find`: the record at an offset from its page, where the processor went lately. */
+  hot(physical: number, size: CodeSize, find: FindRecord): void {
     const left = this.#regionsOf(physical, size).filter(
       ([, { reach, remakes }]) => remakes < MAX_REMAKES && mayGoTo(reach, physical % PAGE_SIZE),
     );
-    if (left.length === 0) this.#translate(physical, size, 0);
+    if (left.length === 0) this.#translate(physical, size, 0, find);
     // If the block is entered from elsewhere too, it will be hot again.
     else this.#cache.cool(physical, size);
     for (const [region, { remakes }] of left) {
       this.#cache.uninstall(region);
       this.#events.regionsDropped(1);
       this.dropped([region]);
-      this.#translate(region.physical, size, remakes + 1);
+      this.#translate(region.physical, size, remakes + 1, find);
     }
   }
   #regionsOf(physical: number, size: CodeSize): readonly [InstalledRegion, Made][] {
@@ -58,16 +62,20 @@ export class Translator {
 
   /** A block was decoded at a physical address. */
   decoded(physical: number, size: CodeSize): void {
-    if (this.#tier === 'translator') this.#translate(physical, size, 0);
+    if (this.#tier === 'translator') this.#translate(physical, size, 0, () => undefined);
   }
 
-  #translate(physical: number, size: CodeSize, remakes: number): void {
+  #translate(physical: number, size: CodeSize, remakes: number, find: FindRecord): void {
     const known = this.#cache.regionAt(physical, size);
     if (known === undefined) return;
     if (this.#regions.size >= MAX_REGIONS) this.#evict();
     this.#events.translationStarted();
-    const page = this.#tier === 'translator' ? { ...known, executed: () => true } : known;
-    const region = this.#events.prepare(readRegion(page, physical % PAGE_SIZE, size));
+    const pageAt = (offset: number): KnownPage | undefined => {
+      const record = find(offset);
+      return record === undefined ? undefined : this.#cache.pageOf(record, size);
+    };
+    const around = new KnownCode(known, pageAt, this.#tier === 'translator');
+    const region = this.#events.prepare(readRegion(around, physical % PAGE_SIZE, size));
     const { blocks } = region;
     if (blocks.length === 0) return;
     const long = size === 64;
@@ -82,7 +90,7 @@ export class Translator {
         return code;
       },
     );
-    const ranges = blocks.flatMap((b) => b.instructions.map((i) => [i.offset, i.length] as const));
+    const ranges = blocks.flatMap((b) => b.instructions.map((i) => [around.physical(i.offset), i.length] as const));
     this.#regions.set(this.#cache.install(physical, size, number, ranges), { reach: reachOf(region), remakes });
     this.#events.regionMade({ physical, size, region, code, listing });
   }

@@ -1,0 +1,65 @@
+/** The code around a hot block as far as it is known, by offsets from the page that the block lies in. */
+import { PAGE_SIZE } from '../../layout.ts';
+
+/** A page of code. */
+export interface KnownPage {
+  /** Guest-physical page number. */
+  readonly frame: number;
+  readonly bytes: Uint8Array;
+  /** Offsets of blocks that indirect jumps lead to. */
+  readonly indirect: readonly number[];
+  /** The record of the block at an offset, which was executed or is about to be. */
+  record(offset: number): number | undefined;
+}
+
+/** Farther away nothing is part of a region: offsets are 32-bit numbers. */
+const FARTHEST = 2 ** 30;
+
+export class KnownCode {
+  /** By distance in pages from the entry's. */
+  readonly #pages = new Map<number, KnownPage>();
+  readonly #find: (offset: number) => KnownPage | undefined;
+  readonly #everything: boolean;
+
+  /**
+   * `entry`: the page of the hot block. `find`: the page at an offset, where the processor went lately. `everything`: of the entry's page
+   * also what was not executed is wanted.
+   */
+  constructor(entry: KnownPage, find: (offset: number) => KnownPage | undefined, everything: boolean) {
+    this.#pages.set(0, entry);
+    this.#find = find;
+    this.#everything = everything;
+  }
+
+  static distanceOf(offset: number): number {
+    return Math.floor(offset / PAGE_SIZE);
+  }
+  static within(offset: number): number {
+    return offset - KnownCode.distanceOf(offset) * PAGE_SIZE;
+  }
+
+  page(offset: number): KnownPage | undefined {
+    const distance = KnownCode.distanceOf(offset);
+    const known = this.#pages.get(distance);
+    if (known !== undefined || Math.abs(offset) > FARTHEST) return known;
+    const page = this.#find(offset);
+    if (page !== undefined) this.#pages.set(distance, page);
+    return page;
+  }
+  record(offset: number): number | undefined {
+    return this.page(offset)?.record(KnownCode.within(offset));
+  }
+  /** The block at an offset is worth translating with others. */
+  isWanted(offset: number): boolean {
+    if (this.#everything && KnownCode.distanceOf(offset) === 0) return true;
+    return this.record(offset) !== undefined;
+  }
+  /** Guest-physical address of what lies at an offset of a page that is known. */
+  physical(offset: number): number {
+    return this.page(offset)!.frame * PAGE_SIZE + KnownCode.within(offset);
+  }
+  /** Offsets of all blocks that indirect jumps lead to. */
+  indirect(): readonly number[] {
+    return [...this.#pages].flatMap(([distance, page]) => page.indirect.map((o) => distance * PAGE_SIZE + o));
+  }
+}
