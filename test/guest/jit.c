@@ -186,11 +186,17 @@ static void crossing(uint64_t n) {
   }
 }
 
+/** A second mapping of the pages of a shared one. */
+static uint8_t *map_again(uint8_t *pages, unsigned count) {
+  long at = system_call(SYS_mremap, (long)pages, 0, (long)count * PAGE, MREMAP_MAYMOVE, 0, 0);
+  if (at < 0 && at > -PAGE) give_up("no second mapping");
+  return (uint8_t *)at;
+}
+
 /** Two mappings of one page: one to write, one to execute. */
 static void alias(uint64_t n) {
-  uint8_t *write = map(1, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_SHARED);
-  uint8_t *execute = (uint8_t *)system_call(SYS_mremap, (long)write, 0, PAGE, MREMAP_MAYMOVE, 0, 0);
-  if ((long)execute < 0 && (long)execute > -PAGE) give_up("no second mapping");
+  uint8_t *write = map(1, PROT_ALL, MAP_SHARED);
+  uint8_t *execute = map_again(write, 1);
   CALL3(SYS_mprotect, write, PAGE, PROT_READ | PROT_WRITE);
   CALL3(SYS_mprotect, execute, PAGE, PROT_READ | PROT_EXEC);
   emit_constant(write, 0);
@@ -200,6 +206,25 @@ static void alias(uint64_t n) {
   }
   CALL3(SYS_munmap, write, PAGE, 0);
   CALL3(SYS_munmap, execute, PAGE, 0);
+}
+
+/** Hot code that two addresses lead to, which tells where it is, and changes seldom. */
+static void twins(uint64_t n) {
+  enum { CALLS = 40000 };
+  uint8_t *at[] = {map(2, PROT_ALL, MAP_SHARED), 0};
+  at[1] = map_again(at[0], 2);
+  // sub rsp, 8; call the next page; add rsp, 8; lea rcx, [rip]; add eax, ecx; ret
+  EMIT(at[0], 0x48, 0x83, 0xec, 8, 0xe8, 0xf7, 0x0f, 0, 0, 0x48, 0x83, 0xc4, 8, 0x48, 0x8d, 0x0d, 0, 0, 0, 0, 0x01, 0xc8,
+       0xc3);
+  EMIT(at[0] + PAGE, 0x48, 0x8d, 0x05, 0, 0, 0, 0, 0x05, 0, 0, 0, 0, 0xc3); // lea rax, [rip]; add eax, imm32; ret
+  for (uint32_t i = 0; i < n; i++) {
+    put32(at[i & 1] + PAGE + 8, i);
+    for (unsigned k = 0; k < CALLS; k++) {
+      const uint8_t *here = at[k >> 4 & 1];
+      expect(call(here, 0), 2 * (uint32_t)(uintptr_t)here + PAGE + 7 + 20 + i);
+    }
+  }
+  for (unsigned i = 0; i < 2; i++) CALL3(SYS_munmap, at[i], 2 * PAGE, 0);
 }
 
 /** Writable or executable, never both. */
@@ -223,6 +248,20 @@ static void loop(uint64_t n) {
   for (uint64_t i = 0; i < n; i += TURNS / EVERY) {
     uint32_t turns = TURNS + (uint32_t)i % 50, sum = 0, step = (uint32_t)i;
     put32(code + 16, step);
+    for (uint32_t c = turns; c; c--) sum += step = c % EVERY ? step : c;
+    expect(call(code, turns), sum);
+  }
+}
+
+/** The same so seldom that the loop is translated in between. */
+static void hot_loop(uint64_t n) {
+  enum { EVERY = 0x8000, REWRITES = 4 };
+  /* mov ecx, edi; xor eax, eax; L: test ecx, 0x7fff; jnz S; mov [rip+1], ecx; S: add eax, imm32; dec ecx; jnz L; ret */
+  EMIT(code, 0x89, 0xf9, 0x31, 0xc0, 0xf7, 0xc1, 0xff, 0x7f, 0, 0, 0x75, 6, 0x89, 0x0d, 1, 0, 0, 0, 0x05, 0, 0, 0, 0,
+       0xff, 0xc9, 0x75, 0xe9, 0xc3);
+  for (uint64_t i = 0; i < n; i += REWRITES) {
+    uint32_t turns = EVERY * REWRITES + (uint32_t)i % 50, sum = 0, step = (uint32_t)i;
+    put32(code + 19, step);
     for (uint32_t c = turns; c; c--) sum += step = c % EVERY ? step : c;
     expect(call(code, turns), sum);
   }
@@ -388,14 +427,14 @@ static void stack(uint64_t n) {
 
 /** Code that is called often between its changes. */
 static void seldom(uint64_t n) {
-  /* mov eax, edi; mov ecx, 100; L: imul eax, eax, imm32; add eax, imm32; dec ecx; jnz L; ret */
-  EMIT(code, 0x89, 0xf8, 0xb9, 100, 0, 0, 0, 0x69, 0xc0, 0, 0, 0, 0, 0x05, 0, 0, 0, 0, 0xff, 0xc9, 0x75, 0xf1, 0xc3);
+  /* mov eax, edi; mov ecx, 1000; L: imul eax, eax, imm32; add eax, imm32; dec ecx; jnz L; ret */
+  EMIT(code, 0x89, 0xf8, 0xb9, 0xe8, 3, 0, 0, 0x69, 0xc0, 0, 0, 0, 0, 0x05, 0, 0, 0, 0, 0xff, 0xc9, 0x75, 0xf1, 0xc3);
   for (uint32_t i = 0; i < n; i++) {
     uint32_t factor = next_random() | 1, term = next_random(), x = i, got = i;
     put32(code + 9, factor);
     put32(code + 14, term);
     for (unsigned k = 0; k < 20; k++) got = call(code, got);
-    for (unsigned k = 0; k < 2000; k++) x = x * factor + term;
+    for (unsigned k = 0; k < 20000; k++) x = x * factor + term;
     expect(got, x);
   }
 }
@@ -458,10 +497,11 @@ static const struct way {
   uint64_t fraction;
 } WAYS[] = {
     {"immediate", immediate, 1},   {"following", following, 1}, {"counting", counting, 1},     {"data", data, 1},
-    {"crossing", crossing, 1},     {"alias", alias, 1},         {"loop", loop, 1},             {"ending", ending, 10},
+    {"crossing", crossing, 1},     {"alias", alias, 1},         {"twins", twins, 1000},        {"loop", loop, 1},
+    {"hot-loop", hot_loop, 500},   {"ending", ending, 10},
     {"fresh", fresh, 1},           {"ring", ring, 1},           {"opcode", opcode, 1},         {"jump", jump, 1},
     {"call", patched_call, 1},     {"callee", callee, 1},       {"straddling", straddling, 1}, {"moved", moved, 1},
-    {"stack", stack, 1},           {"seldom", seldom, 10},      {"protect", protect, 20},      {"pipe", from_pipe, 20},
+    {"stack", stack, 1},           {"seldom", seldom, 100},      {"protect", protect, 20},      {"pipe", from_pipe, 20},
     {"remapped", remapped, 50},    {"forked", forked, 500},
 };
 

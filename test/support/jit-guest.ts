@@ -40,7 +40,7 @@ export async function jitInitramfs(): Promise<Uint8Array | { readonly missing: s
 }
 
 export const jitResults = (text: string): JitResult[] =>
-  [...text.matchAll(/^JIT (\w+) (\d+) rewrites (\d+) wrong (\d+) ns\r?$/gm)].map(
+  [...text.matchAll(/^JIT ([\w-]+) (\d+) rewrites (\d+) wrong (\d+) ns\r?$/gm)].map(
     ([, name, rewrites, wrong, nanoseconds]) => ({
       name: name!,
       rewrites: Number(rewrites),
