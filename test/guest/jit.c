@@ -267,6 +267,73 @@ static void hot_loop(uint64_t n) {
   }
 }
 
+/** What the code of `spread` has as operands: of an addition, an exclusive or and a product, and the turn that changes the first. */
+struct spread {
+  uint32_t term, mask, factor, turn;
+};
+
+/** The code of a page of a loop over four pages; the first is entered with its argument in EDI. */
+static void emit_spread(uint8_t *at, unsigned page, const struct spread *s) {
+  uint8_t *to = at + page * PAGE;
+  switch (page) {
+  case 0: // mov edx, edi; mov eax, edi; mov ecx, 300; L: jmp page 1; T: dec ecx; jnz L; ret
+    EMIT(to, 0x89, 0xfa, 0x89, 0xf8, 0xb9, 0x2c, 1, 0, 0, 0xe9, 0xf2, 0x0f, 0, 0, 0xff, 0xc9, 0x75, 0xf7, 0xc3);
+    break;
+  case 1: // add eax, imm32; jmp page 2
+    EMIT(to, 0x05, 0, 0, 0, 0, 0xe9, 0xf6, 0x0f, 0, 0);
+    put32(to + 1, s->term);
+    break;
+  case 2: // cmp ecx, imm32; jne X; mov [page 1 + 1], edx; X: xor eax, imm32; jmp page 3
+    EMIT(to, 0x81, 0xf9, 0, 0, 0, 0, 0x75, 6, 0x89, 0x15, 0xf3, 0xef, 0xff, 0xff, 0x35, 0, 0, 0, 0, 0xe9, 0xe8, 0x0f, 0, 0);
+    put32(to + 2, s->turn);
+    put32(to + 15, s->mask);
+    break;
+  default: // imul eax, eax, imm32; jmp T
+    EMIT(to, 0x69, 0xc0, 0, 0, 0, 0, 0xe9, 0x03, 0xd0, 0xff, 0xff);
+    put32(to + 2, s->factor);
+  }
+}
+static uint32_t run_spread(struct spread *s, uint32_t x) {
+  uint32_t argument = x;
+  for (uint32_t turn = 300; turn; turn--) {
+    x += s->term;
+    if (turn == s->turn) s->term = argument;
+    x = (x ^ s->mask) * s->factor;
+  }
+  return x;
+}
+
+/** A hot loop over several pages of which one changes, from outside or by the loop itself, or is another page from then on. */
+static void spread(uint64_t n) {
+  struct spread s = {1, 2, 3, 0};
+  uint8_t *at = map(4, PROT_ALL, MAP_PRIVATE);
+  for (unsigned page = 0; page < 4; page++) emit_spread(at, page, &s);
+  for (uint32_t i = 0; i < n; i++) {
+    uint32_t x = i, value = next_random(), page = 1 + i / 7 % 3, got = i;
+    switch (i % 7) {
+    case 0: put32(at + PAGE + 1, s.term = value); break;
+    case 1: put32(at + 2 * PAGE + 15, s.mask = value); break;
+    case 2: put32(at + 3 * PAGE + 2, s.factor = value | 1); break;
+    case 3: put32(at + 2 * PAGE + 2, s.turn = 150); break;
+    case 4: put32(at + 2 * PAGE + 2, s.turn = 0); break;
+    case 5:
+      system_call(SYS_mmap, (long)(at + page * PAGE), PAGE, PROT_ALL, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
+      s.term ^= 1;
+      s.mask ^= value;
+      s.factor += 2;
+      for (unsigned each = 1; each < 4; each++) emit_spread(at, each, &s);
+      break;
+    default: break;
+    }
+    for (unsigned k = 0; k < 100; k++) {
+      got = call(at, got);
+      x = run_spread(&s, x);
+      expect(got, x);
+    }
+  }
+  CALL3(SYS_munmap, at, 4 * PAGE, 0);
+}
+
 /** A hot loop that ends because it overwrites its jump. */
 static void ending(uint64_t n) {
   // xor eax, eax; L: inc eax; cmp eax, edi; jne J; mov word [rip+0], 0x9090; J: jmp L; ret
@@ -498,7 +565,7 @@ static const struct way {
 } WAYS[] = {
     {"immediate", immediate, 1},   {"following", following, 1}, {"counting", counting, 1},     {"data", data, 1},
     {"crossing", crossing, 1},     {"alias", alias, 1},         {"twins", twins, 1000},        {"loop", loop, 1},
-    {"hot-loop", hot_loop, 500},   {"ending", ending, 10},
+    {"hot-loop", hot_loop, 500},   {"spread", spread, 200},     {"ending", ending, 10},
     {"fresh", fresh, 1},           {"ring", ring, 1},           {"opcode", opcode, 1},         {"jump", jump, 1},
     {"call", patched_call, 1},     {"callee", callee, 1},       {"straddling", straddling, 1}, {"moved", moved, 1},
     {"stack", stack, 1},           {"seldom", seldom, 100},      {"protect", protect, 20},      {"pipe", from_pipe, 20},
