@@ -6,7 +6,7 @@ import { external } from '../../isa/ir/builder.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { CS_AT, EXIT, IP_BASE, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS, TRANSLATED } from '../../isa/x86/state.ts';
-import { JUMP_CACHE_BASE, PAGE_SIZE } from '../layout.ts';
+import { PAGE_SIZE } from '../layout.ts';
 import { Emitter, noteRecord, pushField, REC, STATUS } from './emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from './encoder.ts';
 import { pushCachedRecord, pushIsCached } from './jump-cache.ts';
