@@ -280,3 +280,16 @@ test('RCPSS and RSQRTSS stay within the relative error of 1.5 · 2^-12', () => {
     [0xff800000n, 0xffc00000n],
   );
 });
+
+test('the sign of a difference that is zero follows the rounding, in every lane', () => {
+  const negativeZeros = { 0: 0x80000000800000008000000080000000n, 102: 0x80000000000000008000000000000000n } as const;
+  for (const [mode, rounding] of ['nearest', 'down', 'up', 'zero'].entries()) {
+    for (const prefix of [0x00, 0x66] as const) {
+      const m = new InstructionRun();
+      m.set('MXCSR', MXCSR.masked | MXCSR.PE | (BigInt(mode) << 13n));
+      const bytes = [0x0f, 0x5c, MODRM_XMM0_XMM1];
+      assert.equal(m.run(prefix === 0 ? bytes : [prefix, ...bytes]), undefined);
+      assert.equal(m.get('XMM0'), rounding === 'down' ? negativeZeros[prefix] : 0n, rounding);
+    }
+  }
+});

@@ -258,7 +258,9 @@ function makePacked(operation: HostOperation, format: FloatFormat): Inlinable {
   };
   const withZeros = x86Procedure({ name: `${name}.zeros`, ...VECTORS }, (x, left, right) => {
     const { sources, result } = compute(x, left, right);
-    x.if(isSafeWithZeros(x, format, operation.zeroFrom, sources, result), () => x.return(result));
+    // The sign of a zero depends on the rounding, so the mode is asked even where every lane is zero.
+    const certain = isSafeWithZeros(x, format, operation.zeroFrom, sources, result);
+    x.if(x.and(hostMode(x), certain), () => x.return(result));
     x.return(...x.call(exact, left, right));
   });
   return inlinable({ name, ...VECTORS }, (x, left, right) => {
