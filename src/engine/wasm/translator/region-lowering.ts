@@ -1,61 +1,32 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
 import { isPure } from '../../../isa/ir/purity.ts';
 import type { Statement } from '../../../isa/ir/types.ts';
-import {
-  CODE_DROPPED,
-  IP_BASE,
-  RECORD,
-  REGION_EXIT_COUNTS,
-  RETIRED,
-  RETIRED_LIMIT,
-  RIP,
-} from '../../../isa/x86/state.ts';
-import { PAGE_SIZE } from '../../layout.ts';
-import { Emitter, STATUS } from '../emitter.ts';
-import { BLOCK_EMPTY, ByteWriter } from '../encoder.ts';
+import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
+import { Emitter } from '../emitter.ts';
+import { ByteWriter } from '../encoder.ts';
 import { pushCachedRecord, pushIsCached } from '../jump-cache.ts';
 import type { ModuleParts } from '../linker.ts';
-import { writeMemoryOp } from '../op-code.ts';
-import { IS_REGION, RECORD_AT } from '../record.ts';
-import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
+import type { RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
-import { type BlockPlan, FlagLowering, planOf } from './flag-lowering.ts';
+import { EXIT_LABEL, ExitLowering, FAULT_LABEL, type RegionPlace } from './exit-lowering.ts';
+import { type BlockPlan, planOf } from './flag-lowering.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
 
 import { type Structure, structureOf } from './structure.ts';
 
-/** Labels around the whole body, by the depth at which they were opened. */
 /** Widest range of computed targets that gets a table. */
 const WIDEST_TABLE = 4096;
-const EXIT_LABEL = 1;
-const FAULT_LABEL = 2;
 /** Parameter 0 is the record, which regions do not need. */
 const PARAMETERS = 1;
 
-/** What a region's function knows of the engine around it. */
-export interface RegionPlace {
-  /** Of 64-bit code. */
-  readonly long: boolean;
-  /** The record of no instruction, for who looks at the processor from outside. */
-  readonly startRecord: number;
-  /** The handler number of the table's first function. */
-  readonly first: number;
-  /** The index of the functions' type. */
-  readonly type: number;
-}
-
-export class RegionLowering extends FlagLowering {
+export class RegionLowering extends ExitLowering {
   readonly #blocks: readonly RegionBlock[];
   readonly #plans: readonly BlockPlan[];
   readonly #numbers: ReadonlyMap<number, number>;
   readonly #structure: Structure;
   readonly #graph: readonly (readonly number[])[];
-  readonly #faultOffset: number;
-  readonly #status: number;
-  readonly #cause: number;
-  readonly #place: RegionPlace;
   /** Where branches to loop headers and merge points go, by block. */
   readonly #labels = new Map<number, number>();
   readonly #targets: readonly number[];
@@ -79,7 +50,7 @@ export class RegionLowering extends FlagLowering {
   ) {
     const bodies = blocks.map((b) => b.statements);
     const plans = bodies.map(planOf);
-    super(code, locals, target, bodies, plans);
+    super(code, locals, target, bodies, plans, place);
     this.#plans = plans;
     this.#blocks = blocks;
     this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
@@ -94,10 +65,6 @@ export class RegionLowering extends FlagLowering {
     // The last node takes computed jumps to where they go.
     this.#graph = [...graph, numbersOf(targets)];
     this.#structure = structureOf(this.#graph);
-    this.#faultOffset = locals.take('i32');
-    this.#status = locals.take('i32');
-    this.#cause = locals.take('i32');
-    this.#place = place;
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
     this.#scratch = locals.take('i32');
@@ -138,97 +105,15 @@ export class RegionLowering extends FlagLowering {
   }
 
   #function(): void {
-    this.loadRegisters();
-    this.loadState(RETIRED.offset, 'i64');
-    this.local('local_set', this.retired);
-    this.storeState(CODE_DROPPED.offset, 'i32', () => this.i32(0));
-    this.i32(STATUS.arrived);
-    this.local('local_set', this.#status);
-    this.#open('block');
-    this.#open('block');
+    this.prologue();
     this.#tree(0);
-    this.op('unreachable');
-    this.#close();
-    this.storeState(RIP.offset, 'i64', () => {
-      this.pushCached(IP_BASE.offset);
-      this.local('local_get', this.#faultOffset);
-      this.op('i64_extend_i32_s');
-      this.op('i64_add');
-    });
-    this.#noteExit('fault');
-    this.i32(STATUS.faulted);
-    this.local('local_set', this.#status);
-    this.#close();
-    this.settleFlags();
-    this.spillAll();
-    this.#countExit();
-    if (this.#place.long) this.#goOn();
-    this.local('local_get', this.#status);
-    this.op('end');
-  }
-  /** For the statistics. */
-  #noteExit(cause: RegionExit): void {
-    this.i32(8 * REGION_EXITS.indexOf(cause));
-    this.local('local_set', this.#cause);
-  }
-  #countExit(): void {
-    const counters = this.target.cpuBase + REGION_EXIT_COUNTS.offset;
-    this.local('local_get', this.#cause);
-    this.local('local_get', this.#cause);
-    writeMemoryOp(this.code, 'load', 'i64', counters);
-    this.constant('i64', 1n);
-    this.op('i64_add');
-    writeMemoryOp(this.code, 'store', 'i64', counters);
-  }
-
-  /** Where the next instruction is known to start a region, that is called in place of going back to the main loop. */
-  #goOn(): void {
-    const e = new Emitter(this.target.cpuBase, this.code);
-    const [linear, scratch] = [this.#computed, this.#faultOffset];
-    this.#open('block');
-    const unless = (): void => {
-      this.op('i32_eqz');
-      this.op('br_if');
-      this.code.u32(0);
-    };
-    this.local('local_get', this.#status);
-    this.i32(STATUS.arrived);
-    this.op('i32_eq');
-    unless();
-    this.local('local_get', this.retired);
-    this.loadState(RETIRED_LIMIT.offset, 'i64');
-    this.op('i64_lt_s');
-    unless();
-    this.loadState(RIP.offset, 'i64');
-    this.local('local_set', linear);
-    pushIsCached(e, linear, scratch, true);
-    unless();
-    pushCachedRecord(e, scratch);
-    this.local('local_tee', scratch);
-    writeMemoryOp(this.code, 'load', 'i8', RECORD_AT.flags);
-    this.i32(IS_REGION);
-    this.op('i32_and');
-    unless();
-    this.storeState(IP_BASE.offset, 'i64', () => {
-      this.local('local_get', linear);
-      this.constant('i64', BigInt(-PAGE_SIZE));
-      this.op('i64_and');
-    });
-    this.local('local_get', scratch);
-    this.local('local_get', scratch);
-    writeMemoryOp(this.code, 'load', 'i16', RECORD_AT.handler);
-    this.i32(this.#place.first);
-    this.op('i32_sub');
-    this.op('return_call_indirect');
-    this.code.u32(this.#place.type);
-    this.code.u32(0);
-    this.#close();
+    this.epilogue();
   }
 
   /** What looks at the processor from outside sees instructions up to this one. */
   #beforeCall(): void {
     this.storeState(RETIRED.offset, 'i64', () => this.#pushRetired(0));
-    this.storeState(RECORD.offset, 'i32', () => this.i32(this.#place.startRecord));
+    this.storeState(RECORD.offset, 'i32', () => this.i32(this.around.startRecord));
   }
   #pushRetired(more: number): void {
     this.local('local_get', this.retired);
@@ -238,20 +123,6 @@ export class RegionLowering extends FlagLowering {
 
   // --- control flow -------------------------------------------------------------------------------------------------------------
 
-  #open(kind: 'block' | 'loop' | 'if'): void {
-    this.op(kind);
-    this.code.byte(BLOCK_EMPTY);
-    this.depth++;
-  }
-  #close(): void {
-    this.depth--;
-    this.op('end');
-  }
-  #br(label: number): void {
-    this.op('br');
-    this.code.u32(this.depth - label);
-  }
-
   /** The code of a block and of all that it dominates. */
   #tree(n: number): void {
     const merges = this.#structure.children[n].filter((c) => this.#structure.isMerge[c]);
@@ -259,10 +130,10 @@ export class RegionLowering extends FlagLowering {
       this.#within(n, merges);
       return;
     }
-    this.#open('loop');
+    this.open('loop');
     this.#labels.set(n, this.depth);
     this.#within(n, merges);
-    this.#close();
+    this.close();
   }
   /** `merges`: blocks that follow, the last in reverse postorder first. */
   #within(n: number, merges: readonly number[]): void {
@@ -271,10 +142,10 @@ export class RegionLowering extends FlagLowering {
       this.#body(n);
       return;
     }
-    this.#open('block');
+    this.open('block');
     this.#labels.set(outer, this.depth);
     this.#within(n, rest);
-    this.#close();
+    this.close();
     this.#tree(outer);
   }
 
@@ -332,21 +203,21 @@ export class RegionLowering extends FlagLowering {
   #leaveIfDropped(offset: number): void {
     this.loadState(CODE_DROPPED.offset, 'i32');
     this.code.hint(false);
-    this.#open('if');
+    this.open('if');
     this.#exit(() => this.#pushIp(offset), 1, 'codeDropped');
-    this.#close();
+    this.close();
   }
   #exit(pushTarget: () => void, more: number, cause: RegionExit): void {
-    this.#noteExit(cause);
+    this.noteExit(cause);
     this.storeState(RIP.offset, 'i64', pushTarget);
     this.#pushRetired(more);
     this.local('local_set', this.retired);
-    this.#br(EXIT_LABEL);
+    this.br(EXIT_LABEL);
   }
   #fault(depth: number): void {
     const { offset } = this.#blocks[this.#block].instructions[this.#instruction];
     this.i32(offset);
-    this.local('local_set', this.#faultOffset);
+    this.local('local_set', this.faultOffset);
     this.#pushRetired(0);
     this.local('local_set', this.retired);
     this.op('br');
@@ -369,9 +240,9 @@ export class RegionLowering extends FlagLowering {
     if (storesIn(lastOf(block))) {
       this.loadState(CODE_DROPPED.offset, 'i32');
       this.code.hint(false);
-      this.#open('if');
+      this.open('if');
       this.#exit(pushTarget, 1, 'codeDropped');
-      this.#close();
+      this.close();
     }
     this.#pushRetired(1);
     this.local('local_set', this.retired);
@@ -391,7 +262,7 @@ export class RegionLowering extends FlagLowering {
     const size = offsets[offsets.length - 1] - first + 1;
     const outerBlock = this.#block;
     this.#block = n;
-    for (let i = 0; i <= offsets.length; i++) this.#open('block');
+    for (let i = 0; i <= offsets.length; i++) this.open('block');
     this.local('local_get', this.#computed);
     this.pushCached(IP_BASE.offset);
     this.op('i64_sub');
@@ -401,10 +272,10 @@ export class RegionLowering extends FlagLowering {
     if (size <= WIDEST_TABLE) this.#branchByTable(offsets, size);
     else this.#branchByComparison(offsets);
     for (const offset of offsets) {
-      this.#close();
+      this.close();
       this.#branchOrLeave(this.#numbers.get(offset)!);
     }
-    this.#close();
+    this.close();
     this.#leaveForComputed();
     this.#block = outerBlock;
   }
@@ -441,9 +312,9 @@ export class RegionLowering extends FlagLowering {
     else this.#branch(to, () => this.local('local_get', this.#computed));
   }
   #leaveForComputed(): void {
-    this.#noteExit('computedJump');
+    this.noteExit('computedJump');
     this.storeState(RIP.offset, 'i64', () => this.local('local_get', this.#computed));
-    this.#br(EXIT_LABEL);
+    this.br(EXIT_LABEL);
   }
 
   #branch(to: number, pushTarget: () => void): void {
@@ -454,14 +325,14 @@ export class RegionLowering extends FlagLowering {
       this.loadState(RETIRED_LIMIT.offset, 'i64');
       this.op('i64_ge_s');
       this.code.hint(false);
-      this.#open('if');
-      this.#noteExit('budget');
+      this.open('if');
+      this.noteExit('budget');
       this.storeState(RIP.offset, 'i64', pushTarget);
-      this.#br(EXIT_LABEL);
-      this.#close();
+      this.br(EXIT_LABEL);
+      this.close();
     }
     this.#checkPage(to, pushTarget);
-    if (isBack || isMerge[to]) this.#br(this.#labels.get(to)!);
+    if (isBack || isMerge[to]) this.br(this.#labels.get(to)!);
     else this.#tree(to);
   }
 
@@ -477,7 +348,7 @@ export class RegionLowering extends FlagLowering {
     this.local('local_get', checked);
     this.op('i32_eqz');
     this.code.hint(false);
-    this.#open('if');
+    this.open('if');
     this.#pushIp(offset);
     this.local('local_set', this.#distance);
     pushIsCached(e, this.#distance, this.#scratch, true);
@@ -487,12 +358,12 @@ export class RegionLowering extends FlagLowering {
     this.op('i32_and');
     this.local('local_tee', checked);
     this.op('i32_eqz');
-    this.#open('if');
-    this.#noteExit('jump');
+    this.open('if');
+    this.noteExit('jump');
     this.storeState(RIP.offset, 'i64', pushTarget);
-    this.#br(EXIT_LABEL);
-    this.#close();
-    this.#close();
+    this.br(EXIT_LABEL);
+    this.close();
+    this.close();
   }
 }
 
