@@ -61,11 +61,15 @@ interface CodePage {
   readonly indirect: Set<number>;
   /** Stores since its code was dropped. */
   idleStores: number;
+  /** How often regions that start here were dropped because code changed, at most `MAX_PATIENCE`. */
+  patience: number;
 }
 
 const MAX_BLOCK = 64;
 /** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
 const HOT_ENTRIES = 16000;
+/** Code that is rewritten while it is hot has to be entered twice as often each time, up to so many doublings, before it is translated again. */
+const MAX_PATIENCE = 4;
 const MAX_INSTRUCTION = 15;
 /**
  * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew
@@ -146,7 +150,7 @@ export class DecodeCache {
     const start = this.#next;
     const bytes = this.#pageBytes(frame);
     const page = this.#page(frame);
-    if (this.#counts && most === MAX_BLOCK) this.#writeEnter(frame, offset);
+    if (this.#counts && most === MAX_BLOCK) this.#writeEnter(page, frame, offset);
     let limit = most;
     let at = offset;
     for (let index = 0; index < limit; index++) {
@@ -179,9 +183,9 @@ export class DecodeCache {
     return this.#finish(page, start, limit, at);
   }
 
-  #writeEnter(frame: number, offset: number): void {
+  #writeEnter(page: CodePage, frame: number, offset: number): void {
     this.#header(this.#next, PSEUDO.enter, 0, offset);
-    this.#view.setUint32(this.#next + COUNT_AT.left, HOT_ENTRIES, true);
+    this.#view.setUint32(this.#next + COUNT_AT.left, HOT_ENTRIES << page.patience, true);
     this.#view.setUint32(this.#next + COUNT_AT.frame, frame, true);
     this.#next += RECORD_SIZE;
   }
@@ -260,6 +264,7 @@ export class DecodeCache {
       foreign: new Set(),
       indirect: new Set(),
       idleStores: 0,
+      patience: 0,
     };
     this.#pages.set(frame, page);
     if ((frame + 1) * PAGE_SIZE <= this.#ramSize) {
@@ -290,6 +295,10 @@ export class DecodeCache {
   /** Makes a page's records stale. */
   #drop(page: CodePage): void {
     const regions = [...page.regions.values(), ...page.foreign];
+    for (const frame of new Set(regions.map(({ physical }) => Math.floor(physical / PAGE_SIZE)))) {
+      const start = this.#pages.get(frame)!;
+      start.patience = Math.min(start.patience + 1, MAX_PATIENCE);
+    }
     for (const region of page.foreign) this.uninstall(region);
     for (const region of page.regions.values()) this.#forget(region);
     this.#events.dropped(regions);
@@ -379,7 +388,7 @@ export class DecodeCache {
     page.regions.delete(key);
     this.#view.setUint16(record + RECORD_AT.handler, before, true);
     this.#memory[record + RECORD_AT.flags] &= ~IS_REGION;
-    if (before === PSEUDO.enter) this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES, true);
+    if (before === PSEUDO.enter) this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES << page.patience, true);
   }
 
   /** Drops everything. Not while a record is being executed other than to look the next one up. */
