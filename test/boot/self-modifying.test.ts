@@ -9,7 +9,7 @@ import { jitInitramfs, jitResults } from '../support/jit-guest.ts';
 import { LUAJIT, programsJob, resultsIn, rootOf } from '../support/programs.ts';
 
 /** Where every block is translated at once, a rewrite costs a compilation. */
-const REWRITES = { both: 10_000, interpreter: 10_000, translator: 60 } as const;
+const REWRITES = { both: 10_000, interpreter: 10_000, translator: 30 } as const;
 const WAYS = 25;
 
 const jit = await jitInitramfs();
@@ -20,6 +20,7 @@ for (const tier of TIERS) {
       initrd: there(jit),
       tier,
       memory: '64M',
+      timeout: 400,
       append: `quiet -- ${REWRITES[tier]}`,
     });
     const results = jitResults(text);
