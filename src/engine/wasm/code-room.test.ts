@@ -53,3 +53,26 @@ test('a guest with more hot code than there is room for runs on', () => {
   assert(regionsMade > FUNCTIONS, `${regionsMade} regions made`);
   assert(regionsDropped > FUNCTIONS / 10, `${regionsDropped} regions dropped`);
 });
+
+test('code that is rewritten until records run out costs other code nothing', () => {
+  const rounds = 500_000;
+  const called = 0x4000;
+  const code = [
+    0x43, // 1000: INC EBX
+    ...[0x89, 0x1d, ...dword(0x1009)], // MOV [0x1009], EBX: the constant of the next instruction
+    ...[0x81, 0xc2, ...dword(0)], // ADD EDX, constant
+    ...[0xe8, ...dword(called - 0x1012)], // CALL: the other code
+    ...[0x81, 0xfb, ...dword(rounds)], // CMP EBX, rounds
+    ...[0x75, 0xe6], // JNE 1000
+    0xf4, // HLT
+  ];
+  const guest = new FlatGuest(ENGINES.both(), code);
+  guest.write(called, [0xb9, ...dword(3), 0x49, 0x75, 0xfd, 0xc3]); // MOV ECX, 3; DEC ECX; JNZ; RET
+  guest.vcpu.setRegister('RDX', 0n);
+  guest.vcpu.setRegister('RBX', 0n);
+  assert.equal(guest.run(20_000_000), 'halted');
+  assert.equal(guest.vcpu.register('RDX'), BigInt.asUintN(32, (BigInt(rounds) * BigInt(rounds + 1)) / 2n));
+  const { regionsMade, regionsDropped } = guest.vcpu.statistics().code!;
+  assert(regionsMade > 0);
+  assert.equal(regionsDropped, 0);
+});

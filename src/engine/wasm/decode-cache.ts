@@ -5,9 +5,10 @@
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
 import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
-import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE, RECORDS_END } from '../layout.ts';
+import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE } from '../layout.ts';
 import type { Handlers } from './handlers.ts';
 import { COUNT_AT, CROSSES_PAGE, IS_REGION, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
+import { RecordRoom } from './record-room.ts';
 import type { KnownPage } from './translator/known-code.ts';
 
 /** Who must hear what happens to code. */
@@ -16,7 +17,7 @@ export interface CodeEvents {
   newPage(physical: number): void;
   /** Code became stale, and with it some regions, whose functions nothing leads to any more. */
   dropped(regions: readonly InstalledRegion[]): void;
-  /** Every record is gone: its place will be another's. */
+  /** Records are gone: their places will be others'. */
   cleared(): void;
 }
 
@@ -70,6 +71,8 @@ const MAX_BLOCK = 64;
 const HOT_ENTRIES = 16000;
 /** Code that is rewritten while it is hot has to be entered twice as often each time, up to so many doublings, before it is translated again. */
 const MAX_PATIENCE = 4;
+/** Of the records of a block, with those at its start and end that are no instructions. */
+const MOST_BYTES = (MAX_BLOCK + 2) * RECORD_SIZE;
 const MAX_INSTRUCTION = 15;
 /**
  * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew
@@ -77,8 +80,6 @@ const MAX_INSTRUCTION = 15;
  */
 const MAX_IDLE_STORES = 128;
 const SIZE_CODE = { 16: 0, 32: 1, 64: 2 } as const;
-/** The first records are the engine's own. */
-const RESERVED_RECORDS = 4;
 /** A failure's bytes still cover the page: overwriting them may mend the instruction. */
 const badInstruction = (failure: 'invalid' | 'tooLong', size: CodeSize): Decoded => ({
   encoding: failure === 'invalid' ? UNDEFINED : TOO_LONG,
@@ -96,7 +97,7 @@ export class DecodeCache {
   readonly #events: CodeEvents;
   readonly #counts: boolean;
   #pages = new Map<number, CodePage>();
-  #next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
+  readonly #room = new RecordRoom();
   /** Instructions decoded so far. */
   decoded = 0;
 
@@ -135,7 +136,7 @@ export class DecodeCache {
     const key = offset * 4 + SIZE_CODE[place.size];
     const known = most < MAX_BLOCK ? page?.short.get(key * MAX_BLOCK + most) : page?.starts.get(key);
     if (known !== undefined) return known;
-    if (this.#next + (MAX_BLOCK + 2) * RECORD_SIZE > RECORDS_END) this.clear();
+    if (!this.#room.reserve(MOST_BYTES)) this.#makeRoom();
     const start = this.#decodeBlock(frame, offset, place, most);
     // An instruction on two pages is not kept under its address, because the second page may be mapped anew.
     if (start === undefined || this.#memory[start + RECORD_AT.flags] & CROSSES_PAGE) return start;
@@ -147,7 +148,7 @@ export class DecodeCache {
   }
 
   #decodeBlock(frame: number, offset: number, place: CodePlace, most: number): number | undefined {
-    const start = this.#next;
+    const start = this.#room.next;
     const bytes = this.#pageBytes(frame);
     const page = this.#page(frame);
     if (this.#counts && most === MAX_BLOCK) this.#writeEnter(page, frame, offset);
@@ -157,25 +158,25 @@ export class DecodeCache {
       const result = decode(bytes.subarray(at, Math.min(at + MAX_INSTRUCTION, PAGE_SIZE)), place.size);
       if (result === 'truncated' && PAGE_SIZE - at < MAX_INSTRUCTION) {
         if (index === 0) {
-          this.#next = start;
+          this.#room.next = start;
           return this.#decodeCrossing(frame, offset, place);
         }
         return this.#finish(page, start, index, at);
       }
       const decoded =
         typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
-      this.#write(this.#next, decoded, index, at);
+      this.#write(this.#room.next, decoded, index, at);
       this.#cover(
         page,
         at,
         typeof result === 'string' ? Math.min(MAX_INSTRUCTION, PAGE_SIZE - at) : decoded.fields.length,
       );
       at += decoded.fields.length;
-      this.#next += RECORD_SIZE;
+      this.#room.next += RECORD_SIZE;
       const end = this.#handlers.endOf(decoded);
       if (decoded.encoding.definition.holdsInterrupts) limit = index + 1;
       if (end === 'jump') {
-        page.runs.push(start, this.#next);
+        page.runs.push(start, this.#room.next);
         return start;
       }
       if (end === 'block' || at >= PAGE_SIZE) return this.#finish(page, start, index + 1, at);
@@ -184,10 +185,10 @@ export class DecodeCache {
   }
 
   #writeEnter(page: CodePage, frame: number, offset: number): void {
-    this.#header(this.#next, PSEUDO.enter, 0, offset);
-    this.#view.setUint32(this.#next + COUNT_AT.left, HOT_ENTRIES << page.patience, true);
-    this.#view.setUint32(this.#next + COUNT_AT.frame, frame, true);
-    this.#next += RECORD_SIZE;
+    this.#header(this.#room.next, PSEUDO.enter, 0, offset);
+    this.#view.setUint32(this.#room.next + COUNT_AT.left, HOT_ENTRIES << page.patience, true);
+    this.#view.setUint32(this.#room.next + COUNT_AT.frame, frame, true);
+    this.#room.next += RECORD_SIZE;
   }
   /** The physical address of the block that a counting record starts. */
   placeOf(record: number): number {
@@ -196,9 +197,9 @@ export class DecodeCache {
   }
 
   #finish(page: CodePage, start: number, index: number, at: number): number {
-    this.#header(this.#next, PSEUDO.fallThrough, index, at);
-    this.#next += RECORD_SIZE;
-    page.runs.push(start, this.#next);
+    this.#header(this.#room.next, PSEUDO.fallThrough, index, at);
+    this.#room.next += RECORD_SIZE;
+    page.runs.push(start, this.#room.next);
     return start;
   }
 
@@ -215,15 +216,15 @@ export class DecodeCache {
     const decoded =
       typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
     const page = this.#page(frame);
-    const start = this.#next;
+    const start = this.#room.next;
     this.#write(start, decoded, 0, offset);
     this.#memory[start + RECORD_AT.flags] = CROSSES_PAGE;
     this.#cover(page, offset, here);
     const other = this.#page(next);
     this.#cover(other, 0, Math.max(1, decoded.fields.length - here));
     other.leaders.add(frame);
-    this.#next += RECORD_SIZE;
-    if (this.#handlers.endOf(decoded) === 'jump') page.runs.push(start, this.#next);
+    this.#room.next += RECORD_SIZE;
+    if (this.#handlers.endOf(decoded) === 'jump') page.runs.push(start, this.#room.next);
     else this.#finish(page, start, 1, offset + decoded.fields.length);
     return start;
   }
@@ -308,6 +309,7 @@ export class DecodeCache {
         this.#memory[at + RECORD_AT.flags] = 0;
       }
     const leaders = [...page.leaders];
+    this.#room.free(page.runs);
     page.runs = [];
     page.covered.fill(0);
     for (const known of [page.starts, page.short, page.leaders, page.regions, page.indirect]) known.clear();
@@ -316,6 +318,16 @@ export class DecodeCache {
       const crossing = this.#pages.get(leader);
       if (crossing !== undefined) this.#drop(crossing);
     }
+  }
+  /** Forgets the pages without regions, and where that is not enough, everything. */
+  #makeRoom(): void {
+    for (const [frame, page] of this.#pages) {
+      if (page.regions.size + page.foreign.size > 0) continue;
+      this.#room.free(page.runs);
+      this.#unwatch(frame);
+    }
+    if (this.#room.gather() && this.#room.reserve(MOST_BYTES)) this.#events.cleared();
+    else this.clear();
   }
   #unwatch(frame: number): void {
     this.#pages.delete(frame);
@@ -399,7 +411,7 @@ export class DecodeCache {
       regions.push(...page.regions.values());
     }
     this.#pages = new Map();
-    this.#next = RECORDS_BASE + RESERVED_RECORDS * RECORD_SIZE;
+    this.#room.reset();
     this.#events.dropped(regions);
     this.#events.cleared();
   }
