@@ -15,7 +15,7 @@ const MAX_REGIONS = 4096;
 const EVICTED = 128;
 
 /** A region is made anew at most this often, when what it is left for has become hot. */
-const MAX_REMAKES = 3;
+const MAX_REMAKES = 1;
 
 /** The record at an offset from the page of a hot block, where the processor went lately. */
 type FindRecord = (offset: number) => number | undefined;
@@ -42,18 +42,24 @@ export class Translator {
 
   /** A block was entered often. `find`: the record at an offset from its page, where the processor went lately. */
   hot(physical: number, size: CodeSize, find: FindRecord): void {
-    const left = this.#regionsOf(physical, size).filter(
+    const left = this.#lastLeftFor(physical, size);
+    if (left === undefined) {
+      this.#translate(physical, size, 0, find);
+      return;
+    }
+    // If the block is entered from elsewhere too, it will be hot again.
+    this.#cache.cool(physical, size);
+    this.#cache.uninstall(left);
+    this.#events.regionsDropped(1);
+    this.dropped([left]);
+    this.#translate(left.physical, size, 1, find);
+  }
+  /** The newest region that is left for a place and was not made anew yet: one is enough, translating takes long. */
+  #lastLeftFor(physical: number, size: CodeSize): InstalledRegion | undefined {
+    const last = this.#regionsOf(physical, size).findLast(
       ([, { reach, remakes }]) => remakes < MAX_REMAKES && mayGoTo(reach, physical % PAGE_SIZE),
     );
-    if (left.length === 0) this.#translate(physical, size, 0, find);
-    // If the block is entered from elsewhere too, it will be hot again.
-    else this.#cache.cool(physical, size);
-    for (const [region, { remakes }] of left) {
-      this.#cache.uninstall(region);
-      this.#events.regionsDropped(1);
-      this.dropped([region]);
-      this.#translate(region.physical, size, remakes + 1, find);
-    }
+    return last?.[0];
   }
   #regionsOf(physical: number, size: CodeSize): readonly [InstalledRegion, Made][] {
     const frame = Math.floor(physical / PAGE_SIZE);
