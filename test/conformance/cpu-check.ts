@@ -25,6 +25,8 @@ export interface CpuReport {
   /** Cases whose end depends on flags that are undefined. */
   readonly skipped: number;
   readonly failures: readonly CpuFailure[];
+  /** Differences that the host did not show a second time. */
+  readonly unrepeated: number;
   /** Cases by the vector that ended them. */
   readonly vectors: ReadonlyMap<number, number>;
   /** Rows that were executed to their end at least once. */
@@ -50,6 +52,7 @@ interface Verdict {
 /** Engines are slow to make: one of each serves all cases. */
 export class CpuCheck {
   readonly #native = new NativeRunner();
+  #unrepeated = 0;
   readonly #reference = new EmulatedRunner(engines.reference(GUEST_RAM));
   readonly #others = Object.entries(engines.compared).map(([name, make]) => ({
     name,
@@ -80,14 +83,16 @@ export class CpuCheck {
       }
       options.progress?.(Math.min(done + BATCH, count), failures.length);
     }
-    return { cases: count, skipped, failures, vectors, rows: rows.size };
+    return { cases: count, skipped, failures, unrepeated: this.#unrepeated, vectors, rows: rows.size };
   }
 
   /** What a host does once and not again is its kernel's affair, as whether a page is in memory when a fetch from it faults. */
   #judgeTwice(c: GeneratedCase, theirs: Outcome, random: Random): Verdict | 'skipped' | undefined {
     const verdict = this.#judge(c, theirs, random);
     if (verdict === undefined || verdict === 'skipped') return verdict;
-    return this.#judge(c, this.#native.run([c])[0], random);
+    const again = this.#judge(c, this.#native.run([c])[0], random);
+    if (again === undefined) this.#unrepeated++;
+    return again;
   }
   /** Undefined: all agree. */
   #judge(c: GeneratedCase, theirs: Outcome, random: Random): Verdict | 'skipped' | undefined {

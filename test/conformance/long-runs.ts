@@ -49,7 +49,7 @@ export function runCpu({ count = CPU_CASES, seed }: RunOptions): boolean {
     console.log(`case ${failure.number}, ${failure.engine}:\n${failure.text}`);
   const ends = [...report.vectors].map(([vector, n]) => `${vector}: ${n}`).join(', ');
   console.log(
-    `cpu: ${report.rows} rows; ${report.skipped} cases left out; ${report.failures.length} failures; ended by vector ${ends}`,
+    `cpu: ${report.rows} rows; ${report.skipped} cases left out; ${report.failures.length} failures; ${report.unrepeated} differences that the host did not repeat; ended by vector ${ends}`,
   );
   return report.failures.length === 0;
 }

@@ -384,6 +384,10 @@ export class DecodeCache {
   #forget(region: InstalledRegion): void {
     for (const frame of region.frames) this.#pages.get(frame)?.foreign.delete(region);
   }
+  /** The regions that start on the page of a physical address, the oldest first. */
+  regionsOn(physical: number): readonly InstalledRegion[] {
+    return [...(this.#pages.get(Math.floor(physical / PAGE_SIZE))?.regions.values() ?? [])];
+  }
   /** Counts the entries of a block from the start again. */
   cool(physical: number, size: CodeSize): void {
     const page = this.#pages.get(Math.floor(physical / PAGE_SIZE));

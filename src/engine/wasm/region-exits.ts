@@ -1,4 +1,4 @@
-/** Why a region goes back to the main loop; a region stores the index in `REGION_EXIT`. */
+/** Why a region is left; regions count each cause at its index in `REGION_EXIT_COUNTS`. */
 export const REGION_EXITS = [
   /** A direct branch leads out of the region. */
   'jump',

@@ -223,8 +223,6 @@ export const JUMP_EPOCH_HIGH = register('JUMP_EPOCH_HIGH', 'i64', 'engine');
 /** The record being executed where something outside needs to know: address in linear memory. */
 export const RECORD = register('RECORD', 'i32', 'engine');
 
-/** Why the last region was left: index of `REGION_EXITS` in `engine/wasm/region-exits.ts`. */
-export const REGION_EXIT = register('REGION_EXIT', 'i32', 'engine');
 /** For the statistics: instructions that regions retired, misses of the TLB, and how often regions were left for each cause. */
 export const TRANSLATED = register('TRANSLATED', 'i64', 'engine');
 export const TLB_MISSES = register('TLB_MISSES', 'i64', 'engine');

@@ -56,14 +56,11 @@ export class Translator {
   }
   /** The newest region that is left for a place and was not made anew yet: one is enough, translating takes long. */
   #lastLeftFor(physical: number, size: CodeSize): InstalledRegion | undefined {
-    const last = this.#regionsOf(physical, size).findLast(
-      ([, { reach, remakes }]) => remakes < MAX_REMAKES && mayGoTo(reach, physical % PAGE_SIZE),
-    );
-    return last?.[0];
-  }
-  #regionsOf(physical: number, size: CodeSize): readonly [InstalledRegion, Made][] {
-    const frame = Math.floor(physical / PAGE_SIZE);
-    return [...this.#regions].filter(([r]) => r.size === size && Math.floor(r.physical / PAGE_SIZE) === frame);
+    return this.#cache.regionsOn(physical).findLast((region) => {
+      const made = this.#regions.get(region);
+      if (made === undefined || region.size !== size || made.remakes >= MAX_REMAKES) return false;
+      return mayGoTo(made.reach, physical % PAGE_SIZE);
+    });
   }
 
   /** A block was decoded at a physical address. */
