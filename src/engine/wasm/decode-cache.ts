@@ -392,7 +392,8 @@ export class DecodeCache {
   cool(physical: number, size: CodeSize): void {
     const page = this.#pages.get(Math.floor(physical / PAGE_SIZE));
     const record = page?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
-    if (record !== undefined) this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES, true);
+    if (record === undefined || !this.#counts) return;
+    this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES << page!.patience, true);
   }
   /** The block of a region is interpreted again. */
   uninstall(region: InstalledRegion): void {

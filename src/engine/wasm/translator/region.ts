@@ -269,6 +269,11 @@ export function readRegion(code: KnownCode, entry: number, size: CodeSize): Regi
   return { blocks: [...blocks.values()], targets: [...targets].filter((offset) => blocks.has(offset)) };
 }
 
+function isFull(blocks: readonly RegionBlock[]): boolean {
+  const instructions = blocks.reduce((sum, b) => sum + b.instructions.length, 0);
+  return blocks.length >= MAX_BLOCKS || instructions >= MAX_INSTRUCTIONS;
+}
+
 /** Where a region's computed jumps are, and where they may go, for who learns of a new target. */
 export interface Reach {
   /** Blocks that end in a jump to a computed address. */
@@ -280,6 +285,8 @@ export interface Reach {
   readonly known: ReadonlySet<number>;
 }
 export function reachOf({ blocks, targets }: Region): Reach {
+  // What is as large as it may be gains one block only for another.
+  if (isFull(blocks)) return { computed: [], returns: [], exits: [], known: NONE };
   const returning = blocks.some((b) => b.ending === 'return');
   return {
     computed: blocks.filter(isIndirect).map((b) => b.offset),

@@ -47,8 +47,6 @@ export class Translator {
       this.#translate(physical, size, 0, find);
       return;
     }
-    // If the block is entered from elsewhere too, it will be hot again.
-    this.#cache.cool(physical, size);
     this.#cache.uninstall(left);
     this.#events.regionsDropped(1);
     this.dropped([left]);
@@ -93,6 +91,8 @@ export class Translator {
         return code;
       },
     );
+    // They are entered inside the region now; one that is entered from elsewhere as well will be hot again.
+    for (const { offset } of blocks) this.#cache.cool(around.physical(offset), size);
     const ranges = blocks.flatMap((b) => b.instructions.map((i) => [around.physical(i.offset), i.length] as const));
     this.#regions.set(this.#cache.install(physical, size, number, ranges), { reach: reachOf(region), remakes });
     this.#events.regionMade({ physical, size, region, code, listing });
