@@ -2,7 +2,7 @@
  * Counts executions of chosen instructions: their handlers increment a counter in linear memory before they do anything else. Handlers of
  * other instructions stay as they are.
  */
-import { IrBuilder } from '../isa/ir/builder.ts';
+import { IrBuilder, nextNumber } from '../isa/ir/builder.ts';
 import type { Statement, Value } from '../isa/ir/types.ts';
 import type { Encoding, Parameters } from '../isa/x86/definition.ts';
 import { CPL, SEGMENT_STRIDE } from '../isa/x86/state.ts';
@@ -64,7 +64,7 @@ export class ExecutionCounters implements Instrument {
   body(encoding: Encoding, { memory }: Parameters, body: readonly Statement[]): readonly Statement[] {
     if (!this.#chosen(encoding, memory)) return body;
     const { at } = this.#group(encoding, memory);
-    const b = new IrBuilder();
+    const b = new IrBuilder(nextNumber(body));
     const isUser = b.eq(b.get(CPL), USER_LEVEL);
     const level = b.select(isUser, b.const('i32', OPERANDS * COUNTER_SIZE), 0);
     const place = b.add(b.add(level, b.shl(operandOf(b, encoding), Math.log2(COUNTER_SIZE))), at);

@@ -1,12 +1,17 @@
 /** What of a body is needed, and which values can be computed right where they are used. */
 import { isPure } from '../../isa/ir/purity.ts';
-import { type CallNode, isValue, type Statement, type Value } from '../../isa/ir/types.ts';
+import { type CallNode, isValue, type ResultNode, type Statement, type Value } from '../../isa/ir/types.ts';
+import { StatementMap, StatementSet, sizeOf } from './statement-map.ts';
 
 export interface Placement {
+  /** Numbers of the body's statements are below this. */
+  readonly size: number;
   /** Uses of each needed value. */
-  readonly uses: ReadonlyMap<Value, number>;
+  readonly uses: StatementMap<number>;
   /** Values with one use, computed there and not in their own place. */
-  readonly inlined: ReadonlySet<Value>;
+  readonly inlined: StatementSet;
+  /** Results of calls that are needed, by the call and their index. */
+  readonly results: StatementMap<Value[]>;
 }
 
 /** Values that the code generator repeats at every use: a constant, a field, a parameter. */
@@ -42,7 +47,7 @@ export function operandsOf(s: Statement): readonly Value[] {
     case 'jump':
       return [s.target];
     default:
-      return [];
+      return NONE;
   }
 }
 
@@ -60,31 +65,40 @@ const isRead = (v: Value): boolean =>
 /** Statements over which a read may not move. */
 const isBarrier = (s: Statement): boolean => !isValue(s) && s.kind !== 'store';
 
-class Analysis {
-  readonly uses = new Map<Value, number>();
-  readonly inlined = new Set<Value>();
-  readonly #usedCalls = new Set<CallNode>();
-  /** The last statement found that uses a value. */
-  readonly #user = new Map<Value, Statement>();
-  readonly #list = new Map<Statement, readonly Statement[]>();
+const NONE: readonly Value[] = [];
 
-  locate(list: readonly Statement[]): void {
-    for (const s of list) {
-      this.#list.set(s, list);
-      if (s.kind === 'if') {
-        this.locate(s.consequent);
-        this.locate(s.alternate);
-      } else if (s.kind === 'loop') this.locate(s.body);
-    }
+class Analysis implements Placement {
+  readonly size: number;
+  readonly uses: StatementMap<number>;
+  readonly inlined: StatementSet;
+  readonly results: StatementMap<Value[]>;
+  /** The last statement found that uses a value. */
+  readonly #user: StatementMap<Statement>;
+  /** The list that a statement is in, and where what uses it is computed in that. */
+  readonly #list: StatementMap<readonly Statement[]>;
+  readonly #root: StatementMap<number>;
+
+  constructor(body: readonly Statement[]) {
+    this.size = sizeOf(body);
+    this.uses = new StatementMap(this.size);
+    this.inlined = new StatementSet(this.size);
+    this.results = new StatementMap(this.size);
+    this.#user = new StatementMap(this.size);
+    this.#list = new StatementMap(this.size);
+    this.#root = new StatementMap(this.size);
+    this.#count(body);
+    this.#place(body);
   }
 
-  count(list: readonly Statement[]): void {
+  /** Finds where statements are, and what those that must happen need. */
+  #count(list: readonly Statement[]): void {
     for (const s of list) {
+      this.#list.set(s, list);
       if (isRoot(s)) this.#use(s);
       if (s.kind === 'if') {
-        this.count(s.consequent);
-        this.count(s.alternate);
-      } else if (s.kind === 'loop') this.count(s.body);
+        this.#count(s.consequent);
+        this.#count(s.alternate);
+      } else if (s.kind === 'loop') this.#count(s.body);
     }
   }
 
@@ -94,48 +108,46 @@ class Analysis {
       this.uses.set(v, n + 1);
       this.#user.set(v, user);
       if (n > 0) continue;
-      if (v.kind === 'result') this.#useCall(v.call);
+      if (v.kind === 'result') this.#useCall(v, v.call);
       else if (!isRoot(v)) this.#use(v);
     }
   }
 
   /** A call that only computes happens where one of its results is used. */
-  #useCall(call: CallNode): void {
-    if (isRoot(call) || this.#usedCalls.has(call)) return;
-    this.#usedCalls.add(call);
-    this.#use(call);
+  #useCall(v: ResultNode, call: CallNode): void {
+    const known = this.results.get(call);
+    const results: Value[] = known ?? [];
+    results[v.index] = v;
+    if (known !== undefined) return;
+    this.results.set(call, results);
+    if (!isRoot(call)) this.#use(call);
   }
 
-  place(list: readonly Statement[]): void {
-    const root = new Map<Statement, number>();
-    const barriers: number[] = new Array(list.length + 1).fill(0);
-    for (let i = 0; i < list.length; i++) barriers[i + 1] = barriers[i] + (isBarrier(list[i]) ? 1 : 0);
+  #place(list: readonly Statement[]): void {
+    const barriers: number[] = [0];
+    for (const s of list) barriers.push(barriers[barriers.length - 1] + (isBarrier(s) ? 1 : 0));
     for (let i = list.length - 1; i >= 0; i--) {
       const s = list[i];
-      root.set(s, i);
-      if (isValue(s)) this.#placeValue(s, i, list, root, barriers);
+      this.#root.set(s, i);
+      if (isValue(s)) this.#placeValue(s, i, list, barriers);
       else if (s.kind === 'if') {
-        this.place(s.consequent);
-        this.place(s.alternate);
-      } else if (s.kind === 'loop') this.place(s.body);
+        this.#place(s.consequent);
+        this.#place(s.alternate);
+      } else if (s.kind === 'loop') this.#place(s.body);
     }
   }
 
-  #placeValue(v: Value, i: number, list: readonly Statement[], root: Map<Statement, number>, barriers: number[]): void {
+  #placeValue(v: Value, i: number, list: readonly Statement[], barriers: readonly number[]): void {
     if (v.kind === 'load' || v.kind === 'result' || isRepeated(v) || this.uses.get(v) !== 1) return;
     const user = this.#user.get(v)!;
     if (this.#list.get(user) !== list) return;
-    const at = root.get(user)!;
+    const at = this.#root.get(user)!;
     if (isRead(v) && barriers[at] !== barriers[i + 1]) return;
     this.inlined.add(v);
-    root.set(v, at);
+    this.#root.set(v, at);
   }
 }
 
 export function analyse(body: readonly Statement[]): Placement {
-  const a = new Analysis();
-  a.locate(body);
-  a.count(body);
-  a.place(body);
-  return a;
+  return new Analysis(body);
 }

@@ -153,7 +153,7 @@ export class MemoryLowering extends ValueLowering {
   }
 
   #pushSegment(access: AccessKind): void {
-    if (access === 'operand') this.target.field(this.code, { kind: 'field', type: 'i32', name: 'segment' });
+    if (access === 'operand') this.target.field(this.code, { kind: 'field', number: 0, type: 'i32', name: 'segment' });
   }
 
   protected slowCall(procedure: Procedure): void {

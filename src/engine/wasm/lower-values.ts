@@ -3,7 +3,7 @@ import { type OpNode, type Type, type Value, WIDTH } from '../../isa/ir/types.ts
 import { RAM_SIZE } from '../../isa/x86/state.ts';
 import { RAM_BASE } from '../layout.ts';
 import { type ByteWriter, OP, TYPE_CODE, type WasmType } from './encoder.ts';
-import type { Placement } from './liveness.ts';
+import { analyse, type Placement } from './liveness.ts';
 import {
   FLOAT,
   MODULAR,
@@ -15,6 +15,7 @@ import {
   writeMemoryOp,
   writeSignExtension,
 } from './op-code.ts';
+import { StatementMap } from './statement-map.ts';
 import type { Locals, Target } from './target.ts';
 import { VECTOR_OPCODES } from './vector-opcodes.ts';
 
@@ -22,8 +23,8 @@ export class ValueLowering {
   protected readonly code: ByteWriter;
   protected readonly locals: Locals;
   protected readonly target: Target;
-  protected placement: Placement = { uses: new Map(), inlined: new Set() };
-  protected values = new Map<Value, number>();
+  protected placement: Placement = analyse([]);
+  protected values = new StatementMap<number>(0);
   protected variables = new Map<number, number>();
   protected loops = new Map<number, number>();
   protected taken: [WasmType, number][] = [];

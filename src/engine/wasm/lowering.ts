@@ -9,12 +9,13 @@ import { BLOCK_EMPTY } from './encoder.ts';
 import { analyse, isRepeated } from './liveness.ts';
 import { MemoryLowering } from './lower-memory.ts';
 import { WASM_TYPE, writeMemoryOp } from './op-code.ts';
+import { StatementMap } from './statement-map.ts';
 
 export class Lowering extends MemoryLowering {
   /** Writes a whole body; its locals are free again afterwards. */
   body(statements: readonly Statement[]): void {
     this.placement = analyse(statements);
-    this.values = new Map();
+    this.values = new StatementMap(this.placement.size);
     this.variables = new Map();
     this.loops = new Map();
     this.statements(statements);
@@ -23,9 +24,10 @@ export class Lowering extends MemoryLowering {
   }
 
   protected statements(list: readonly Statement[]): void {
-    for (const [i, s] of list.entries()) {
+    for (let i = 0; i < list.length; i++) {
+      const s = list[i];
       if (!isValue(s)) this.effect(s);
-      else if (!this.values.has(s)) this.#placeOrExtend(s, list, i);
+      else if (this.values.get(s) === undefined) this.#placeOrExtend(s, list, i);
     }
   }
   /** A load that a vector is made of at once goes there at once. */
@@ -168,7 +170,7 @@ export class Lowering extends MemoryLowering {
 
   protected call(s: CallNode): void {
     const pure = isPure(s.target);
-    if (pure && !this.#isUsed(s)) return;
+    if (pure && this.placement.results.get(s) === undefined) return;
     for (const v of s.args) this.push(v);
     if (!pure) this.target.beforeCall(this.code);
     this.op('call');
@@ -180,16 +182,11 @@ export class Lowering extends MemoryLowering {
     }
     if (s.target.mayFault && !s.guarded) this.checkFault();
   }
-  #isUsed(s: CallNode): boolean {
-    for (const v of this.placement.uses.keys()) if (v.kind === 'result' && v.call === s) return true;
-    return false;
-  }
   /** A local for each result that is used. */
   protected placementOfResults(s: CallNode): (number | undefined)[] {
-    const nodes = new Map<number, Value>();
-    for (const [v] of this.placement.uses) if (v.kind === 'result' && v.call === s) nodes.set(v.index, v);
+    const nodes = this.placement.results.get(s);
     return s.target.results.map((type, i) => {
-      const node = nodes.get(i);
+      const node = nodes?.[i];
       if (node === undefined) return undefined;
       const local = this.take(WASM_TYPE[type]);
       this.values.set(node, local);

@@ -2,7 +2,7 @@
  * Counts how often each block of each region is executed: a block's code begins by adding one to its counter. Keeps what is needed to show
  * regions, as text and bytes.
  */
-import { IrBuilder } from '../../isa/ir/builder.ts';
+import { IrBuilder, nextNumber } from '../../isa/ir/builder.ts';
 import { printPieces } from '../../isa/ir/printer.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { registerAt, STATE_SIZE } from '../../isa/x86/state.ts';
@@ -11,6 +11,7 @@ import { RegionListing } from './region-listing.ts';
 import type { RegionWatch } from './region-watch.ts';
 import { type CodeLine, printCode, readLocals } from './text/code-printer.ts';
 import type { NewRegion } from './translation-events.ts';
+import { planOf } from './translator/flag-lowering.ts';
 import { KnownCode } from './translator/known-code.ts';
 import type { Region, RegionBlock } from './translator/region.ts';
 
@@ -163,13 +164,15 @@ const bytesAt = (page: Uint8Array, offset: number, length: number): Uint8Array =
 /** The block, with its counter's increment first. */
 function counted(block: RegionBlock, counter: number): RegionBlock {
   if (counter < 0) return block;
-  const b = new IrBuilder();
+  const b = new IrBuilder(nextNumber(block.statements));
   const place = b.const('i32', PROFILE_BASE + counter * COUNTER_SIZE);
   b.storeRaw(place, b.add(b.loadRaw('i64', place), 1));
   const first: readonly Statement[] = b.statements;
+  const statements = [...first, ...block.statements];
   return {
     ...block,
-    statements: [...first, ...block.statements],
+    statements,
+    plan: planOf(statements),
     instructions: block.instructions.map((i) => ({ ...i, end: i.end + first.length })),
   };
 }

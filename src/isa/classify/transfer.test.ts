@@ -13,9 +13,16 @@ const BINARY = ['add', 'sub', 'mul', 'and', 'or', 'xor', 'shl', 'shr_u', 'shr_s'
 const UNARY = ['trunc.i1', 'trunc.i8', 'zext.i64', 'sext.i64', 'popcnt', 'clz'];
 const TYPES = ['i8', 'i16', 'i32', 'i64'] as const;
 
-const parameter = (type: Type, index: number): Value => ({ kind: 'parameter', type, index });
+const parameter = (type: Type, index: number): Value => ({ kind: 'parameter', number: index, type, index });
 function node(op: string, types: readonly Type[]): OpNode {
-  return { kind: 'op', op, type: OPS[op].result(types), args: types.map(parameter), immediate: [] };
+  return {
+    kind: 'op',
+    number: types.length,
+    op,
+    type: OPS[op].result(types),
+    args: types.map(parameter),
+    immediate: [],
+  };
 }
 const compute = (n: OpNode, args: readonly bigint[]): bigint =>
   OPS[n.op].evaluate(args, n.op === 'select' ? n.type : n.args[0].type, n.immediate);

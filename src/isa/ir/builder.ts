@@ -32,10 +32,16 @@ type Operand = Value | bigint | number;
 
 export class IrBuilder {
   #list: Statement[] = [];
+  #next: number;
   #variables = 0;
   #loops = 0;
   #openLoops: number[] = [];
   #nesting = 0;
+
+  /** `first`: the number of the first statement, where others stand in the same body. */
+  constructor(first = 0) {
+    this.#next = first;
+  }
 
   /** What was built so far. */
   get statements(): readonly Statement[] {
@@ -70,7 +76,12 @@ export class IrBuilder {
   // --- values -------------------------------------------------------------------------------------------------------------------
 
   const(type: Type, value: bigint | number): Value {
-    const node: Value = { kind: 'const', type, value: BigInt.asUintN(WIDTH[type], BigInt(value)) };
+    const node: Value = {
+      kind: 'const',
+      number: this.#next++,
+      type,
+      value: BigInt.asUintN(WIDTH[type], BigInt(value)),
+    };
     this.#list.push(node);
     return node;
   }
@@ -81,11 +92,11 @@ export class IrBuilder {
   }
 
   field(name: FieldName, type: Type): Value {
-    return this.#push({ kind: 'field', type, name });
+    return this.#push({ kind: 'field', number: this.#next++, type, name });
   }
 
   parameter(index: number, type: Type): ParameterNode {
-    return this.#push({ kind: 'parameter', type, index });
+    return this.#push({ kind: 'parameter', number: this.#next++, type, index });
   }
 
   /** Any pure operation by name; see `ops.ts` and `vector-ops.ts`. */
@@ -103,7 +114,7 @@ export class IrBuilder {
     if (constants.length === args.length) return this.const(type, meaning.evaluate(constants, types[0], immediate));
     const simpler = this.#simplify(op, args, immediate);
     if (simpler !== undefined) return simpler;
-    const node: Value = { kind: 'op', type, op, args, immediate };
+    const node: Value = { kind: 'op', number: this.#next++, type, op, args, immediate };
     this.#list.push(node);
     return node;
   }
@@ -123,7 +134,14 @@ export class IrBuilder {
   #shuffle({ sources, bytes }: Shuffle): Value | undefined {
     const [a, b = a] = sources;
     if (b === a && bytes.every((byte, i) => byte === i)) return a;
-    return this.#push({ kind: 'op', type: 'i128', op: 'i8x16.shuffle', args: [a, b], immediate: bytes });
+    return this.#push({
+      kind: 'op',
+      number: this.#next++,
+      type: 'i128',
+      op: 'i8x16.shuffle',
+      args: [a, b],
+      immediate: bytes,
+    });
   }
 
   #binary(op: string, a: Value, b: Operand): Value {
@@ -213,43 +231,43 @@ export class IrBuilder {
   // --- state --------------------------------------------------------------------------------------------------------------------
 
   get(state: State): Value {
-    return this.#push({ kind: 'get', type: state.type, state });
+    return this.#push({ kind: 'get', number: this.#next++, type: state.type, state });
   }
   set(state: State, value: Operand): void {
-    this.#push({ kind: 'set', state, value: this.value(state.type, value) });
+    this.#push({ kind: 'set', number: this.#next++, state, value: this.value(state.type, value) });
   }
   /** Reads `type` at byte `at` (`i32`) of a register file. */
   getAt(file: StateFile, at: Value, type: StateType): Value {
-    return this.#push({ kind: 'getAt', type, file, at });
+    return this.#push({ kind: 'getAt', number: this.#next++, type, file, at });
   }
   setAt(file: StateFile, at: Value, value: Value): void {
-    this.#push({ kind: 'setAt', file, at, value });
+    this.#push({ kind: 'setAt', number: this.#next++, file, at, value });
   }
 
   // --- memory -------------------------------------------------------------------------------------------------------------------
 
   /** Reads memory at a linear address (`i64`); ends the instruction with #PF and the like where that is due. */
   load(type: StateType, address: Value, access: AccessKind = 'current'): Value {
-    return this.#push({ kind: 'load', type, address, access, forWrite: false });
+    return this.#push({ kind: 'load', number: this.#next++, type, address, access, forWrite: false });
   }
   /** As `load`, where a `store` to the same place follows: the write is checked now. */
   loadForWrite(type: StateType, address: Value, access: AccessKind = 'current'): Value {
-    return this.#push({ kind: 'load', type, address, access, forWrite: true });
+    return this.#push({ kind: 'load', number: this.#next++, type, address, access, forWrite: true });
   }
   store(address: Value, value: Value, access: AccessKind = 'current'): void {
-    this.#push({ kind: 'store', address, value, access });
+    this.#push({ kind: 'store', number: this.#next++, address, value, access });
   }
   loadPhysical(type: IntegerType, address: Value): Value {
-    return this.#push({ kind: 'loadPhysical', type, address });
+    return this.#push({ kind: 'loadPhysical', number: this.#next++, type, address });
   }
   storePhysical(address: Value, value: Value): void {
-    this.#push({ kind: 'storePhysical', address, value });
+    this.#push({ kind: 'storePhysical', number: this.#next++, address, value });
   }
   loadRaw(type: StateType, address: Value): Value {
-    return this.#push({ kind: 'loadRaw', type, address });
+    return this.#push({ kind: 'loadRaw', number: this.#next++, type, address });
   }
   storeRaw(address: Value, value: Value): void {
-    this.#push({ kind: 'storeRaw', address, value });
+    this.#push({ kind: 'storeRaw', number: this.#next++, address, value });
   }
 
   // --- control ------------------------------------------------------------------------------------------------------------------
@@ -258,10 +276,13 @@ export class IrBuilder {
   variable(initial: Value): Cell {
     const variable: Variable = { type: initial.type, id: this.#variables++ };
     const set = (value: Value): void => {
-      this.#push({ kind: 'writeVariable', variable, value });
+      this.#push({ kind: 'writeVariable', number: this.#next++, variable, value });
     };
     set(initial);
-    return { get: () => this.#push({ kind: 'readVariable', type: variable.type, variable }), set };
+    return {
+      get: () => this.#push({ kind: 'readVariable', number: this.#next++, type: variable.type, variable }),
+      set,
+    };
   }
   if(condition: Value, then: () => void, otherwise: () => void = () => {}): void {
     this.#if(condition, then, otherwise, {});
@@ -277,7 +298,7 @@ export class IrBuilder {
       return;
     }
     const [consequent, alternate] = [this.#collect(then), this.#collect(otherwise)];
-    this.#push({ kind: 'if', condition, consequent, alternate, ...options });
+    this.#push({ kind: 'if', number: this.#next++, condition, consequent, alternate, ...options });
   }
   /** Repeats `body` until `breakIf` or `break`. */
   loop(body: () => void): void {
@@ -285,10 +306,10 @@ export class IrBuilder {
     this.#openLoops.push(id);
     const statements = this.#collect(body);
     this.#openLoops.pop();
-    this.#push({ kind: 'loop', id, body: statements });
+    this.#push({ kind: 'loop', number: this.#next++, id, body: statements });
   }
   break(): void {
-    this.#push({ kind: 'break', loop: this.#openLoops.at(-1)! });
+    this.#push({ kind: 'break', number: this.#next++, loop: this.#openLoops.at(-1)! });
   }
   breakIf(condition: Value): void {
     this.if(condition, () => this.break());
@@ -301,24 +322,27 @@ export class IrBuilder {
     return this.#call(target, args, true);
   }
   #call(target: Procedure | External, args: readonly Value[], guarded: boolean): readonly Value[] {
-    const call: CallNode = this.#push({ kind: 'call', target, args, guarded });
-    return target.results.map((type, index) => this.#push({ kind: 'result', type, call, index } as const));
+    const call: CallNode = this.#push({ kind: 'call', number: this.#next++, target, args, guarded });
+    return target.results.map((type, index) =>
+      this.#push({ kind: 'result', number: this.#next++, type, call, index } as const),
+    );
   }
   return(...values: readonly Value[]): void {
-    this.#push({ kind: 'return', values });
+    this.#push({ kind: 'return', number: this.#next++, values });
   }
   raise(vector: Operand, errorCode?: Operand): void {
     this.#push({
       kind: 'raise',
+      number: this.#next++,
       vector: this.value('i32', vector),
       errorCode: errorCode === undefined ? undefined : this.value('i32', errorCode),
     });
   }
   jump(target: Value, link?: 0 | 1): void {
-    this.#push({ kind: 'jump', target, link });
+    this.#push({ kind: 'jump', number: this.#next++, target, link });
   }
   exit(reason: number): void {
-    this.#push({ kind: 'exit', reason });
+    this.#push({ kind: 'exit', number: this.#next++, reason });
   }
 }
 
@@ -355,6 +379,13 @@ export function external(
 ): External {
   const { mayFault = false, changes = results.length === 0 } = options;
   return { kind: 'external', name, parameters, results, mayFault, class: options.class, changes };
+}
+
+/** The number behind those of all statements of a body. */
+export function nextNumber(statements: readonly Statement[]): number {
+  let next = 0;
+  for (const s of walk(statements)) next = Math.max(next, s.number + 1);
+  return next;
 }
 
 /** Every statement of a body, nested ones included. */

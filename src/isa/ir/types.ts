@@ -56,7 +56,11 @@ export interface Variable {
  */
 export type AccessKind = 'current' | 'stack' | 'operand' | 'supervisor';
 
-interface Node {
+interface Numbered {
+  /** Its number among the statements of its body, in the order in which they were built. */
+  readonly number: number;
+}
+interface Node extends Numbered {
   readonly type: Type;
 }
 export interface ConstNode extends Node {
@@ -114,46 +118,46 @@ export interface ParameterNode extends Node {
   readonly index: number;
 }
 
-export interface SetNode {
+export interface SetNode extends Numbered {
   readonly kind: 'set';
   readonly state: State;
   readonly value: Value;
 }
-export interface SetAtNode {
+export interface SetAtNode extends Numbered {
   readonly kind: 'setAt';
   readonly file: StateFile;
   readonly at: Value;
   readonly value: Value;
 }
-export interface WriteVariableNode {
+export interface WriteVariableNode extends Numbered {
   readonly kind: 'writeVariable';
   readonly variable: Variable;
   readonly value: Value;
 }
-export interface StoreNode {
+export interface StoreNode extends Numbered {
   readonly kind: 'store';
   readonly address: Value;
   readonly value: Value;
   readonly access: AccessKind;
 }
-export interface StorePhysicalNode {
+export interface StorePhysicalNode extends Numbered {
   readonly kind: 'storePhysical';
   readonly address: Value;
   readonly value: Value;
 }
-export interface StoreRawNode {
+export interface StoreRawNode extends Numbered {
   readonly kind: 'storeRaw';
   readonly address: Value;
   readonly value: Value;
 }
-export interface CallNode {
+export interface CallNode extends Numbered {
   readonly kind: 'call';
   readonly target: Procedure | External;
   readonly args: readonly Value[];
   /** An exception inside does not end the caller, which looks at the state itself; the results are then zero. */
   readonly guarded: boolean;
 }
-export interface IfNode {
+export interface IfNode extends Numbered {
   readonly kind: 'if';
   readonly condition: Value;
   readonly consequent: readonly Statement[];
@@ -162,34 +166,34 @@ export interface IfNode {
   readonly rare?: true;
 }
 /** Repeats until a `break` of this loop. */
-export interface LoopNode {
+export interface LoopNode extends Numbered {
   readonly kind: 'loop';
   readonly id: number;
   readonly body: readonly Statement[];
 }
-export interface BreakNode {
+export interface BreakNode extends Numbered {
   readonly kind: 'break';
   readonly loop: number;
 }
 /** Leaves a procedure. */
-export interface ReturnNode {
+export interface ReturnNode extends Numbered {
   readonly kind: 'return';
   readonly values: readonly Value[];
 }
 /** Ends the instruction with an exception; `errorCode` absent: the vector has none. */
-export interface RaiseNode {
+export interface RaiseNode extends Numbered {
   readonly kind: 'raise';
   readonly vector: Value;
   readonly errorCode: Value | undefined;
 }
 /** Ends the instruction and goes to instruction pointer `target`. `link`: the target depends on the address of the instruction alone. */
-export interface JumpNode {
+export interface JumpNode extends Numbered {
   readonly kind: 'jump';
   readonly target: Value;
   readonly link: 0 | 1 | undefined;
 }
 /** Ends the instruction at the next one and leaves the engine's loop with a reason for the machine. */
-export interface ExitNode {
+export interface ExitNode extends Numbered {
   readonly kind: 'exit';
   readonly reason: number;
 }

@@ -1,5 +1,4 @@
 /** How regions are entered and left: registers from and to memory, and on to the next region where that is known. */
-import type { Statement } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, IP_BASE, REGION_EXIT_COUNTS, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { Emitter, STATUS } from '../emitter.ts';
@@ -9,7 +8,7 @@ import { writeMemoryOp } from '../op-code.ts';
 import { IS_REGION, RECORD_AT } from '../record.ts';
 import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
 import type { Locals, Target } from '../target.ts';
-import { type BlockPlan, FlagLowering } from './flag-lowering.ts';
+import { FlagLowering, type LoweredBlock } from './flag-lowering.ts';
 
 /** Labels around the whole body, by the depth at which they were opened. */
 export const EXIT_LABEL = 1;
@@ -35,15 +34,8 @@ export class ExitLowering extends FlagLowering {
   readonly #cause: number;
   readonly #linear: number;
 
-  constructor(
-    code: ByteWriter,
-    locals: Locals,
-    target: Target,
-    bodies: readonly (readonly Statement[])[],
-    plans: readonly BlockPlan[],
-    place: RegionPlace,
-  ) {
-    super(code, locals, target, bodies, plans);
+  constructor(code: ByteWriter, locals: Locals, target: Target, blocks: readonly LoweredBlock[], place: RegionPlace) {
+    super(code, locals, target, blocks);
     this.around = place;
     this.faultOffset = locals.take('i32');
     this.#status = locals.take('i32');

@@ -7,17 +7,26 @@ import { FLAG_AUX } from '../../../isa/x86/state.ts';
 import { BLOCK_EMPTY, type ByteWriter } from '../encoder.ts';
 import { analyse, type Placement } from '../liveness.ts';
 import { WASM_TYPE } from '../op-code.ts';
+import { StatementMap, StatementSet } from '../statement-map.ts';
 import type { Locals, Target } from '../target.ts';
 import { MAX_INPUTS, type Recipe, recipeOf } from './recipes.ts';
 import { RegisterLowering } from './register-lowering.ts';
-import { registersTouched } from './registers-used.ts';
+import { registersTouched, type Use } from './registers-used.ts';
 
 /** How one block is lowered. */
 export interface BlockPlan {
   readonly placement: Placement;
-  readonly recipes: ReadonlyMap<Statement, Recipe>;
+  readonly recipes: StatementMap<Recipe>;
+  /** Those recipes in the order of their statements. */
+  readonly listed: readonly Recipe[];
   /** What recipes compute where it is needed. */
-  readonly skipped: ReadonlySet<Statement>;
+  readonly skipped: StatementSet;
+}
+
+/** What lowering wants to know of a block beforehand. */
+export interface LoweredBlock {
+  readonly plan: BlockPlan;
+  readonly registers: Use;
 }
 
 const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && s.state.offset === FLAG_AUX.offset;
@@ -25,24 +34,26 @@ const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && s.state.o
 
 export function planOf(statements: readonly Statement[]): BlockPlan {
   const placement = analyse(statements);
-  const order = new Map(statements.map((s, i) => [s, i]));
-  const recipes = new Map<Statement, Recipe>();
-  const skipped = new Set<Statement>();
-  const inlined = new Set(placement.inlined);
+  const { size, uses } = placement;
+  const recipes = new StatementMap<Recipe>(size);
+  const listed: Recipe[] = [];
+  const skipped = new StatementSet(size);
+  const inlined = placement.inlined.copy();
   for (const s of statements) {
     // Reading is not done twice, nor in the middle of keeping inputs.
     if (isFlagRead(s)) inlined.delete(s);
     if (!isFlagWrite(s)) continue;
-    const recipe = recipeOf(s.value, placement.uses, order);
+    const recipe = recipeOf(s.value, uses);
     if (recipe === undefined) continue;
     recipes.set(s, recipe);
+    listed.push(recipe);
     for (const v of recipe.inputs) inlined.delete(v);
     for (const v of recipe.inner) {
       skipped.add(v);
       if (v.kind === 'result') skipped.add(v.call);
     }
   }
-  return { placement: { uses: placement.uses, inlined }, recipes, skipped };
+  return { placement: { ...placement, inlined }, recipes, listed, skipped };
 }
 
 export class FlagLowering extends RegisterLowering {
@@ -55,17 +66,17 @@ export class FlagLowering extends RegisterLowering {
   /** Statements around the one being lowered, in its block. */
   protected nesting = 0;
 
-  constructor(
-    code: ByteWriter,
-    locals: Locals,
-    target: Target,
-    bodies: readonly (readonly Statement[])[],
-    plans: readonly BlockPlan[],
-  ) {
-    super(code, locals, target, bodies);
-    this.plan = plans[0];
-    for (const { recipes, placement } of plans) {
-      for (const recipe of recipes.values()) {
+  constructor(code: ByteWriter, locals: Locals, target: Target, blocks: readonly LoweredBlock[]) {
+    super(
+      code,
+      locals,
+      target,
+      blocks.map((b) => b.registers),
+    );
+    this.plan = blocks[0].plan;
+    for (const { plan } of blocks) {
+      const { listed, placement } = plan;
+      for (const recipe of listed) {
         if (this.#numbers.has(recipe.shape)) continue;
         this.#recipes.push({ recipe, placement });
         this.#numbers.set(recipe.shape, this.#recipes.length);
@@ -77,14 +88,12 @@ export class FlagLowering extends RegisterLowering {
   }
 
   /** The local that keeps each input. */
-  #placesOf({ inputs }: Recipe): Map<Value, number> {
+  #placesOf({ inputs }: Recipe): number[] {
     const used = { i32: 0, i64: 0 };
-    return new Map(
-      inputs.map((v) => {
-        const type = WASM_TYPE[v.type] as 'i32' | 'i64';
-        return [v, this.#inputs[type][used[type]++]];
-      }),
-    );
+    return inputs.map((v) => {
+      const type = WASM_TYPE[v.type] as 'i32' | 'i64';
+      return this.#inputs[type][used[type]++];
+    });
   }
 
   protected override place(v: Value): void {
@@ -95,9 +104,10 @@ export class FlagLowering extends RegisterLowering {
     if (this.plan.skipped.has(s)) return;
     const recipe = this.plan.recipes.get(s);
     if (recipe !== undefined && this.nesting === 0) {
-      for (const [v, local] of this.#placesOf(recipe)) {
-        this.push(v);
-        this.local('local_set', local);
+      const places = this.#placesOf(recipe);
+      for (let i = 0; i < places.length; i++) {
+        this.push(recipe.inputs[i]);
+        this.local('local_set', places[i]);
       }
       this.#note(this.#numbers.get(recipe.shape)!);
       return;
@@ -149,8 +159,9 @@ export class FlagLowering extends RegisterLowering {
   #make(i: number): void {
     const { recipe, placement } = this.#recipes[i];
     const outer = { placement: this.placement, values: this.values, taken: this.taken };
-    this.placement = { uses: placement.uses, inlined: new Set() };
-    this.values = this.#placesOf(recipe);
+    this.placement = { ...placement, inlined: new StatementSet(0) };
+    this.values = new StatementMap(placement.size);
+    for (const [n, local] of this.#placesOf(recipe).entries()) this.values.set(recipe.inputs[n], local);
     this.taken = [];
     for (const v of recipe.inner) {
       if (v.kind === 'result') this.#callOf(v.call);

@@ -3,9 +3,10 @@
  * places of a region share a recipe, because they do the same with other inputs.
  */
 import { isPure } from '../../../isa/ir/purity.ts';
-import type { Statement, Value } from '../../../isa/ir/types.ts';
+import type { Value } from '../../../isa/ir/types.ts';
 import { isRepeated } from '../liveness.ts';
 import { WASM_TYPE } from '../op-code.ts';
+import type { StatementMap } from '../statement-map.ts';
 
 /** Inputs that there are locals for, of each type. */
 export const MAX_INPUTS = 3;
@@ -28,15 +29,11 @@ function argumentsOf(v: Value): readonly Value[] | undefined {
   return undefined;
 }
 
-/** The recipe of `root`, which has one user; `uses` and `order` (position) are of all values of its block. */
-export function recipeOf(
-  root: Value,
-  uses: ReadonlyMap<Value, number>,
-  order: ReadonlyMap<Statement, number>,
-): Recipe | undefined {
+/** The recipe of `root`, which has one user; `uses` are of all values of its block. */
+export function recipeOf(root: Value, uses: StatementMap<number>): Recipe | undefined {
   const found = new Set<Value>([root]);
   for (const v of found) for (const a of argumentsOf(v) ?? []) found.add(a);
-  const sorted = [...found].filter((v) => !isRepeated(v)).sort((a, b) => order.get(b)! - order.get(a)!);
+  const sorted = [...found].filter((v) => !isRepeated(v)).sort((a, b) => b.number - a.number);
   const usesInside = new Map<Value, number>([[root, 1]]);
   const inner: Value[] = [];
   const inputs: Value[] = [];

@@ -1,5 +1,4 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
-import { isPure } from '../../../isa/ir/purity.ts';
 import type { Statement } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import { Emitter } from '../emitter.ts';
@@ -8,9 +7,9 @@ import { pushCachedRecord, pushIsCached } from '../jump-cache.ts';
 import type { ModuleParts } from '../linker.ts';
 import type { RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
+import { StatementMap } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import { EXIT_LABEL, ExitLowering, FAULT_LABEL, type RegionPlace } from './exit-lowering.ts';
-import { type BlockPlan, planOf } from './flag-lowering.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
 
@@ -23,7 +22,6 @@ const PARAMETERS = 1;
 
 export class RegionLowering extends ExitLowering {
   readonly #blocks: readonly RegionBlock[];
-  readonly #plans: readonly BlockPlan[];
   readonly #numbers: ReadonlyMap<number, number>;
   readonly #structure: Structure;
   readonly #graph: readonly (readonly number[])[];
@@ -48,10 +46,7 @@ export class RegionLowering extends ExitLowering {
     place: RegionPlace,
     listing: RegionListing | undefined,
   ) {
-    const bodies = blocks.map((b) => b.statements);
-    const plans = bodies.map(planOf);
-    super(code, locals, target, bodies, plans, place);
-    this.#plans = plans;
+    super(code, locals, target, blocks, place);
     this.#blocks = blocks;
     this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
     this.#targets = targets;
@@ -164,23 +159,23 @@ export class RegionLowering extends ExitLowering {
       taken: this.taken,
     };
     const [block, instruction] = [this.#block, this.#instruction];
-    const { statements, instructions, next } = this.#blocks[n];
+    const { statements, instructions, next, plan } = this.#blocks[n];
     this.#block = n;
-    this.plan = this.#plans[n];
+    this.plan = plan;
     this.nesting = 0;
     this.placement = this.plan.placement;
-    this.values = new Map();
+    this.values = new StatementMap(this.placement.size);
     this.variables = new Map();
     this.loops = new Map();
     this.taken = [];
     let from = 0;
-    for (const [i, { end, offset, length }] of instructions.entries()) {
+    for (let i = 0; i < instructions.length; i++) {
+      const { end, offset, length, stores } = instructions[i];
       this.#instruction = i;
       this.#listing?.marks.push({ block: n, instruction: i, at: this.code.length });
-      const own = statements.slice(from, end);
-      this.statements(own);
+      this.statements(statements.slice(from, end));
       from = end;
-      if (i < instructions.length - 1 && storesIn(own)) this.#leaveIfDropped(offset + length);
+      if (i < instructions.length - 1 && stores) this.#leaveIfDropped(offset + length);
     }
     const last = instructions[instructions.length - 1];
     if (!leaves(statements)) this.#fallThrough(last.offset + last.length, next);
@@ -237,7 +232,7 @@ export class RegionLowering extends ExitLowering {
       this.#exit(pushTarget, 1, exitOf(block, link));
       return;
     }
-    if (storesIn(lastOf(block))) {
+    if (block.instructions[block.instructions.length - 1].stores) {
       this.loadState(CODE_DROPPED.offset, 'i32');
       this.code.hint(false);
       this.open('if');
@@ -373,20 +368,7 @@ function exitOf(block: RegionBlock, link: 0 | 1 | undefined): RegionExit {
   return link === undefined ? 'computedJump' : 'jump';
 }
 
-/** What the block's last instruction does. */
-function lastOf({ statements, instructions }: RegionBlock): readonly Statement[] {
-  return statements.slice(instructions.at(-2)?.end ?? 0);
-}
-
 const isComputed = (b: RegionBlock): boolean => b.ending !== 'plain' && b.ending !== 'call';
-
-function storesIn(statements: readonly Statement[]): boolean {
-  return statements.some((s) => {
-    if (s.kind === 'if') return storesIn(s.consequent) || storesIn(s.alternate);
-    if (s.kind === 'loop') return storesIn(s.body);
-    return s.kind === 'store' || (s.kind === 'call' && !isPure(s.target));
-  });
-}
 
 function leaves(statements: readonly Statement[]): boolean {
   const last = statements.at(-1);

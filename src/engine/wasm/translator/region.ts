@@ -1,4 +1,6 @@
 /** Regions: the blocks of code that branches connect, from a hot entry. Offsets are from the entry's page. */
+import { walk } from '../../../isa/ir/builder.ts';
+import { isPure } from '../../../isa/ir/purity.ts';
 import type {
   AccessKind,
   External,
@@ -16,10 +18,11 @@ import { bindOperand } from '../../../isa/x86/operands.ts';
 import { FLAG_AUX, FLAG_RESULT, IP_BASE, IP_BASE_AT, SS_AT, XMM } from '../../../isa/x86/state.ts';
 import { X86Builder } from '../../../isa/x86/x86-builder.ts';
 import { alwaysLeaves } from '../../bodies.ts';
-import { PAGE_SIZE } from '../../layout.ts';
+import { BlockCache, type BlockPlace } from './block-cache.ts';
 import { withoutDeadFlags } from './dead-flags.ts';
+import { type BlockPlan, planOf } from './flag-lowering.ts';
 import { KnownCode } from './known-code.ts';
-import { registersTouched } from './registers-used.ts';
+import { registersTouched, registersUsed, type Use } from './registers-used.ts';
 
 /** One instruction of a block. */
 export interface RegionInstruction {
@@ -28,21 +31,29 @@ export interface RegionInstruction {
   readonly length: number;
   /** Where its statements end in the block's. */
   readonly end: number;
+  /** It may write memory. */
+  readonly stores: boolean;
 }
 
-export interface RegionBlock {
+/** What follows from the bytes of a block, and from its place in relation to the entry's page. */
+export interface BlockCode {
   readonly offset: number;
   readonly instructions: readonly RegionInstruction[];
   readonly statements: readonly Statement[];
+  readonly plan: BlockPlan;
+  readonly registers: Use;
   /** Offsets of the instructions behind the last one: over link 0, over link 1 or by falling through. */
   readonly taken: number | undefined;
   readonly next: number | undefined;
+  /** How it ends: a near call, one of an address that is computed, a near return, a jump to another computed address, or otherwise. */
+  readonly ending: 'call' | 'computedCall' | 'return' | 'computed' | 'plain';
+}
+
+export interface RegionBlock extends BlockCode {
   /** Guest-physical page number. */
   readonly frame: number;
   /** The record of its first instruction, where there is one. */
   readonly record: number | undefined;
-  /** How it ends: a near call, one of an address that is computed, a near return, a jump to another computed address, or otherwise. */
-  readonly ending: 'call' | 'computedCall' | 'return' | 'computed' | 'plain';
 }
 
 export interface Region {
@@ -156,7 +167,9 @@ function isBarrier({ encoding }: Decoded): boolean {
   return endsBlock === true || holdsInterrupts === true;
 }
 
-/** Decodes one block; undefined where not even its first instruction can be part of a region. */
+const built = new BlockCache();
+
+/** One block; undefined where not even its first instruction can be part of a region. */
 function readBlock(
   code: KnownCode,
   start: number,
@@ -164,13 +177,22 @@ function readBlock(
   starts: ReadonlyMap<number, unknown>,
 ): RegionBlock | undefined {
   const { bytes, frame } = code.page(start)!;
-  const record = code.record(start);
-  const page = KnownCode.distanceOf(start) * PAGE_SIZE;
+  const place = { start, size, physical: code.physical(start), bytes: bytes.subarray(KnownCode.within(start)) };
+  let block = built.find(place, starts);
+  if (block === undefined) {
+    block = buildBlock(place, starts);
+    if (block === undefined) return undefined;
+    built.add(place, block, !alwaysLeaves(block.statements) && starts.has(endOf(block)));
+  }
+  return { ...block, frame, record: code.record(start) };
+}
+
+function buildBlock({ start, size, bytes }: BlockPlace, starts: ReadonlyMap<number, unknown>): BlockCode | undefined {
   const b = new BlockBuilder(undefined);
-  const instructions: RegionInstruction[] = [];
+  const instructions: { offset: number; length: number; end: number }[] = [];
   let at = start;
-  for (;;) {
-    const result = decode(bytes.subarray(at - page, Math.min(at - page + 15, PAGE_SIZE)), size);
+  while (at - start < bytes.length) {
+    const result = decode(bytes.subarray(at - start, at - start + 15), size);
     if (typeof result === 'string' || isBarrier(result) || instructions.length === MAX_BLOCK_LENGTH) break;
     // What another block has already is not translated twice.
     if (at !== start && starts.has(at)) break;
@@ -184,30 +206,40 @@ function readBlock(
       const taken = result.parameters.rep !== 'none' ? at - result.fields.length : target;
       return {
         offset: start,
-        ...cleaned(b.statements, instructions),
-        frame,
-        record,
+        ...finished(b.statements, instructions),
         taken: jumps.has(0) ? taken : undefined,
         next: jumps.has(1) ? at : undefined,
         ending: endingOf(result, jumps.has(undefined)),
       };
     }
-    if (at - page >= PAGE_SIZE) break;
   }
   if (instructions.length === 0) return undefined;
-  const own = cleaned(b.statements, instructions);
-  return { offset: start, ...own, frame, record, taken: undefined, next: at, ending: 'plain' };
+  return { offset: start, ...finished(b.statements, instructions), taken: undefined, next: at, ending: 'plain' };
 }
 
-function cleaned(
+function finished(
   all: readonly Statement[],
-  instructions: readonly RegionInstruction[],
-): Pick<RegionBlock, 'instructions' | 'statements'> {
+  instructions: readonly Pick<RegionInstruction, 'offset' | 'length' | 'end'>[],
+): Pick<BlockCode, 'instructions' | 'statements' | 'plan' | 'registers'> {
   const { statements, ends } = withoutDeadFlags(
     all,
     instructions.map((i) => i.end),
   );
-  return { statements, instructions: instructions.map((i, n) => ({ ...i, end: ends[n] })) };
+  const own = instructions.map(({ offset, length }, n) => {
+    const stores = storesIn(statements, ends[n - 1] ?? 0, ends[n]);
+    return { offset, length, end: ends[n], stores };
+  });
+  return { statements, instructions: own, plan: planOf(statements), registers: registersUsed(walk(statements)) };
+}
+
+function storesIn(statements: readonly Statement[], from = 0, to = statements.length): boolean {
+  for (let i = from; i < to; i++) {
+    const s = statements[i];
+    if (s.kind === 'store' || (s.kind === 'call' && !isPure(s.target))) return true;
+    if (s.kind === 'if' && (storesIn(s.consequent) || storesIn(s.alternate))) return true;
+    if (s.kind === 'loop' && storesIn(s.body)) return true;
+  }
+  return false;
 }
 
 function endingOf({ encoding }: Decoded, computed: boolean): RegionBlock['ending'] {
@@ -306,7 +338,7 @@ export function mayGoTo({ computed, returns, exits, known }: Reach, target: numb
   );
 }
 
-function endOf(block: RegionBlock): number {
+function endOf(block: BlockCode): number {
   const last = block.instructions[block.instructions.length - 1];
   return last.offset + last.length;
 }

@@ -1,5 +1,4 @@
 /** The lowering of regions: registers in locals, which hold them between the region's entry and its exits. */
-import { walk } from '../../../isa/ir/builder.ts';
 import {
   type AccessKind,
   type CallNode,
@@ -16,7 +15,7 @@ import type { ByteWriter } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
 import { WASM_TYPE, writeMask, writeMemoryOp } from '../op-code.ts';
 import type { Locals, Target } from '../target.ts';
-import { isVector, registerOf, registersOf, registersTouched, registersUsed } from './registers-used.ts';
+import { isVector, registerOf, registersOf, registersTouched, type Use } from './registers-used.ts';
 
 type Cached = { readonly local: number; readonly type: StateType; readonly offset: number };
 
@@ -34,12 +33,16 @@ export class RegisterLowering extends Lowering {
   /** The local that counts retired instructions, up to the current block. */
   protected readonly retired: number;
 
-  /** `bodies`: all code of the region. */
-  constructor(code: ByteWriter, locals: Locals, target: Target, bodies: readonly (readonly Statement[])[]) {
+  /** `uses`: of all blocks of the region. */
+  constructor(code: ByteWriter, locals: Locals, target: Target, uses: readonly Use[]) {
     super(code, locals, target);
-    const { read, written } = registersUsed(bodies.flatMap((body) => [...walk(body)]));
+    const all = new Set<number>();
+    const written = new Set<number>();
+    for (const use of uses) for (const offset of use.read) all.add(offset);
+    for (const use of uses) for (const offset of use.written) written.add(offset);
     this.#dirty = written;
-    for (const offset of new Set([...read, ...written, IP_BASE.offset, TLB_BANK.offset])) {
+    for (const offset of [...written, IP_BASE.offset, TLB_BANK.offset]) all.add(offset);
+    for (const offset of all) {
       this.#cached.set(offset, { local: locals.take(WASM_TYPE[typeAt(offset)]), type: typeAt(offset), offset });
     }
     this.retired = locals.take('i64');
