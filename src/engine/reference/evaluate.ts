@@ -125,6 +125,8 @@ class Frame {
         env.storePhysical(s.value.type, this.#of(s.address), this.#of(s.value));
         return undefined;
       case 'storeRaw':
+      case 'copyRaw':
+      case 'fillRaw':
         throw new Error('the reference evaluator has no engine tables');
       case 'call':
         this.#results.set(s, s.guarded ? this.#guardedCall(s) : this.#call(s.target, s.args));

@@ -182,6 +182,9 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
           this.kick();
         });
         return [];
+      case 'copyOnPage':
+      case 'fillOnPage':
+        return [0n];
       case 'dropTranslations':
       case 'forgetJumps':
         return [];

@@ -137,6 +137,8 @@ export const OP_FC = {
   i32_trunc_sat_f64_s: 2,
   i64_trunc_sat_f32_s: 4,
   i64_trunc_sat_f64_s: 6,
+  memory_copy: 10,
+  memory_fill: 11,
 } as const;
 
 /** The type of a block without parameters and results. */
@@ -180,6 +182,19 @@ export class ByteWriter {
   byte(b: number): void {
     this.#reserve(1);
     this.#bytes[this.length++] = b;
+  }
+  /** With operands on the stack: to, from, bytes. */
+  memoryCopy(): void {
+    this.byte(0xfc);
+    this.u32(OP_FC.memory_copy);
+    this.byte(0);
+    this.byte(0);
+  }
+  /** With operands on the stack: to, value, bytes. */
+  memoryFill(): void {
+    this.byte(0xfc);
+    this.u32(OP_FC.memory_fill);
+    this.byte(0);
   }
   bytes(source: Uint8Array): void {
     this.#reserve(source.length);

@@ -4,6 +4,7 @@ import type { External, Procedure, Statement, Type } from '../../isa/ir/types.ts
 import { ByteWriter, ModuleBuilder, OP, type Signature } from './encoder.ts';
 import { Lowering } from './lowering.ts';
 import { WASM_TYPE } from './op-code.ts';
+import { OWN_ANSWERS } from './page-blocks.ts';
 import { slowLoad, slowStore } from './slow-path.ts';
 import { Locals, type Target, withLocals } from './target.ts';
 import type { TranslationEvents } from './translation-events.ts';
@@ -32,10 +33,12 @@ const signatureOf = (c: { parameters: readonly Type[]; results: readonly Type[] 
   results: c.results.map((t) => WASM_TYPE[t]),
 });
 
+const answered = (c: Callable): Callable => (c.kind === 'external' ? (OWN_ANSWERS.get(c) ?? c) : c);
+
 /** What a body calls, the slow paths of its memory accesses included. */
 function* callsOf(body: readonly Statement[]): Generator<Callable> {
   for (const s of walk(body)) {
-    if (s.kind === 'call') yield s.target;
+    if (s.kind === 'call') yield answered(s.target);
     else if (s.kind === 'load') yield slowLoad(s.type, s.access, s.forWrite);
     else if (s.kind === 'store') yield slowStore(s.value.type, s.access);
   }
@@ -77,7 +80,7 @@ export class Linker {
     }
     for (const p of fresh) indices.set(p, builder.declare(signatureOf(p)));
     const functionIndex = (c: Callable): number => {
-      const index = indices.get(c);
+      const index = indices.get(answered(c));
       if (index === undefined) throw new Error(`${c.name} was not collected`);
       return index;
     };

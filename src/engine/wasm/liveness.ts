@@ -36,6 +36,10 @@ export function operandsOf(s: Statement): readonly Value[] {
     case 'storePhysical':
     case 'storeRaw':
       return [s.address, s.value];
+    case 'copyRaw':
+      return [s.to, s.from, s.bytes];
+    case 'fillRaw':
+      return [s.to, s.value, s.bytes];
     case 'call':
       return s.args;
     case 'return':

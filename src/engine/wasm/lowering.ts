@@ -88,6 +88,14 @@ export class Lowering extends MemoryLowering {
         this.push(s.value, true);
         writeMemoryOp(code, 'store', s.value.type, 0);
         break;
+      case 'copyRaw':
+        for (const v of [s.to, s.from, s.bytes]) this.push(v);
+        code.memoryCopy();
+        break;
+      case 'fillRaw':
+        for (const v of [s.to, s.value, s.bytes]) this.push(v);
+        code.memoryFill();
+        break;
       case 'call':
         this.call(s);
         break;

@@ -187,6 +187,8 @@ export class Walker {
         this.#change(frame, env, this.#table(this.#of(frame, s.address)));
         return env;
       case 'storeRaw':
+      case 'copyRaw':
+      case 'fillRaw':
         return env;
       case 'call':
         return this.#call(frame, s, env);

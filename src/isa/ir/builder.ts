@@ -269,6 +269,12 @@ export class IrBuilder {
   storeRaw(address: Value, value: Value): void {
     this.#push({ kind: 'storeRaw', number: this.#next++, address, value });
   }
+  copyRaw(to: Value, from: Value, bytes: Value): void {
+    this.#push({ kind: 'copyRaw', number: this.#next++, to, from, bytes });
+  }
+  fillRaw(to: Value, value: Value, bytes: Value): void {
+    this.#push({ kind: 'fillRaw', number: this.#next++, to, value, bytes });
+  }
 
   // --- control ------------------------------------------------------------------------------------------------------------------
 

@@ -105,6 +105,10 @@ class Printer {
         return `store physical [${this.#of(s.address)}] = ${this.#of(s.value)}`;
       case 'storeRaw':
         return `store raw [${this.#of(s.address)}] = ${this.#of(s.value)}`;
+      case 'copyRaw':
+        return `copy raw [${this.#of(s.to)}] = [${this.#of(s.from)}], ${this.#of(s.bytes)} bytes`;
+      case 'fillRaw':
+        return `fill raw [${this.#of(s.to)}] = ${this.#of(s.value)}, ${this.#of(s.bytes)} bytes`;
       case 'call':
         return `${s.guarded ? 'call guarded' : 'call'} ${s.target.name}(${s.args.map((a) => this.#of(a)).join(', ')})`;
       case 'break':

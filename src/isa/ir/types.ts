@@ -150,6 +150,20 @@ export interface StoreRawNode extends Numbered {
   readonly address: Value;
   readonly value: Value;
 }
+/** Copies bytes within linear memory, as if all were read before one is written. */
+export interface CopyRawNode extends Numbered {
+  readonly kind: 'copyRaw';
+  readonly to: Value;
+  readonly from: Value;
+  readonly bytes: Value;
+}
+/** Fills linear memory with the low byte of `value`. */
+export interface FillRawNode extends Numbered {
+  readonly kind: 'fillRaw';
+  readonly to: Value;
+  readonly value: Value;
+  readonly bytes: Value;
+}
 export interface CallNode extends Numbered {
   readonly kind: 'call';
   readonly target: Procedure | External;
@@ -217,6 +231,8 @@ export type Effect =
   | StoreNode
   | StorePhysicalNode
   | StoreRawNode
+  | CopyRawNode
+  | FillRawNode
   | CallNode
   | IfNode
   | LoopNode

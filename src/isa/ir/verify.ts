@@ -62,6 +62,10 @@ function verifyEffect(s: Exclude<Statement, Value>): boolean {
       return NEEDS(s.address, 'i64');
     case 'storeRaw':
       return NEEDS(s.address, 'i32');
+    case 'copyRaw':
+      return [s.to, s.from, s.bytes].every((v) => NEEDS(v, 'i32'));
+    case 'fillRaw':
+      return [s.to, s.value, s.bytes].every((v) => NEEDS(v, 'i32'));
     case 'call':
       return s.args.length === s.target.parameters.length && s.args.every((a, i) => NEEDS(a, s.target.parameters[i]));
     case 'if':

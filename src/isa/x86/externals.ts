@@ -9,6 +9,13 @@ export const portWrite = external('portWrite', ['i32', 'i32', 'i32'], [], { clas
 export const deviceRead = external('deviceRead', ['i64', 'i32'], ['i32'], { class: 'io', changes: true });
 /** Physical address, width in bytes (1, 2, 4), value. */
 export const deviceWrite = external('deviceWrite', ['i64', 'i32', 'i32'], [], { class: 'io' });
+/**
+ * Linear addresses to and from, bytes, each on the one page: copies from the lowest address up where both pages are plain memory that is
+ * known to be accessible → 1 if it did so. An engine may always leave it: then nothing happened.
+ */
+export const copyOnPage = external('copyOnPage', ['i64', 'i64', 'i32'], ['i32'], { class: 'engine', changes: true });
+/** As `copyOnPage`: linear address, what each 8 bytes from there are, bytes. */
+export const fillOnPage = external('fillOnPage', ['i64', 'i64', 'i32'], ['i32'], { class: 'engine', changes: true });
 /** The time-stamp counter. */
 export const timestamp = external('timestamp', [], ['i64'], { class: 'time' });
 /** 64 random bits: they belong to nobody, and reading them changes nothing for others. */

@@ -4,10 +4,10 @@
  */
 import { type IntegerType, type Value, WIDTH } from '../../ir/types.ts';
 import { type Encoding, instruction } from '../definition.ts';
-import { portRead, portWrite } from '../externals.ts';
+import { copyOnPage, fillOnPage, portRead, portWrite } from '../externals.ts';
 import { RFLAGS } from '../flags.ts';
 import { checkPort } from '../procedures/io.ts';
-import { ES_AT, FLAGS_OTHER } from '../state.ts';
+import { ES_AT, FLAGS_OTHER, SEGMENT, SEGMENTS } from '../state.ts';
 import type { X86Builder } from '../x86-builder.ts';
 
 const SI = 6;
@@ -61,6 +61,100 @@ function repeated(x: X86Builder, single: boolean, body: () => Value | undefined)
   });
   x.if(
     again.get(),
+    () => x.jump(x.currentIp(), 0),
+    () => x.jumpNext(),
+  );
+}
+
+const PAGE = 4096n;
+/** What a repeated instruction reads or writes one after another. */
+interface Place {
+  readonly register: number;
+  readonly segment: (x: X86Builder) => Value;
+  readonly end: keyof typeof SEGMENT;
+}
+const FROM: Place = { register: SI, segment: (x) => x.segment(), end: 'readEnd' };
+const TO: Place = { register: DI, segment: (x) => x.const('i32', ES_AT), end: 'writeEnd' };
+
+/** The linear address of a place, nothing checked. */
+function linearOf(x: X86Builder, { register, segment }: Place): Value {
+  const { long, segmented } = x.parameters;
+  const offset = offsetOf(x, register);
+  if (long && (register === DI || !segmented)) return offset;
+  const sum = x.add(x.getAt(SEGMENTS, segment(x), 'i64'), offset);
+  return long ? sum : x.and(sum, 0xffffffffn);
+}
+/** The next `bytes` of a place wrap nowhere and are within its segment. */
+function areWithin(x: X86Builder, { register, segment, end }: Place, bytes: Value): Value {
+  const { long, addressSize } = x.parameters;
+  if (addressSize === 64) return x.const('i1', 1);
+  const last = x.add(offsetOf(x, register), bytes);
+  const wrapsNot = x.leU(last, x.const('i64', 1n << BigInt(addressSize)));
+  if (long) return wrapsNot;
+  return x.and(wrapsNot, x.leU(last, x.getAt(SEGMENTS, x.add(segment(x), SEGMENT[end]), 'i64')));
+}
+const least = (x: X86Builder, a: Value, b: Value): Value => x.select(x.ltU(a, b), a, b);
+
+/** Instructions that move plain bytes: where, and how they do many at once. */
+interface Block {
+  readonly places: readonly Place[];
+  readonly move: (x: X86Builder, e: Element, addresses: readonly Value[], bytes: Value) => Value;
+}
+/** The element in a register, repeated over 64 bits. */
+function patternOf(x: X86Builder, { type }: Element): Value {
+  const ones = { i8: 0x0101010101010101n, i16: 0x0001000100010001n, i32: 0x0000000100000001n, i64: 1n };
+  return x.mul(x.zext(x.register(0, type), 'i64'), ones[type]);
+}
+const BLOCKS: Readonly<Record<string, Block>> = {
+  MOVS: { places: [TO, FROM], move: (x, _e, [to, from], bytes) => x.call(copyOnPage, to, from, bytes)[0] },
+  STOS: { places: [TO], move: (x, e, [to], bytes) => x.call(fillOnPage, to, patternOf(x, e), bytes)[0] },
+};
+/** Fewer bytes are moved one element after another. */
+const WORTH_A_BLOCK = 64;
+
+/**
+ * As `repeated`, where one execution goes on to the end of a page. What comes behind its first element, which faults if any does, is
+ * moved at once where the engine can do that.
+ */
+function repeatedOnPage(x: X86Builder, e: Element, block: Block, body: () => void): void {
+  const type = addressType(x);
+  const plain = x.eq(x.and(x.get(FLAGS_OTHER), RFLAGS.DF | RFLAGS.TF), 0);
+  const toEnd = block.places.map((p) => x.sub(x.const('i64', PAGE), x.and(linearOf(x, p), PAGE - 1n)));
+  const whole = x.shrU(
+    toEnd.reduce((a, b) => least(x, a, b)),
+    Math.log2(e.bytes),
+  );
+  const onPage = x.select(x.eq(whole, 0), x.const('i64', 1), whole);
+  const quota = x.variable(x.select(plain, onPage, x.zext(elementsAtOnce(x, false), 'i64')));
+  const untried = x.variable(plain);
+  const left = (): Value => x.zext(x.register(1, type), 'i64');
+  const did = (n: Value): void => {
+    x.setRegister(1, x.sub(x.register(1, type), x.trunc(n, type)));
+    quota.set(x.sub(quota.get(), n));
+  };
+  const isDone = (): Value => x.or(x.eq(left(), 0), x.eq(quota.get(), 0));
+  x.loop(() => {
+    x.breakIf(isDone());
+    body();
+    did(x.const('i64', 1));
+    const n = least(x, quota.get(), left());
+    x.if(x.and(untried.get(), x.leU(x.const('i64', WORTH_A_BLOCK / e.bytes), n)), () => {
+      untried.set(x.const('i1', 0));
+      const bytes = x.mul(n, e.bytes);
+      x.if(
+        block.places.map((p) => areWithin(x, p, bytes)).reduce((a, b) => x.and(a, b)),
+        () => {
+          const addresses = block.places.map((p) => linearOf(x, p));
+          x.if(x.ne(block.move(x, e, addresses, x.trunc(bytes, 'i32')), 0), () => {
+            for (const { register } of block.places) advance(x, register, bytes);
+            did(n);
+          });
+        },
+      );
+    });
+  });
+  x.if(
+    x.ne(left(), 0),
     () => x.jump(x.currentIp(), 0),
     () => x.jumpNext(),
   );
@@ -145,7 +239,9 @@ function variants(name: string, byteOpcode: string, wideOpcode: string): readonl
         const element = elementOf(x);
         // Whether the port may be used at all is asked even where the count is zero.
         if (isIo) x.call(checkPort, x.zext(x.register(2, 'i16'), 'i32'), x.const('i32', element.bytes));
-        repeated(x, isIo, () => BODIES[name](x, element));
+        const block = BLOCKS[name];
+        if (block === undefined || x.parameters.rep === 'none') repeated(x, isIo, () => BODIES[name](x, element));
+        else repeatedOnPage(x, element, block, () => BODIES[name](x, element));
       },
     });
   const wide = (x: X86Builder): Element => {
