@@ -23,8 +23,11 @@ export function withoutDeadFlags(
   const overwritten = new Set<number>();
   for (let i = statements.length - 1; i >= 0; i--) {
     const s = statements[i];
-    if (s.kind === 'get') overwritten.delete(s.state.offset);
-    else if (s.kind === 'set' && FLAGS.includes(s.state.offset)) {
+    if (s.kind === 'get') {
+      overwritten.delete(s.state.offset);
+      // FLAG_AUX may be made of what FLAG_RESULT holds.
+      if (s.state.offset === FLAG_AUX.offset) overwritten.delete(FLAG_RESULT.offset);
+    } else if (s.kind === 'set' && FLAGS.includes(s.state.offset)) {
       if (overwritten.has(s.state.offset)) dead.add(s);
       overwritten.add(s.state.offset);
     } else if (isExit(s)) overwritten.clear();

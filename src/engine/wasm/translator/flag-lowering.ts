@@ -2,14 +2,22 @@
  * The arithmetic flags of a region. FLAG_AUX takes a dozen operations to compute and is hardly ever read, but may be needed wherever the
  * region can be left: so its inputs are kept in locals, with the number of the recipe that makes it of them.
  */
-import type { CallNode, GetNode, IfNode, SetNode, Statement, Value } from '../../../isa/ir/types.ts';
-import { FLAG_AUX } from '../../../isa/x86/state.ts';
+import {
+  type CallNode,
+  type GetNode,
+  type IfNode,
+  isValue,
+  type SetNode,
+  type Statement,
+  type Value,
+} from '../../../isa/ir/types.ts';
+import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
 import { BLOCK_EMPTY, type ByteWriter } from '../encoder.ts';
 import { analyse, type Placement } from '../liveness.ts';
-import { WASM_TYPE } from '../op-code.ts';
+import { WASM_TYPE, writeMask } from '../op-code.ts';
 import { StatementMap, StatementSet } from '../statement-map.ts';
 import type { Locals, Target } from '../target.ts';
-import { MAX_INPUTS, type Recipe, recipeOf } from './recipes.ts';
+import { type Recipe, recipeOf } from './recipes.ts';
 import { RegisterLowering } from './register-lowering.ts';
 import { registersTouched, type Use } from './registers-used.ts';
 
@@ -32,6 +40,22 @@ export interface LoweredBlock {
 const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && s.state.offset === FLAG_AUX.offset;
 const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && s.state.offset === FLAG_AUX.offset;
 
+const isResultWrite = (s: Statement | undefined): s is SetNode =>
+  s?.kind === 'set' && s.state.offset === FLAG_RESULT.offset;
+
+/** What FLAG_RESULT holds behind each statement that writes FLAG_AUX, until that is written again: both are written by one instruction. */
+function* flagWrites(statements: readonly Statement[]): Generator<[write: SetNode, result: Value | undefined]> {
+  let result: Value | undefined;
+  for (const [i, s] of statements.entries()) {
+    if (isResultWrite(s)) result = s.value;
+    else if (s.kind === 'if' || s.kind === 'loop' || s.kind === 'call') result = undefined;
+    if (!isFlagWrite(s)) continue;
+    const next = statements[i + 1];
+    const following = next !== undefined && isValue(next) ? statements[i + 2] : next;
+    yield [s, isResultWrite(following) ? following.value : result];
+  }
+}
+
 export function planOf(statements: readonly Statement[]): BlockPlan {
   const placement = analyse(statements);
   const { size, uses } = placement;
@@ -42,8 +66,9 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
   for (const s of statements) {
     // Reading is not done twice, nor in the middle of keeping inputs.
     if (isFlagRead(s)) inlined.delete(s);
-    if (!isFlagWrite(s)) continue;
-    const recipe = recipeOf(s.value, uses);
+  }
+  for (const [s, result] of flagWrites(statements)) {
+    const recipe = recipeOf(s.value, uses, result);
     if (recipe === undefined) continue;
     recipes.set(s, recipe);
     listed.push(recipe);
@@ -61,7 +86,8 @@ export class FlagLowering extends RegisterLowering {
   /** From 1, by shape; 0 where the register's own local has the value. */
   readonly #numbers = new Map<string, number>();
   readonly #current: number;
-  readonly #inputs: Readonly<Record<'i32' | 'i64', readonly number[]>>;
+  /** Locals of 64 bits, which narrower inputs are extended to. */
+  readonly #inputs: readonly number[];
   protected plan: BlockPlan;
   /** Statements around the one being lowered, in its block. */
   protected nesting = 0;
@@ -82,18 +108,9 @@ export class FlagLowering extends RegisterLowering {
         this.#numbers.set(recipe.shape, this.#recipes.length);
       }
     }
-    const several = (type: 'i32' | 'i64'): number[] => Array.from({ length: MAX_INPUTS }, () => locals.take(type));
     this.#current = locals.take('i32');
-    this.#inputs = { i32: several('i32'), i64: several('i64') };
-  }
-
-  /** The local that keeps each input. */
-  #placesOf({ inputs }: Recipe): number[] {
-    const used = { i32: 0, i64: 0 };
-    return inputs.map((v) => {
-      const type = WASM_TYPE[v.type] as 'i32' | 'i64';
-      return this.#inputs[type][used[type]++];
-    });
+    const most = Math.max(0, ...this.#recipes.map(({ recipe }) => recipe.inputs.length));
+    this.#inputs = Array.from({ length: most }, () => locals.take('i64'));
   }
 
   protected override place(v: Value): void {
@@ -104,10 +121,10 @@ export class FlagLowering extends RegisterLowering {
     if (this.plan.skipped.has(s)) return;
     const recipe = this.plan.recipes.get(s);
     if (recipe !== undefined && this.nesting === 0) {
-      const places = this.#placesOf(recipe);
-      for (let i = 0; i < places.length; i++) {
-        this.push(recipe.inputs[i]);
-        this.local('local_set', places[i]);
+      for (const [i, v] of recipe.inputs.entries()) {
+        this.push(v);
+        if (WASM_TYPE[v.type] === 'i32') this.op('i64_extend_i32_u');
+        this.local('local_set', this.#inputs[i]);
       }
       this.#note(this.#numbers.get(recipe.shape)!);
       return;
@@ -161,8 +178,17 @@ export class FlagLowering extends RegisterLowering {
     const outer = { placement: this.placement, values: this.values, taken: this.taken };
     this.placement = { ...placement, inlined: new StatementSet(0) };
     this.values = new StatementMap(placement.size);
-    for (const [n, local] of this.#placesOf(recipe).entries()) this.values.set(recipe.inputs[n], local);
     this.taken = [];
+    for (const [i, v] of recipe.inputs.entries()) this.#unpack(v, () => this.local('local_get', this.#inputs[i]));
+    if (recipe.kept !== undefined) this.#unpack(recipe.kept, () => this.pushCached(FLAG_RESULT.offset));
+    if (recipe.inverse !== undefined) {
+      this.compute(recipe.inverse.from, false);
+      this.keep(recipe.inverse.value);
+    }
+    for (const v of recipe.again) {
+      this.compute(v, false);
+      this.keep(v);
+    }
     for (const v of recipe.inner) {
       if (v.kind === 'result') this.#callOf(v.call);
       else this.compute(v, false);
@@ -171,6 +197,15 @@ export class FlagLowering extends RegisterLowering {
     this.setCached(FLAG_AUX.offset, () => this.push(recipe.root));
     for (const [type, index] of this.taken) this.locals.release(type, index);
     Object.assign(this, outer);
+  }
+  /** A value from the low bits of 64. */
+  #unpack(v: Value, push: () => void): void {
+    push();
+    if (WASM_TYPE[v.type] === 'i32') {
+      this.op('i32_wrap_i64');
+      writeMask(this.code, v.type);
+    }
+    this.keep(v);
   }
   #callOf(s: CallNode): void {
     for (const v of s.args) this.push(v);

@@ -1,20 +1,27 @@
 /**
  * Recipes of values that may never be needed: instead of a value, its few inputs are kept, and which computation makes it of them. Many
- * places of a region share a recipe, because they do the same with other inputs.
+ * places of a region share a recipe, because they do the same with other inputs. What follows from other inputs, or from a register that
+ * is kept anyway, is no input: of r = a - b and b follows a.
  */
 import { isPure } from '../../../isa/ir/purity.ts';
-import type { Value } from '../../../isa/ir/types.ts';
+import type { OpNode, Value } from '../../../isa/ir/types.ts';
 import { isRepeated } from '../liveness.ts';
 import { WASM_TYPE } from '../op-code.ts';
 import type { StatementMap } from '../statement-map.ts';
 
-/** Inputs that there are locals for, of each type. */
+/** Inputs that there are locals for. */
 export const MAX_INPUTS = 3;
 
 export interface Recipe {
   readonly root: Value;
-  /** What the value is computed from. */
+  /** What the value is computed from; integers. */
   readonly inputs: readonly Value[];
+  /** What the low bits of the kept register are, where they are an input as well. */
+  readonly kept: Value | undefined;
+  /** A value that is computed from the inputs another way than where it comes from. */
+  readonly inverse: { readonly value: Value; readonly from: OpNode } | undefined;
+  /** Values that others need too, but that are computed again from inputs; in order. */
+  readonly again: readonly Value[];
   /** Values between inputs and root that nothing else needs, in order, the root last where it is one of them. */
   readonly inner: readonly Value[];
   /** The same for recipes that compute the same of their inputs. */
@@ -29,44 +36,79 @@ function argumentsOf(v: Value): readonly Value[] | undefined {
   return undefined;
 }
 
-/** The recipe of `root`, which has one user; `uses` are of all values of its block. */
-export function recipeOf(root: Value, uses: StatementMap<number>): Recipe | undefined {
+/** The recipe of `root`, which has one user; `uses` are of all values of its block. `kept`: what a register holds. */
+export function recipeOf(root: Value, uses: StatementMap<number>, kept: Value | undefined): Recipe | undefined {
+  const { all, inner } = partsOf(root, uses);
+  if (!all.every(isInteger)) return undefined;
+  const own = keptOf(all, kept);
+  const inverse = own && inverseOf(own, all);
+  const rest = all.filter((v) => v !== own && v !== inverse?.value);
+  const again = rest.filter((v) => v.kind === 'op' && v.args.every((a) => a.kind === 'const' || all.includes(a)));
+  const inputs = rest.filter((v) => !again.includes(v));
+  if (inputs.length > MAX_INPUTS) return undefined;
+  const recipe = { root, inputs, kept: own, inverse, again: again.reverse(), inner };
+  return { ...recipe, shape: shapeOf(recipe) };
+}
+
+/** What a value is computed from that others need too, the last first, and what nothing else needs. */
+function partsOf(
+  root: Value,
+  uses: StatementMap<number>,
+): { readonly all: readonly Value[]; readonly inner: readonly Value[] } {
   const found = new Set<Value>([root]);
   for (const v of found) for (const a of argumentsOf(v) ?? []) found.add(a);
   const sorted = [...found].filter((v) => !isRepeated(v)).sort((a, b) => b.number - a.number);
   const usesInside = new Map<Value, number>([[root, 1]]);
   const inner: Value[] = [];
-  const inputs: Value[] = [];
+  const all: Value[] = [];
   for (const v of sorted) {
     const inside = usesInside.get(v) ?? 0;
     if (inside === 0) continue;
     const args = argumentsOf(v);
     if (args === undefined || inside !== uses.get(v)) {
-      inputs.push(v);
+      all.push(v);
       continue;
     }
     inner.push(v);
     for (const a of args) usesInside.set(a, (usesInside.get(a) ?? 0) + 1);
   }
-  if (!fits(inputs)) return undefined;
-  inner.reverse();
-  return { root, inputs, inner, shape: shapeOf(root, inputs, inner) };
+  return { all, inner: inner.reverse() };
 }
 
-function fits(inputs: readonly Value[]): boolean {
-  const integers = inputs.every((v) => WASM_TYPE[v.type] === 'i32' || WASM_TYPE[v.type] === 'i64');
-  const wide = inputs.filter((v) => WASM_TYPE[v.type] === 'i64').length;
-  return integers && wide <= MAX_INPUTS && inputs.length - wide <= MAX_INPUTS;
+const isInteger = (v: Value): boolean => WASM_TYPE[v.type] === 'i32' || WASM_TYPE[v.type] === 'i64';
+
+/** The input that the register holds, extended or not. */
+function keptOf(inputs: readonly Value[], kept: Value | undefined): Value | undefined {
+  if (kept === undefined) return undefined;
+  if (inputs.includes(kept)) return kept;
+  const narrow = kept.kind === 'op' && (kept.op === 'sext.i64' || kept.op === 'zext.i64') ? kept.args[0] : undefined;
+  return narrow !== undefined && inputs.includes(narrow) ? narrow : undefined;
 }
 
-function shapeOf(root: Value, inputs: readonly Value[], inner: readonly Value[]): string {
+/** What of `r = a + b` or `r = a - b` follows from `r` and the other. */
+function inverseOf(r: Value, inputs: readonly Value[]): Recipe['inverse'] {
+  if (r.kind !== 'op' || (r.op !== 'add' && r.op !== 'sub')) return undefined;
+  const [a, b] = r.args;
+  if (a === b) return undefined;
+  const node = (op: string, ...args: Value[]): OpNode => ({ ...r, op, args });
+  const known = (v: Value): boolean => v.kind === 'const' || inputs.includes(v);
+  if (inputs.includes(a) && known(b)) return { value: a, from: node(r.op === 'add' ? 'sub' : 'add', r, b) };
+  if (!inputs.includes(b) || a.kind !== 'const') return undefined;
+  return { value: b, from: r.op === 'add' ? node('sub', r, a) : node('sub', a, r) };
+}
+
+function shapeOf({ root, inputs, kept, inverse, again, inner }: Omit<Recipe, 'shape'>): string {
   const names = new Map<Value, string>();
   for (const [i, v] of inputs.entries()) names.set(v, `i${i}:${v.type}`);
-  for (const [i, v] of inner.entries()) names.set(v, `v${i}`);
+  if (kept !== undefined) names.set(kept, `r:${kept.type}`);
+  if (inverse !== undefined) names.set(inverse.value, 'a');
+  const computed = [...again, ...inner];
+  for (const [i, v] of computed.entries()) names.set(v, `v${i}`);
   const name = (v: Value): string => (v.kind === 'const' ? `${v.value}:${v.type}` : names.get(v)!);
-  const text = inner.map((v) => {
+  const textOf = (v: Value): string => {
     const what = v.kind === 'op' ? `${v.op} ${v.immediate}` : v.kind === 'result' ? `call ${v.call.target.name}` : '';
     return `${what}(${argumentsOf(v)!.map(name)}):${v.type}`;
-  });
-  return `${text.join(' ')} ${name(root)}`;
+  };
+  const first = inverse === undefined ? '' : textOf(inverse.from);
+  return `${first} ${computed.map(textOf).join(' ')} ${name(root)}`;
 }
