@@ -174,13 +174,15 @@ export class ByteWriter {
   }
 
   #reserve(n: number): void {
-    if (this.length + n <= this.#bytes.length) return;
+    if (this.length + n > this.#bytes.length) this.#grow(n);
+  }
+  #grow(n: number): void {
     const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.length + n));
     larger.set(this.#bytes);
     this.#bytes = larger;
   }
   byte(b: number): void {
-    this.#reserve(1);
+    if (this.length === this.#bytes.length) this.#grow(1);
     this.#bytes[this.length++] = b;
   }
   /** With operands on the stack: to, from, bytes. */
@@ -208,22 +210,16 @@ export class ByteWriter {
   }
   s32(n: number): void {
     let rest = n | 0;
-    for (;;) {
-      const b = rest & 127;
-      rest >>= 7;
-      if ((rest === 0 && (b & 64) === 0) || (rest === -1 && (b & 64) !== 0)) {
-        this.byte(b);
-        return;
-      }
-      this.byte(b | 128);
-    }
+    for (; rest < -64 || rest > 63; rest >>= 7) this.byte((rest & 127) | 128);
+    this.byte(rest & 127);
   }
-  s64(n: bigint): void {
-    let rest = BigInt.asIntN(64, n);
-    if (rest >= -0x80000000n && rest < 0x80000000n) {
-      this.s32(Number(rest));
+  s64(n: bigint | number): void {
+    const small = typeof n === 'number' ? n : Number(BigInt.asIntN(64, n));
+    if (small === (small | 0)) {
+      this.s32(small);
       return;
     }
+    let rest = BigInt.asIntN(64, BigInt(n));
     for (;;) {
       const b = Number(rest & 127n);
       rest >>= 7n;

@@ -108,6 +108,7 @@ class Analysis implements Placement {
 
   #use(user: Statement): void {
     for (const v of operandsOf(user)) {
+      if (isRepeated(v)) continue;
       const n = this.uses.get(v) ?? 0;
       this.uses.set(v, n + 1);
       this.#user.set(v, user);

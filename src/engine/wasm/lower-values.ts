@@ -19,6 +19,39 @@ import { StatementMap } from './statement-map.ts';
 import type { Locals, Target } from './target.ts';
 import { VECTOR_OPCODES } from './vector-opcodes.ts';
 
+/** How an operation is written. */
+type Group =
+  | 'vector'
+  | 'select'
+  | 'trunc'
+  | 'zext'
+  | 'sext'
+  | 'float'
+  | 'conversion'
+  | 'modular'
+  | 'unsigned'
+  | 'signed'
+  | 'integer';
+
+const groups = new Map<string, Group>();
+function groupOf(op: string): Group {
+  const known = groups.get(op);
+  if (known !== undefined) return known;
+  const group = findGroup(op);
+  groups.set(op, group);
+  return group;
+}
+function findGroup(op: string): Group {
+  const [how] = op.split('.');
+  if (op in VECTOR_OPCODES) return 'vector';
+  if (how === 'select' || how === 'trunc' || how === 'zext' || how === 'sext') return how;
+  if (op in FLOAT) return 'float';
+  if (op.includes('.')) return 'conversion';
+  if (op in MODULAR) return 'modular';
+  if (op in UNSIGNED) return 'unsigned';
+  return op in SIGNED ? 'signed' : 'integer';
+}
+
 export class ValueLowering {
   protected readonly code: ByteWriter;
   protected readonly locals: Locals;
@@ -154,7 +187,7 @@ export class ValueLowering {
     const code = this.code;
     switch (WASM_TYPE[type]) {
       case 'i32':
-        this.i32(Number(BigInt.asIntN(32, value)));
+        this.i32(Number(value) | 0);
         break;
       case 'i64':
         this.op('i64_const');
@@ -181,20 +214,34 @@ export class ValueLowering {
 
   protected operation(v: OpNode, loose: boolean): void {
     const { op, args } = v;
-    if (op in VECTOR_OPCODES) {
-      for (const a of args) this.push(a);
-      this.vector(op, v.immediate);
-      return;
+    const group = groupOf(op);
+    switch (group) {
+      case 'vector':
+        for (const a of args) this.push(a);
+        this.vector(op, v.immediate);
+        break;
+      case 'select':
+        this.select(v);
+        break;
+      case 'trunc':
+      case 'zext':
+      case 'sext':
+        this.resize(v, group, loose);
+        break;
+      case 'float':
+        for (const a of args) this.push(a);
+        this.code.byte(FLOAT[op][args[0].type as 'f32' | 'f64']);
+        break;
+      case 'conversion':
+        this.push(args[0]);
+        if (!writeFloatConversion(this.code, op, args[0].type)) throw new Error(`no code for ${op} of ${args[0].type}`);
+        break;
+      case 'modular':
+        this.modular(v, WASM_TYPE[args[0].type] as 'i32' | 'i64', loose);
+        break;
+      default:
+        this.integer(v, group, loose);
     }
-    if (op === 'select') this.select(v);
-    else if (op.startsWith('trunc.') || op.startsWith('zext.') || op.startsWith('sext.')) this.resize(v, loose);
-    else if (op in FLOAT) {
-      for (const a of args) this.push(a);
-      this.code.byte(FLOAT[op][args[0].type as 'f32' | 'f64']);
-    } else if (op.includes('.')) {
-      this.push(args[0]);
-      if (!writeFloatConversion(this.code, op, args[0].type)) throw new Error(`no code for ${op} of ${args[0].type}`);
-    } else this.integer(v, loose);
   }
 
   protected select(v: OpNode): void {
@@ -209,9 +256,8 @@ export class ValueLowering {
     } else this.op('select');
   }
 
-  protected resize(v: OpNode, loose: boolean): void {
-    const [a] = v.args;
-    const [how] = v.op.split('.');
+  protected resize(v: OpNode, how: 'trunc' | 'zext' | 'sext', loose: boolean): void {
+    const a = v.args[0];
     const from = WASM_TYPE[a.type];
     const to = WASM_TYPE[v.type];
     const truncates = how === 'trunc';
@@ -222,12 +268,11 @@ export class ValueLowering {
     if ((truncates && !loose) || (how === 'sext' && to === 'i32' && !loose)) writeMask(this.code, v.type);
   }
 
-  protected integer(v: OpNode, loose: boolean): void {
+  protected integer(v: OpNode, group: 'unsigned' | 'signed' | 'integer', loose: boolean): void {
     const { op, args } = v;
     const [a, b] = args;
     const type = WASM_TYPE[a.type] as 'i32' | 'i64';
-    if (op in MODULAR) this.modular(v, type, loose);
-    else if (op === 'shl') {
+    if (op === 'shl') {
       this.push(a, true);
       this.push(b);
       this.code.byte(type === 'i64' ? OP.i64_shl : OP.i32_shl);
@@ -235,10 +280,10 @@ export class ValueLowering {
     } else if (op === 'eq' && b.kind === 'const' && b.value === 0n) {
       this.push(a);
       this.op(type === 'i64' ? 'i64_eqz' : 'i32_eqz');
-    } else if (op in UNSIGNED) {
+    } else if (group === 'unsigned') {
       for (const arg of args) this.push(arg);
       this.code.byte(UNSIGNED[op][type]);
-    } else if (op in SIGNED) {
+    } else if (group === 'signed') {
       for (const arg of args) {
         this.push(arg, true);
         writeSignExtension(this.code, arg.type);

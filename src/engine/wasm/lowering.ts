@@ -23,16 +23,16 @@ export class Lowering extends MemoryLowering {
     this.taken = [];
   }
 
-  protected statements(list: readonly Statement[]): void {
-    for (let i = 0; i < list.length; i++) {
+  protected statements(list: readonly Statement[], from = 0, to = list.length): void {
+    for (let i = from; i < to; i++) {
       const s = list[i];
       if (!isValue(s)) this.effect(s);
-      else if (this.values.get(s) === undefined) this.#placeOrExtend(s, list, i);
+      else if (this.values.get(s) === undefined) this.#placeOrExtend(s, list, i, to);
     }
   }
   /** A load that a vector is made of at once goes there at once. */
-  #placeOrExtend(s: Value, list: readonly Statement[], i: number): void {
-    const vector = s.kind === 'load' && this.placement.uses.get(s) === 1 ? extensionOf(s, list, i) : undefined;
+  #placeOrExtend(s: Value, list: readonly Statement[], i: number, to: number): void {
+    const vector = s.kind === 'load' && this.placement.uses.get(s) === 1 ? extensionOf(s, list, i, to) : undefined;
     if (s.kind !== 'load' || vector === undefined) {
       this.place(s);
       return;
@@ -207,8 +207,9 @@ export class Lowering extends MemoryLowering {
 const NEAR = 3;
 
 /** The operation right behind a load that puts it into the lowest lane of a vector of zeros. */
-function extensionOf(load: Value, list: readonly Statement[], i: number): Value | undefined {
-  for (const s of list.slice(i + 1, i + 1 + NEAR)) {
+function extensionOf(load: Value, list: readonly Statement[], i: number, to: number): Value | undefined {
+  for (let n = i + 1; n < Math.min(to, i + 1 + NEAR); n++) {
+    const s = list[n];
     if (s.kind !== 'op' || (s.op !== 'i64x2.replace' && s.op !== 'i32x4.replace')) continue;
     const [vector, value] = s.args;
     if (value === load && vector.kind === 'const' && vector.value === 0n && s.immediate[0] === 0) return s;

@@ -19,7 +19,7 @@ function node(op: string, types: readonly Type[]): OpNode {
     kind: 'op',
     number: types.length,
     op,
-    type: OPS[op].result(types),
+    type: OPS[op].result(types[0], types[1]),
     args: types.map(parameter),
     immediate: [],
   };

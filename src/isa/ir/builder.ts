@@ -4,6 +4,7 @@ import { asShuffle, type Shuffle } from './shuffle.ts';
 import {
   type AccessKind,
   type CallNode,
+  type ConstNode,
   type External,
   type FieldName,
   type IfNode,
@@ -38,8 +39,8 @@ export class IrBuilder {
   #openLoops: number[] = [];
   #nesting = 0;
 
-  /** `first`: the number of the first statement, where others stand in the same body. */
-  constructor(first = 0) {
+  /** `first`: the number of the first statement, where others stand in the same body; 0 is that of none. */
+  constructor(first = 1) {
     this.#next = first;
   }
 
@@ -100,18 +101,14 @@ export class IrBuilder {
   }
 
   /** Any pure operation by name; see `ops.ts` and `vector-ops.ts`. */
-  op(op: string, args: readonly Value[], immediate: readonly number[] = []): Value {
+  op(op: string, args: readonly Value[], immediate: readonly number[] = NO_IMMEDIATE): Value {
     const meaning = OPS[op];
     if (meaning === undefined) throw new Error(`no IR operation ${op}`);
     verifyOp(op, args);
-    const types: Type[] = [];
-    const constants: bigint[] = [];
-    for (const a of args) {
-      types.push(a.type);
-      if (a.kind === 'const') constants.push(a.value);
-    }
-    const type = meaning.result(types);
-    if (constants.length === args.length) return this.const(type, meaning.evaluate(constants, types[0], immediate));
+    const first = args[0].type;
+    const type = meaning.result(first, args.length > 1 ? args[1].type : first);
+    const constants = constantsOf(args);
+    if (constants !== undefined) return this.const(type, meaning.evaluate(constants, first, immediate));
     const simpler = this.#simplify(op, args, immediate);
     if (simpler !== undefined) return simpler;
     const node: Value = { kind: 'op', number: this.#next++, type, op, args, immediate };
@@ -120,14 +117,16 @@ export class IrBuilder {
   }
 
   #simplify(op: string, args: readonly Value[], immediate: readonly number[]): Value | undefined {
-    const [a, b] = args;
-    const shuffle = asShuffle(op, args, immediate);
+    const a = args[0];
+    const shuffle = a.type === 'i128' ? asShuffle(op, args, immediate) : undefined;
     if (shuffle !== undefined) return this.#shuffle(shuffle);
-    if (op === 'select' && a.kind === 'const') return a.value === 1n ? b : args[2];
-    if (b?.kind !== 'const') return undefined;
+    if (op === 'select' && a.kind === 'const') return a.value === 1n ? args[1] : args[2];
+    if (args.length < 2) return undefined;
+    const b = args[1];
+    if (b.kind !== 'const') return undefined;
     if (b.value === 0n && NEUTRAL_ZERO.has(op)) return a;
     if (op === 'and' && b.value === 0n) return b;
-    if (op === 'and' && b.value === BigInt.asUintN(WIDTH[b.type], -1n)) return a;
+    if (op === 'and' && b.value === ONES[b.type]) return a;
     return undefined;
   }
 
@@ -225,7 +224,7 @@ export class IrBuilder {
   }
   #resize(v: Value, type: IntegerType | 'i1', extend: 'zext' | 'sext'): Value {
     if (v.type === type) return v;
-    return this.op(`${WIDTH[v.type] > WIDTH[type] ? 'trunc' : extend}.${type}`, [v]);
+    return this.op(RESIZE[WIDTH[v.type] > WIDTH[type] ? 'trunc' : extend][type], [v]);
   }
 
   // --- state --------------------------------------------------------------------------------------------------------------------
@@ -352,6 +351,19 @@ export class IrBuilder {
   }
 }
 
+const NO_IMMEDIATE: readonly number[] = [];
+const resizes = (how: string) =>
+  ({ i1: `${how}.i1`, i8: `${how}.i8`, i16: `${how}.i16`, i32: `${how}.i32`, i64: `${how}.i64` }) as const;
+const RESIZE = { trunc: resizes('trunc'), zext: resizes('zext'), sext: resizes('sext') } as const;
+/** All bits of each type. */
+const ONES = Object.fromEntries(Object.entries(WIDTH).map(([type, width]) => [type, (1n << BigInt(width)) - 1n]));
+
+/** What all of them are; undefined unless all are constants. */
+function constantsOf(args: readonly Value[]): readonly bigint[] | undefined {
+  for (const a of args) if (a.kind !== 'const') return undefined;
+  return args.map((a) => (a as ConstNode).value);
+}
+
 const NEUTRAL_ZERO = new Set(['add', 'sub', 'or', 'xor', 'shl', 'shr_u', 'shr_s']);
 
 /** A procedure whose body `build` writes with a fresh builder of the kind `make` gives. */
@@ -389,7 +401,7 @@ export function external(
 
 /** The number behind those of all statements of a body. */
 export function nextNumber(statements: readonly Statement[]): number {
-  let next = 0;
+  let next = 1;
   for (const s of walk(statements)) next = Math.max(next, s.number + 1);
   return next;
 }

@@ -9,9 +9,9 @@ import { type Type, WIDTH } from './types.ts';
 import { VECTOR_FLOAT_OPS } from './vector-float-ops.ts';
 import { VECTOR_OPS } from './vector-ops.ts';
 
-/** The meaning of one operation. `type` is the type of the first argument. */
+/** The meaning of one operation. `result` is given the types of the first two arguments, `evaluate` that of the first. */
 export interface OpMeaning {
-  result(args: readonly Type[]): Type;
+  result(first: Type, second: Type): Type;
   evaluate(args: readonly bigint[], type: Type, immediate: readonly number[]): bigint;
 }
 
@@ -21,7 +21,7 @@ const signed = (type: Type, v: bigint): bigint => BigInt.asIntN(WIDTH[type], v);
 const shiftCount = (type: Type, n: bigint): bigint => n & (type === 'i64' ? 63n : 31n);
 
 const same = (f: (a: bigint, b: bigint, type: Type) => bigint): OpMeaning => ({
-  result: ([type]) => type,
+  result: (type) => type,
   evaluate: ([a, b], type) => mask(type, f(a, b, type)),
 });
 const compare = (f: (a: bigint, b: bigint, type: Type) => boolean): OpMeaning => ({
@@ -35,7 +35,7 @@ const convert = (to: Type, f: (a: bigint, from: Type) => bigint): OpMeaning => (
 
 /** f32 results of f64 operations round correctly for + - * / and square root (double rounding is innocuous at these widths). */
 const floating = (f: (a: number, b: number) => number): OpMeaning => ({
-  result: ([type]) => type,
+  result: (type) => type,
   evaluate: ([a, b = 0n], type) => bitsOf(type, f(floatOf(type, a), floatOf(type, b))),
 });
 const floatCompare = (f: (a: number, b: number) => boolean): OpMeaning => ({
@@ -90,7 +90,7 @@ const INTEGER_OPS: Record<string, OpMeaning> = {
   lt_s: compare((a, b, t) => signed(t, a) < signed(t, b)),
   le_s: compare((a, b, t) => signed(t, a) <= signed(t, b)),
   select: {
-    result: ([, type]) => type,
+    result: (_condition, type) => type,
     evaluate: ([condition, a, b]) => (condition === 1n ? a : b),
   },
 };

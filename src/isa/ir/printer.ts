@@ -31,18 +31,16 @@ class Printer {
 
   /** Constants and fields stand where they are used; the rest has a number. */
   #value(v: Value): void {
-    if (v.kind === 'const') this.#names.set(v, v.value < 10n ? `${v.value}` : `0x${v.value.toString(16)}`);
-    else if (v.kind === 'field') this.#names.set(v, `${v.name}`);
-    else if (v.kind === 'parameter') this.#names.set(v, `p${v.index}`);
-    else {
-      const name = `v${this.#next++}`;
-      this.#line(`${name}: ${v.type} = ${this.#meaning(v)}`);
-      this.#names.set(v, name);
-    }
+    if (v.kind === 'const' || v.kind === 'field' || v.kind === 'parameter') return;
+    const name = `v${this.#next++}`;
+    this.#line(`${name}: ${v.type} = ${this.#meaning(v)}`);
+    this.#names.set(v, name);
   }
 
   #of(v: Value): string {
-    return this.#names.get(v) ?? '?';
+    if (v.kind === 'const') return v.value < 10n ? `${v.value}` : `0x${v.value.toString(16)}`;
+    if (v.kind === 'field') return v.name;
+    return v.kind === 'parameter' ? `p${v.index}` : (this.#names.get(v) ?? '?');
   }
 
   #meaning(v: Exclude<Value, { kind: 'const' | 'field' | 'parameter' }>): string {

@@ -57,7 +57,7 @@ export interface Variable {
 export type AccessKind = 'current' | 'stack' | 'operand' | 'supervisor';
 
 interface Numbered {
-  /** Its number among the statements of its body, in the order in which they were built. */
+  /** Its number among the statements of its body, in the order in which they were built; 0 for a constant that several bodies share. */
   readonly number: number;
 }
 interface Node extends Numbered {

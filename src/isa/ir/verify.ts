@@ -5,23 +5,38 @@ export class IrError extends Error {
   override readonly name = 'IrError';
 }
 
-const INTEGERS: ReadonlySet<Type> = new Set(['i1', 'i8', 'i16', 'i32', 'i64']);
-/** Operations on two integers of one type. */
-const PAIRS = new Set([
-  'add', 'sub', 'mul', 'div_u', 'div_s', 'rem_u', 'rem_s', 'and', 'or', 'xor', 'shl', 'shr_u', 'shr_s', 'rotl', 'rotr',
-  'eq', 'ne', 'lt_u', 'le_u', 'lt_s', 'le_s',
-]); // biome-ignore format: a table
-const FLOAT_PAIRS = new Set(['fadd', 'fsub', 'fmul', 'fdiv', 'feq', 'flt', 'fle']);
+/** What is asked of an operation's arguments: two integers of one type, two of 32 or 64 bits, two floating-point numbers. */
+type Rule = 'integers' | 'words' | 'floats' | 'select';
+const rules = (rule: Rule, ops: string): [string, Rule][] => ops.split(' ').map((op) => [op, rule]);
+const RULES: ReadonlyMap<string, Rule> = new Map([
+  ...rules('integers', 'add sub mul div_u div_s rem_u rem_s and or xor shl shr_u shr_s eq ne lt_u le_u lt_s le_s'),
+  ...rules('words', 'rotl rotr'),
+  ...rules('floats', 'fadd fsub fmul fdiv feq flt fle'),
+  ...rules('select', 'select'),
+]);
+const isFloat = (type: Type): boolean => type === 'f32' || type === 'f64';
+
+function holds(rule: Rule, args: readonly Value[]): boolean {
+  const a = args[0].type;
+  const b = args[1].type;
+  switch (rule) {
+    case 'integers':
+      return a === b && a !== 'i128' && !isFloat(a);
+    case 'words':
+      return a === b && (a === 'i32' || a === 'i64');
+    case 'floats':
+      return a === b && isFloat(a);
+    case 'select':
+      return a === 'i1' && b === args[2].type;
+    default:
+      return rule satisfies never;
+  }
+}
 
 /** @throws IrError when the arguments' types do not fit the operation. */
 export function verifyOp(op: string, args: readonly Value[]): void {
-  const [a, b, c] = [args[0]?.type, args[1]?.type, args[2]?.type];
-  const fails =
-    (PAIRS.has(op) && (a !== b || !INTEGERS.has(a))) ||
-    (FLOAT_PAIRS.has(op) && (a !== b || INTEGERS.has(a))) ||
-    ((op === 'rotl' || op === 'rotr') && a !== 'i32' && a !== 'i64') ||
-    (op === 'select' && (a !== 'i1' || b !== c));
-  if (fails) throw new IrError(`${op} of ${args.map((v) => v.type).join(', ')}`);
+  const rule = RULES.get(op);
+  if (rule !== undefined && !holds(rule, args)) throw new IrError(`${op} of ${args.map((v) => v.type).join(', ')}`);
 }
 
 const NEEDS_BOOLEAN = (v: Value): boolean => v.type === 'i1';

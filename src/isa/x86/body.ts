@@ -6,8 +6,7 @@ import { X86Builder } from './x86-builder.ts';
 
 /** The meaning of a row under some parameters. */
 export function bodyOf(encoding: Encoding, parameters: Parameters): readonly Statement[] {
-  const absolute = encoding.operands.some((o) => o.startsWith('O'));
-  const x = new X86Builder(parameters, absolute);
+  const x = new X86Builder(parameters, encoding.absolute);
   encoding.definition.semantics(x, ...encoding.operands.map((code) => bindOperand(x, code)));
   return x.statements;
 }

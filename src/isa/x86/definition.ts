@@ -66,6 +66,8 @@ export interface Encoding {
   /** The low three bits of the opcode name a register. */
   readonly opcodeRegister: boolean;
   readonly operands: readonly string[];
+  /** The address of the memory operand is the immediate (operand code O). */
+  readonly absolute: boolean;
   readonly attributes: ReadonlySet<Attribute>;
   /** `reg`: only with ModRM.mod = 3; `mem`: only without. */
   readonly form: 'reg' | 'mem' | 'any';
@@ -152,7 +154,9 @@ function parseRow(definition: InstructionDefinition, row: string): Encoding {
   const operands = operandText === '' ? [] : operandText.split(',');
   const opcode = parseOpcode(opcodeText.split(/\s+/), row);
   const attributes = new Set(attributeText.split(/\s+/).filter((a) => a !== '') as Attribute[]);
-  return { id: encodings++, definition, row, ...opcode, operands, attributes, form: formOf(operands, opcode.modrm) };
+  const absolute = operands.some((o) => o.startsWith('O'));
+  const form = formOf(operands, opcode.modrm);
+  return { id: encodings++, definition, row, ...opcode, operands, absolute, attributes, form };
 }
 
 /** Declares one instruction; its rows in the order of the manual. */

@@ -55,8 +55,16 @@ const FIXED: Readonly<Record<string, { register: number; size: string }>> = {
   zAX: { register: 0, size: 'z' },
 };
 
+const parsed = new Map<string, OperandCode>();
 /** `'Ev'` → addressing E, size v. Fixed registers, `1` and `ST0` have themselves as addressing. */
 export function parseOperand(code: string): OperandCode {
+  const known = parsed.get(code);
+  if (known !== undefined) return known;
+  const operand = parse(code);
+  parsed.set(code, operand);
+  return operand;
+}
+function parse(code: string): OperandCode {
   if (code in FIXED) return { addressing: code, size: FIXED[code].size };
   if (code.startsWith('ST') || code === '1' || code === 'XMM0' || /^[ECSDFG]S$/.test(code))
     return { addressing: code, size: '' };

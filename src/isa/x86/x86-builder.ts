@@ -49,8 +49,8 @@ export class X86Builder extends IrBuilder {
   readonly #allowed = new Set<keyof typeof FPU_GROUP>();
   /** What `remembered` gave. */
   readonly #remembered = new Map<object, unknown>();
-  /** Addresses of memory operands in 64-bit mode, which may be no addresses. */
-  readonly #operandAddresses = new WeakSet<Value>();
+  /** Addresses of the instruction's memory operand in 64-bit mode, which may be no addresses. */
+  #operandAddresses: Value[] = [];
 
   /** `absolute`: the address of the memory operand is the immediate (operand code O). */
   constructor(parameters: Parameters = NEUTRAL, absolute = false) {
@@ -64,6 +64,7 @@ export class X86Builder extends IrBuilder {
   begin(parameters: Parameters, absolute: boolean): void {
     this.#parameters = parameters;
     this.#absolute = absolute;
+    if (this.#operandAddresses.length > 0) this.#operandAddresses = [];
     // Computed at the front, so that every later use sees it; what is not used vanishes.
     this.#address = parameters.memory || absolute ? this.#effectiveAddress() : undefined;
   }
@@ -150,12 +151,12 @@ export class X86Builder extends IrBuilder {
   /** As `operandAddress`, with an offset of its own. */
   operandAddressAt(offset: Value, bytes: number, access: 'read' | 'write'): Value {
     const { long, segmented } = this.parameters;
-    if (long && !segmented) this.#operandAddresses.add(offset);
+    if (long && !segmented) this.#operandAddresses.push(offset);
     return this.linear(this.segment(), offset, bytes, access);
   }
   /** Accesses to what `operandAddress` gave are the operand's. */
   #kind(address: Value, access: AccessKind): AccessKind {
-    return access === 'current' && this.#operandAddresses.has(address) ? this.operandKind() : access;
+    return access === 'current' && this.#operandAddresses.includes(address) ? this.operandKind() : access;
   }
   /** For builders that know the segment of the operand now. */
   protected operandKind(): AccessKind {

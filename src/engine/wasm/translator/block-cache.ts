@@ -20,8 +20,8 @@ interface Known {
   readonly cut: boolean;
 }
 
-/** Instructions kept: each takes about 3 KB. */
-const MOST = 3000;
+/** Instructions kept in each of two generations; one takes about 3 KB. */
+const MOST = 2000;
 /** Blocks kept for one place: regions have their entries on several pages, and blocks end where others start. */
 const MOST_ALIKE = 4;
 const MAX_INSTRUCTION = 15;
@@ -33,41 +33,49 @@ const endOf = ({ instructions }: BlockCode): number => {
   return offset + length;
 };
 
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
 export class BlockCache {
-  /** The oldest first. */
-  readonly #blocks = new Map<number, Known[]>();
+  /** Two generations: when the newer is full it becomes the older, and what was the older is forgotten. */
+  #blocks = new Map<number, Known[]>();
+  #older: ReadonlyMap<number, Known[]> = new Map();
   #instructions = 0;
 
   /** The block at a place, if it was built before as it would be now; `starts` has the offsets of other blocks. */
   find(place: BlockPlace, starts: ReadonlyMap<number, unknown>): BlockCode | undefined {
-    const fits = ({ code, bytes, cut }: Known): boolean => {
-      if (code.offset !== place.start || bytes.length > place.bytes.length || !isSame(bytes, place.bytes)) return false;
-      for (let i = 1; i < code.instructions.length; i++) if (starts.has(code.instructions[i].offset)) return false;
-      return !cut || starts.has(endOf(code));
-    };
-    return this.#blocks.get(keyOf(place))?.find(fits)?.code;
+    const key = keyOf(place);
+    const fits = (known: Known): boolean => isStill(known, place, starts);
+    const found = this.#blocks.get(key)?.find(fits);
+    if (found !== undefined) return found.code;
+    const older = this.#older.get(key)?.find(fits);
+    if (older !== undefined) this.#keep(key, older);
+    return older?.code;
   }
 
   /** `cut`: the block ends where another one starts. */
   add(place: BlockPlace, code: BlockCode, cut: boolean): void {
-    const key = keyOf(place);
-    const alike = this.#blocks.get(key) ?? [];
-    this.#blocks.set(key, alike);
-    alike.push({ code, bytes: place.bytes.slice(0, endOf(code) - place.start + MAX_INSTRUCTION), cut });
-    this.#instructions += code.instructions.length;
-    if (alike.length > MOST_ALIKE) this.#forget(alike.splice(0, 1));
-    while (this.#instructions > MOST) {
-      const [[oldest, blocks]] = this.#blocks;
-      this.#blocks.delete(oldest);
-      this.#forget(blocks);
+    const bytes = place.bytes.slice(0, endOf(code) - place.start + MAX_INSTRUCTION);
+    this.#keep(keyOf(place), { code, bytes, cut });
+  }
+
+  #keep(key: number, known: Known): void {
+    this.#instructions += known.code.instructions.length;
+    if (this.#instructions > MOST) {
+      this.#older = this.#blocks;
+      this.#blocks = new Map();
+      this.#instructions = known.code.instructions.length;
     }
+    const alike = this.#blocks.get(key);
+    if (alike === undefined) this.#blocks.set(key, [known]);
+    else if (alike.push(known) > MOST_ALIKE) alike.shift();
   }
-  #forget(blocks: readonly Known[]): void {
-    for (const { code } of blocks) this.#instructions -= code.instructions.length;
-  }
+}
+
+function isStill(
+  { code, bytes, cut }: Known,
+  { start, bytes: now }: BlockPlace,
+  starts: ReadonlyMap<number, unknown>,
+): boolean {
+  if (code.offset !== start || bytes.length > now.length) return false;
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== now[i]) return false;
+  for (let i = 1; i < code.instructions.length; i++) if (starts.has(code.instructions[i].offset)) return false;
+  return !cut || starts.has(endOf(code));
 }

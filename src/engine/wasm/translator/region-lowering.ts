@@ -173,14 +173,20 @@ export class RegionLowering extends ExitLowering {
       const { end, offset, length, stores } = instructions[i];
       this.#instruction = i;
       this.#listing?.marks.push({ block: n, instruction: i, at: this.code.length });
-      this.statements(statements.slice(from, end));
+      this.statements(statements, from, end);
       from = end;
       if (i < instructions.length - 1 && stores) this.#leaveIfDropped(offset + length);
     }
     const last = instructions[instructions.length - 1];
     if (!leaves(statements)) this.#fallThrough(last.offset + last.length, next);
     for (const [type, index] of this.taken) this.locals.release(type, index);
-    Object.assign(this, outer);
+    this.plan = outer.plan;
+    this.nesting = outer.nesting;
+    this.placement = outer.placement;
+    this.values = outer.values;
+    this.variables = outer.variables;
+    this.loops = outer.loops;
+    this.taken = outer.taken;
     this.#block = block;
     this.#instruction = instruction;
   }

@@ -13,6 +13,7 @@ import type {
   Type,
   Value,
 } from '../../../isa/ir/types.ts';
+import { WIDTH } from '../../../isa/ir/types.ts';
 import { type CodeSize, type Decoded, decode } from '../../../isa/x86/decoder.ts';
 import { bindOperand } from '../../../isa/x86/operands.ts';
 import { FLAG_AUX, FLAG_RESULT, IP_BASE, IP_BASE_AT, SS_AT, XMM } from '../../../isa/x86/state.ts';
@@ -72,6 +73,20 @@ const NONE: ReadonlySet<number> = new Set();
 const MAX_BLOCK_LENGTH = 64;
 const FORWARDED: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]);
 
+const constants = new Map<Type, Map<bigint | number, Value>>();
+const MOST_CONSTANTS = 4096;
+
+function sharedConstant(type: Type, value: bigint | number): Value {
+  let ofType = constants.get(type);
+  if (ofType === undefined || ofType.size >= MOST_CONSTANTS) constants.set(type, (ofType = new Map()));
+  let node = ofType.get(value);
+  if (node === undefined) {
+    node = { kind: 'const', number: 0, type, value: BigInt.asUintN(WIDTH[type], BigInt(value)) };
+    ofType.set(value, node);
+  }
+  return node;
+}
+
 /** Builds the bodies of a block's instructions one after another, with their operands as constants. */
 class BlockBuilder extends X86Builder {
   #decoded: Decoded | undefined;
@@ -83,11 +98,13 @@ class BlockBuilder extends X86Builder {
     this.#decoded = decoded;
     this.#offset = offset;
     const { encoding, parameters } = decoded;
-    this.begin(
-      parameters,
-      encoding.operands.some((o) => o.startsWith('O')),
-    );
+    this.begin(parameters, encoding.absolute);
     encoding.definition.semantics(this, ...encoding.operands.map((code) => bindOperand(this, code)));
+  }
+
+  /** Constants are repeated where they are used: no block needs its own. */
+  override const(type: Type, value: bigint | number): Value {
+    return sharedConstant(type, value);
   }
 
   /** Offsets of other pages may be negative. */
