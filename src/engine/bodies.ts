@@ -11,13 +11,13 @@ export function alwaysLeaves(body: readonly Statement[]): boolean {
   return last.kind === 'jump' || last.kind === 'exit' || last.kind === 'raise';
 }
 
-const REPEATS = ['none', 'F2', 'F3'] as const;
+const REPEATS = { none: 0, F2: 1, F3: 2 } as const;
 
 /** A number for what a body depends on. */
 export function handlerKey(encoding: Encoding, p: Parameters): number {
   const sizes = (p.operandSize >> 5) * 3 + (p.addressSize >> 5);
   const flags = (p.long ? 1 : 0) | (p.memory ? 2 : 0) | (p.segmented ? 4 : 0);
-  return ((encoding.id * 9 + sizes) * 8 + flags) * 3 + REPEATS.indexOf(p.rep);
+  return ((encoding.id * 9 + sizes) * 8 + flags) * 3 + REPEATS[p.rep];
 }
 
 /** The parameters under which a hot row is part of the main loop. */

@@ -74,6 +74,8 @@ const MAX_PATIENCE = 4;
 /** Of the records of a block, with those at its start and end that are no instructions. */
 const MOST_BYTES = (MAX_BLOCK + 2) * RECORD_SIZE;
 const MAX_INSTRUCTION = 15;
+/** Records are written as words of the host, which like WebAssembly has the lowest byte first. */
+const [LENGTH_SHIFT, INDEX_SHIFT] = [8 * RECORD_AT.length, 8 * RECORD_AT.index];
 /**
  * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew
  * costs about as much as they do.
@@ -92,6 +94,7 @@ const badInstruction = (failure: 'invalid' | 'tooLong', size: CodeSize): Decoded
 export class DecodeCache {
   readonly #memory: Uint8Array;
   readonly #view: DataView;
+  readonly #words: Uint32Array;
   readonly #ramSize: number;
   readonly #handlers: Handlers;
   readonly #events: CodeEvents;
@@ -105,6 +108,7 @@ export class DecodeCache {
   constructor(memory: WebAssembly.Memory, ramSize: number, handlers: Handlers, events: CodeEvents, counts: boolean) {
     this.#memory = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
+    this.#words = new Uint32Array(memory.buffer);
     this.#ramSize = ramSize;
     this.#handlers = handlers;
     this.#events = events;
@@ -117,10 +121,11 @@ export class DecodeCache {
   static readonly fault = RECORDS_BASE + RECORD_SIZE;
 
   #header(at: number, handler: number, index: number, offset: number): void {
-    this.#memory.fill(0, at, at + RECORD_SIZE);
-    this.#view.setUint16(at + RECORD_AT.handler, handler, true);
-    this.#memory[at + RECORD_AT.index] = index;
-    this.#view.setUint16(at + RECORD_AT.offset, offset, true);
+    const words = this.#words;
+    const first = at >> 2;
+    words[first] = handler | (index << INDEX_SHIFT);
+    words[first + 1] = offset;
+    for (let i = first + 2; i < first + RECORD_SIZE / 4; i++) words[i] = 0;
   }
 
   /** The record of a block that was decoded before. */
@@ -155,7 +160,7 @@ export class DecodeCache {
     let limit = most;
     let at = offset;
     for (let index = 0; index < limit; index++) {
-      const result = decode(bytes.subarray(at, Math.min(at + MAX_INSTRUCTION, PAGE_SIZE)), place.size);
+      const result = decode(bytes, place.size, at);
       if (result === 'truncated' && PAGE_SIZE - at < MAX_INSTRUCTION) {
         if (index === 0) {
           this.#room.next = start;
@@ -165,7 +170,8 @@ export class DecodeCache {
       }
       const decoded =
         typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
-      this.#write(this.#room.next, decoded, index, at);
+      const handler = this.#handlers.handlerOf(decoded);
+      this.#write(this.#room.next, decoded, handler.number, index, at);
       this.#cover(
         page,
         at,
@@ -173,7 +179,7 @@ export class DecodeCache {
       );
       at += decoded.fields.length;
       this.#room.next += RECORD_SIZE;
-      const end = this.#handlers.endOf(decoded);
+      const { end } = handler;
       if (decoded.encoding.definition.holdsInterrupts) limit = index + 1;
       if (end === 'jump') {
         page.runs.push(start, this.#room.next);
@@ -217,31 +223,32 @@ export class DecodeCache {
       typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
     const page = this.#page(frame);
     const start = this.#room.next;
-    this.#write(start, decoded, 0, offset);
+    const handler = this.#handlers.handlerOf(decoded);
+    this.#write(start, decoded, handler.number, 0, offset);
     this.#memory[start + RECORD_AT.flags] = CROSSES_PAGE;
     this.#cover(page, offset, here);
     const other = this.#page(next);
     this.#cover(other, 0, Math.max(1, decoded.fields.length - here));
     other.leaders.add(frame);
     this.#room.next += RECORD_SIZE;
-    if (this.#handlers.endOf(decoded) === 'jump') page.runs.push(start, this.#room.next);
+    if (handler.end === 'jump') page.runs.push(start, this.#room.next);
     else this.#finish(page, start, 1, offset + decoded.fields.length);
     return start;
   }
 
-  #write(at: number, { encoding, fields, ...rest }: Decoded, index: number, offset: number): void {
-    const view = this.#view;
-    this.#header(at, this.#handlers.numberOf({ encoding, fields, ...rest }), index, offset);
-    this.#memory[at + RECORD_AT.length] = fields.length;
-    view.setUint16(at + RECORD_AT.segment, fields.segment, true);
-    view.setUint16(at + RECORD_AT.reg, fields.reg, true);
-    view.setUint16(at + RECORD_AT.rm, fields.rm, true);
-    view.setUint16(at + RECORD_AT.indexRegister, fields.index, true);
-    this.#memory[at + RECORD_AT.scale] = fields.scale;
-    view.setBigInt64(at + RECORD_AT.immediate, fields.immediate, true);
+  #write(at: number, { fields, parameters }: Decoded, handler: number, index: number, offset: number): void {
+    const words = this.#words;
+    const first = at >> 2;
+    words[first] = handler | (fields.length << LENGTH_SHIFT) | (index << INDEX_SHIFT);
+    words[first + 1] = offset | (fields.segment << 16);
+    words[first + 2] = fields.reg | (fields.rm << 16);
+    words[first + 3] = fields.index | (fields.scale << 16);
+    if (fields.immediate !== 0n) this.#view.setBigInt64(at + RECORD_AT.immediate, fields.immediate, true);
+    else words[first + 4] = words[first + 5] = 0;
     // Relative to the start of the code page, which IP_BASE holds.
-    const relative = rest.parameters.memory && fields.rm === IP_BASE_AT ? offset + fields.length : 0;
-    view.setInt32(at + RECORD_AT.displacement, fields.displacement + relative, true);
+    const relative = parameters.memory && fields.rm === IP_BASE_AT ? offset + fields.length : 0;
+    words[first + 6] = fields.displacement + relative;
+    words[first + 7] = 0;
     this.decoded++;
   }
 
@@ -276,7 +283,11 @@ export class DecodeCache {
   }
 
   #cover(page: CodePage, at: number, length: number): void {
-    for (let i = at; i < Math.min(at + length, PAGE_SIZE); i++) page.covered[i >> 5] |= 1 << (i & 31);
+    const end = Math.min(at + length, PAGE_SIZE);
+    for (let from = at, bits: number; from < end; from += bits) {
+      bits = Math.min(32 - (from & 31), end - from);
+      page.covered[from >> 5] |= (bits === 32 ? -1 : (1 << bits) - 1) << (from & 31);
+    }
   }
 
   /** Bytes of RAM were or will be written: instructions decoded from them become stale. */

@@ -16,18 +16,23 @@ type Run = (record: number) => number;
 /** The main loop of 64-bit code, or of 16- and 32-bit code, and the numbers of the rows that it has cases for. */
 interface Mode {
   readonly run: Run;
-  readonly hot: ReadonlyMap<number, number>;
+  readonly hot: ReadonlyMap<number, Handler>;
 }
 /** Writes a function; `first`: the handler number of the table's first. */
 type Lower = (m: ModuleParts, first: number) => Uint8Array;
 /** How a block goes on behind an instruction: it does, it ends there, or it ends because the instruction always jumps. */
 type BlockEnd = 'no' | 'jump' | 'block';
-interface Handler {
+export interface Handler {
   readonly number: number;
   readonly end: BlockEnd;
 }
 
 const TABLE_STEP = 1024;
+
+function endOf(encoding: Encoding, body: readonly Statement[]): BlockEnd {
+  if (alwaysLeaves(body)) return 'jump';
+  return encoding.definition.endsBlock ? 'block' : 'no';
+}
 
 export class Handlers {
   readonly #linker: Linker;
@@ -44,12 +49,6 @@ export class Handlers {
     this.#instrument = instrument;
   }
 
-  numberOf(decoded: Decoded): number {
-    return this.#handler(decoded).number;
-  }
-  endOf(decoded: Decoded): BlockEnd {
-    return this.#handler(decoded).end;
-  }
   /** The function that runs code of a mode: start record → exit reason. */
   mainLoop(long: boolean): Run {
     return this.#mode(long).run;
@@ -60,18 +59,19 @@ export class Handlers {
     return this.#instrument?.body(encoding, parameters, body) ?? body;
   }
 
-  #handler(decoded: Decoded): Handler {
-    const { encoding, parameters } = decoded;
+  /** Makes it where it is the first of its kind. */
+  handlerOf({ encoding, parameters }: Decoded): Handler {
     const key = handlerKey(encoding, parameters);
     const known = this.#handlers.get(key);
     if (known !== undefined) return known;
-    const body = this.#body(encoding, parameters);
-    const hot = this.#mode(parameters.long).hot.get(key);
-    const number = hot ?? this.make([body], parameters.long, (m) => lowerColdHandler(m, body));
-    const end = alwaysLeaves(body) ? 'jump' : encoding.definition.endsBlock ? 'block' : 'no';
-    const handler: Handler = { number, end };
+    const handler = this.#mode(parameters.long).hot.get(key) ?? this.#makeCold(encoding, parameters);
     this.#handlers.set(key, handler);
     return handler;
+  }
+  #makeCold(encoding: Encoding, parameters: Parameters): Handler {
+    const body = this.#body(encoding, parameters);
+    const number = this.make([body], parameters.long, (m) => lowerColdHandler(m, body));
+    return { number, end: endOf(encoding, body) };
   }
 
   /** Makes a function in the table for code of a mode; `bodies` are what it is made of. Returns its number. */
@@ -99,13 +99,15 @@ export class Handlers {
   #mode(long: boolean): Mode {
     const known = this.#modes.get(long);
     if (known !== undefined) return known;
-    const hot = new Map<number, number>();
+    const hot = new Map<number, Handler>();
     const bodies: (readonly Statement[])[] = [];
     for (const encoding of ENCODINGS) {
       if (!encoding.definition.hot) continue;
       for (const parameters of hotParameters(encoding, long)) {
-        hot.set(handlerKey(encoding, parameters), PSEUDO_COUNT + bodies.length);
-        bodies.push(this.#body(encoding, parameters));
+        const body = this.#body(encoding, parameters);
+        const handler: Handler = { number: PSEUDO_COUNT + bodies.length, end: endOf(encoding, body) };
+        hot.set(handlerKey(encoding, parameters), handler);
+        bodies.push(body);
       }
     }
     const exports = this.#linker.build(bodies, [deliverFault, findBlock, hotBlock, noteFault], (m) => {

@@ -53,13 +53,22 @@ const TRUNCATED = new Truncated();
 /** Reads an instruction's bytes in order. */
 class Reader {
   at = 0;
-  readonly bytes: Uint8Array;
+  start = 0;
+  /** Behind the last byte that may be read. */
+  end = 0;
+  bytes: Uint8Array = new Uint8Array();
 
-  constructor(bytes: Uint8Array) {
+  open(bytes: Uint8Array, start: number): void {
     this.bytes = bytes;
+    this.at = start;
+    this.start = start;
+    this.end = Math.min(start + MAX_LENGTH, bytes.length);
+  }
+  get length(): number {
+    return this.at - this.start;
   }
   u8(): number {
-    if (this.at >= this.bytes.length) throw TRUNCATED;
+    if (this.at >= this.end) throw TRUNCATED;
     return this.bytes[this.at++];
   }
   u16(): number {
@@ -82,8 +91,37 @@ class Reader {
   }
 }
 
-/** Reads them all; more than fit an instruction are left unread. */
+const isPrefix = Array.from({ length: 256 }, (_, b) =>
+  [0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65].includes(b),
+);
+const onlyRex = (rex: number): Prefixes => ({
+  rex,
+  lock: false,
+  operandSize: false,
+  addressSize: false,
+  repeat: 'none',
+  segment: undefined,
+});
+/** Most instructions have no other prefix. */
+const NO_PREFIXES = onlyRex(0);
+const REX_PREFIXES = Array.from({ length: 16 }, (_, i) => onlyRex(0x40 | i));
+
 function readPrefixes(r: Reader, codeSize: CodeSize): Prefixes {
+  if (r.at < r.end) {
+    const first = r.bytes[r.at];
+    const isRex = codeSize === 64 && (first & 0xf0) === 0x40;
+    if (!isRex && !isPrefix[first]) return NO_PREFIXES;
+    const second = r.bytes[r.at + 1];
+    if (isRex && r.at + 1 < r.end && (second & 0xf0) !== 0x40 && !isPrefix[second]) {
+      r.at++;
+      return REX_PREFIXES[first & 15];
+    }
+  }
+  return readAnyPrefixes(r, codeSize);
+}
+
+/** Reads them all; more than fit an instruction are left unread. */
+function readAnyPrefixes(r: Reader, codeSize: CodeSize): Prefixes {
   const long = codeSize === 64;
   const p = {
     rex: 0,
@@ -93,8 +131,8 @@ function readPrefixes(r: Reader, codeSize: CodeSize): Prefixes {
     repeat: 'none' as Prefixes['repeat'],
     segment: undefined as number | undefined,
   };
-  for (; r.at < MAX_LENGTH; r.at++) {
-    if (r.at >= r.bytes.length) throw TRUNCATED;
+  for (; r.length < MAX_LENGTH; r.at++) {
+    if (r.at >= r.end) throw TRUNCATED;
     const b = r.bytes[r.at];
     if (long && (b & 0xf0) === 0x40) {
       p.rex = b;
@@ -346,7 +384,7 @@ function parametersOf(plan: DecodePlan, p: Prefixes, codeSize: CodeSize, memory:
 
 function decodeRest(r: Reader, codeSize: CodeSize): Decoded | DecodeFailure {
   const prefixes = readPrefixes(r, codeSize);
-  if (r.at >= MAX_LENGTH) return 'tooLong';
+  if (r.length >= MAX_LENGTH) return 'tooLong';
   const opcode = readOpcode(r);
   const rows = (codeSize === 64 ? LONG_PLANS : LEGACY_PLANS)[opcode];
   if (rows === undefined) return 'invalid';
@@ -375,8 +413,8 @@ function decodeRest(r: Reader, codeSize: CodeSize): Decoded | DecodeFailure {
     readModrm(r, fields, plan, modrm, prefixes, parameters);
   }
   readImmediates(r, fields, plan, parameters);
-  fields.length = r.at;
-  return r.at > MAX_LENGTH ? 'tooLong' : { encoding: plan.encoding, parameters, fields, prefixes };
+  fields.length = r.length;
+  return { encoding: plan.encoding, parameters, fields, prefixes };
 }
 
 /** CR0, CR2, CR3, CR4, CR8. */
@@ -388,12 +426,16 @@ function isRegister({ reg, writesReg }: DecodePlan, number: number): boolean {
   return reg === 'control' ? ((CONTROL_REGISTERS >> number) & 1) !== 0 : number < 8;
 }
 
-/** Decodes the instruction at the start of `bytes` (at most 15 of them count). */
-export function decode(bytes: Uint8Array, codeSize: CodeSize): Decoded | DecodeFailure {
+/** One for all: it keeps nothing between instructions. */
+const reader = new Reader();
+
+/** Decodes the instruction at `start` of `bytes` (at most 15 of them count). */
+export function decode(bytes: Uint8Array, codeSize: CodeSize, start = 0): Decoded | DecodeFailure {
+  reader.open(bytes, start);
   try {
-    return decodeRest(new Reader(bytes), codeSize);
+    return decodeRest(reader, codeSize);
   } catch (error) {
     if (error !== TRUNCATED) throw error;
-    return bytes.length >= MAX_LENGTH ? 'tooLong' : 'truncated';
+    return bytes.length - start >= MAX_LENGTH ? 'tooLong' : 'truncated';
   }
 }

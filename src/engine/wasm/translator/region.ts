@@ -209,7 +209,7 @@ function buildBlock({ start, size, bytes }: BlockPlace, starts: ReadonlyMap<numb
   const instructions: { offset: number; length: number; end: number }[] = [];
   let at = start;
   while (at - start < bytes.length) {
-    const result = decode(bytes.subarray(at - start, at - start + 15), size);
+    const result = decode(bytes, size, at - start);
     if (typeof result === 'string' || isBarrier(result) || instructions.length === MAX_BLOCK_LENGTH) break;
     // What another block has already is not translated twice.
     if (at !== start && starts.has(at)) break;
