@@ -36,13 +36,20 @@ const signatureOf = (c: { parameters: readonly Type[]; results: readonly Type[] 
 const answered = (c: Callable): Callable => (c.kind === 'external' ? (OWN_ANSWERS.get(c) ?? c) : c);
 
 /** What a body calls, the slow paths of its memory accesses included. */
-function* callsOf(body: readonly Statement[]): Generator<Callable> {
+function callsOf(body: readonly Statement[]): ReadonlySet<Callable> {
+  const known = calls.get(body);
+  if (known !== undefined) return known;
+  const found = new Set<Callable>();
   for (const s of walk(body)) {
-    if (s.kind === 'call') yield answered(s.target);
-    else if (s.kind === 'load') yield slowLoad(s.type, s.access, s.forWrite);
-    else if (s.kind === 'store') yield slowStore(s.value.type, s.access);
+    if (s.kind === 'call') found.add(answered(s.target));
+    else if (s.kind === 'load') found.add(slowLoad(s.type, s.access, s.forWrite));
+    else if (s.kind === 'store') found.add(slowStore(s.value.type, s.access));
   }
+  calls.set(body, found);
+  return found;
 }
+/** A block may be part of several regions. */
+const calls = new WeakMap<readonly Statement[], ReadonlySet<Callable>>();
 
 export class Linker {
   readonly #options: LinkerOptions;

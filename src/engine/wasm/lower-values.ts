@@ -58,8 +58,8 @@ export class ValueLowering {
   protected readonly target: Target;
   protected placement: Placement = analyse([]);
   protected values = new StatementMap<number>(0);
-  protected variables = new Map<number, number>();
-  protected loops = new Map<number, number>();
+  protected variables: Map<number, number> | undefined;
+  protected loops: Map<number, number> | undefined;
   protected taken: [WasmType, number][] = [];
   /** Labels open inside the body. */
   protected depth = 0;
@@ -88,6 +88,7 @@ export class ValueLowering {
   }
 
   protected variable(id: number, type: Type): number {
+    this.variables ??= new Map();
     const known = this.variables.get(id);
     if (known !== undefined) return known;
     const local = this.take(WASM_TYPE[type]);

@@ -11,20 +11,24 @@ import { MemoryLowering } from './lower-memory.ts';
 import { WASM_TYPE, writeMemoryOp } from './op-code.ts';
 import { StatementMap } from './statement-map.ts';
 
+const NONE: readonly boolean[] = [];
+
 export class Lowering extends MemoryLowering {
   /** Writes a whole body; its locals are free again afterwards. */
   body(statements: readonly Statement[]): void {
     this.placement = analyse(statements);
     this.values = new StatementMap(this.placement.size);
-    this.variables = new Map();
-    this.loops = new Map();
+    this.variables = undefined;
+    this.loops = undefined;
     this.statements(statements);
     for (const [type, index] of this.taken) this.locals.release(type, index);
     this.taken = [];
   }
 
-  protected statements(list: readonly Statement[], from = 0, to = list.length): void {
+  /** `quiet`: those that are known to write nothing. */
+  protected statements(list: readonly Statement[], from = 0, to = list.length, quiet: readonly boolean[] = NONE): void {
     for (let i = from; i < to; i++) {
+      if (quiet[i]) continue;
       const s = list[i];
       if (!isValue(s)) this.effect(s);
       else if (this.values.get(s) === undefined) this.#placeOrExtend(s, list, i, to);
@@ -107,7 +111,7 @@ export class Lowering extends MemoryLowering {
         break;
       case 'break':
         this.op('br');
-        code.u32(this.depth - this.loops.get(s.loop)!);
+        code.u32(this.depth - this.loops!.get(s.loop)!);
         break;
       default:
         this.end(s);
@@ -164,6 +168,7 @@ export class Lowering extends MemoryLowering {
     this.op('block');
     this.code.byte(BLOCK_EMPTY);
     this.depth++;
+    this.loops ??= new Map();
     this.loops.set(id, this.depth);
     this.op('loop');
     this.code.byte(BLOCK_EMPTY);

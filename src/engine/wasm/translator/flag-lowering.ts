@@ -19,7 +19,7 @@ import { StatementMap, StatementSet } from '../statement-map.ts';
 import type { Locals, Target } from '../target.ts';
 import { type Recipe, recipeOf } from './recipes.ts';
 import { RegisterLowering } from './register-lowering.ts';
-import { registersTouched, type Use } from './registers-used.ts';
+import { type RegisterLists, registersTouched } from './registers-used.ts';
 
 /** How one block is lowered. */
 export interface BlockPlan {
@@ -29,12 +29,14 @@ export interface BlockPlan {
   readonly listed: readonly Recipe[];
   /** What recipes compute where it is needed. */
   readonly skipped: StatementSet;
+  /** Of each statement: nothing is written in its place. */
+  readonly quiet: readonly boolean[];
 }
 
 /** What lowering wants to know of a block beforehand. */
 export interface LoweredBlock {
   readonly plan: BlockPlan;
-  readonly registers: Use;
+  readonly registers: RegisterLists;
 }
 
 const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && s.state.offset === FLAG_AUX.offset;
@@ -78,13 +80,21 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
       if (v.kind === 'result') skipped.add(v.call);
     }
   }
-  return { placement: { ...placement, inlined }, recipes, listed, skipped };
+  const isQuiet = (s: Statement): boolean =>
+    skipped.has(s) || (isValue(s) && s.kind !== 'load' && (!uses.get(s) || inlined.has(s) || s.kind === 'result'));
+  return { placement: { ...placement, inlined }, recipes, listed, skipped, quiet: statements.map(isQuiet) };
 }
 
+const NONE_INLINED = new StatementSet(0);
+
 export class FlagLowering extends RegisterLowering {
-  readonly #recipes: { readonly recipe: Recipe; readonly placement: Placement }[] = [];
+  readonly #recipes: {
+    readonly recipe: Recipe;
+    readonly placement: Placement;
+    readonly values: StatementMap<number>;
+  }[] = [];
   /** From 1, by shape; 0 where the register's own local has the value. */
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = new Map<number, number>();
   readonly #current: number;
   /** Locals of 64 bits, which narrower inputs are extended to. */
   readonly #inputs: readonly number[];
@@ -104,7 +114,8 @@ export class FlagLowering extends RegisterLowering {
       const { listed, placement } = plan;
       for (const recipe of listed) {
         if (this.#numbers.has(recipe.shape)) continue;
-        this.#recipes.push({ recipe, placement });
+        const values = new StatementMap<number>(placement.size);
+        this.#recipes.push({ recipe, placement: { ...placement, inlined: NONE_INLINED }, values });
         this.#numbers.set(recipe.shape, this.#recipes.length);
       }
     }
@@ -174,10 +185,10 @@ export class FlagLowering extends RegisterLowering {
 
   /** The value of one recipe, into the register's local. */
   #make(i: number): void {
-    const { recipe, placement } = this.#recipes[i];
+    const { recipe, placement, values } = this.#recipes[i];
     const outer = { placement: this.placement, values: this.values, taken: this.taken };
-    this.placement = { ...placement, inlined: new StatementSet(0) };
-    this.values = new StatementMap(placement.size);
+    this.placement = placement;
+    this.values = values;
     this.taken = [];
     for (const [i, v] of recipe.inputs.entries()) this.#unpack(v, () => this.local('local_get', this.#inputs[i]));
     if (recipe.kept !== undefined) this.#unpack(recipe.kept, () => this.pushCached(FLAG_RESULT.offset));
@@ -196,7 +207,9 @@ export class FlagLowering extends RegisterLowering {
     }
     this.setCached(FLAG_AUX.offset, () => this.push(recipe.root));
     for (const [type, index] of this.taken) this.locals.release(type, index);
-    Object.assign(this, outer);
+    this.placement = outer.placement;
+    this.values = outer.values;
+    this.taken = outer.taken;
   }
   /** A value from the low bits of 64. */
   #unpack(v: Value, push: () => void): void {

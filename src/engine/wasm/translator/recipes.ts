@@ -25,7 +25,7 @@ export interface Recipe {
   /** Values between inputs and root that nothing else needs, in order, the root last where it is one of them. */
   readonly inner: readonly Value[];
   /** The same for recipes that compute the same of their inputs. */
-  readonly shape: string;
+  readonly shape: number;
 }
 
 /** What a value is computed from; undefined for one that is not computed. */
@@ -47,7 +47,7 @@ export function recipeOf(root: Value, uses: StatementMap<number>, kept: Value | 
   const inputs = rest.filter((v) => !again.includes(v));
   if (inputs.length > MAX_INPUTS) return undefined;
   const recipe = { root, inputs, kept: own, inverse, again: again.reverse(), inner };
-  return { ...recipe, shape: shapeOf(recipe) };
+  return { ...recipe, shape: numberOf(shapeOf(recipe)) };
 }
 
 /** What a value is computed from that others need too, the last first, and what nothing else needs. */
@@ -95,6 +95,14 @@ function inverseOf(r: Value, inputs: readonly Value[]): Recipe['inverse'] {
   if (inputs.includes(a) && known(b)) return { value: a, from: node(r.op === 'add' ? 'sub' : 'add', r, b) };
   if (!inputs.includes(b) || a.kind !== 'const') return undefined;
   return { value: b, from: r.op === 'add' ? node('sub', r, a) : node('sub', a, r) };
+}
+
+/** Numbers of all shapes that were met: there are few. */
+const shapes = new Map<string, number>();
+function numberOf(shape: string): number {
+  const number = shapes.get(shape) ?? shapes.size;
+  shapes.set(shape, number);
+  return number;
 }
 
 function shapeOf({ root, inputs, kept, inverse, again, inner }: Omit<Recipe, 'shape'>): string {

@@ -165,15 +165,15 @@ export class RegionLowering extends ExitLowering {
     this.nesting = 0;
     this.placement = this.plan.placement;
     this.values = new StatementMap(this.placement.size);
-    this.variables = new Map();
-    this.loops = new Map();
+    this.variables = undefined;
+    this.loops = undefined;
     this.taken = [];
     let from = 0;
     for (let i = 0; i < instructions.length; i++) {
       const { end, offset, length, stores } = instructions[i];
       this.#instruction = i;
       this.#listing?.marks.push({ block: n, instruction: i, at: this.code.length });
-      this.statements(statements, from, end);
+      this.statements(statements, from, end, plan.quiet);
       from = end;
       if (i < instructions.length - 1 && stores) this.#leaveIfDropped(offset + length);
     }

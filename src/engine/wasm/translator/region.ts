@@ -23,7 +23,7 @@ import { BlockCache, type BlockPlace } from './block-cache.ts';
 import { withoutDeadFlags } from './dead-flags.ts';
 import { type BlockPlan, planOf } from './flag-lowering.ts';
 import { KnownCode } from './known-code.ts';
-import { registersTouched, registersUsed, type Use } from './registers-used.ts';
+import { type RegisterLists, registersTouched, registersUsed } from './registers-used.ts';
 
 /** One instruction of a block. */
 export interface RegionInstruction {
@@ -42,7 +42,7 @@ export interface BlockCode {
   readonly instructions: readonly RegionInstruction[];
   readonly statements: readonly Statement[];
   readonly plan: BlockPlan;
-  readonly registers: Use;
+  readonly registers: RegisterLists;
   /** Offsets of the instructions behind the last one: over link 0, over link 1 or by falling through. */
   readonly taken: number | undefined;
   readonly next: number | undefined;
@@ -73,18 +73,20 @@ const NONE: ReadonlySet<number> = new Set();
 const MAX_BLOCK_LENGTH = 64;
 const FORWARDED: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]);
 
-const constants = new Map<Type, Map<bigint | number, Value>>();
-const MOST_CONSTANTS = 4096;
+const constant = (type: Type, value: bigint | number): Value => ({
+  kind: 'const',
+  number: 0,
+  type,
+  value: BigInt.asUintN(WIDTH[type], BigInt(value)),
+});
+/** Constants that every block has: places of registers, and the like. */
+const SMALL = 256;
+const small = new Map<Type, readonly Value[]>();
 
-function sharedConstant(type: Type, value: bigint | number): Value {
-  let ofType = constants.get(type);
-  if (ofType === undefined || ofType.size >= MOST_CONSTANTS) constants.set(type, (ofType = new Map()));
-  let node = ofType.get(value);
-  if (node === undefined) {
-    node = { kind: 'const', number: 0, type, value: BigInt.asUintN(WIDTH[type], BigInt(value)) };
-    ofType.set(value, node);
-  }
-  return node;
+function smallConstant(type: Type, value: number): Value {
+  let values = small.get(type);
+  if (values === undefined) small.set(type, (values = Array.from({ length: SMALL }, (_, i) => constant(type, i))));
+  return values[value];
 }
 
 /** Builds the bodies of a block's instructions one after another, with their operands as constants. */
@@ -104,7 +106,8 @@ class BlockBuilder extends X86Builder {
 
   /** Constants are repeated where they are used: no block needs its own. */
   override const(type: Type, value: bigint | number): Value {
-    return sharedConstant(type, value);
+    if (typeof value === 'number' && value >= 0 && value < SMALL) return smallConstant(type, value);
+    return constant(type, value);
   }
 
   /** Offsets of other pages may be negative. */
@@ -246,7 +249,9 @@ function finished(
     const stores = storesIn(statements, ends[n - 1] ?? 0, ends[n]);
     return { offset, length, end: ends[n], stores };
   });
-  return { statements, instructions: own, plan: planOf(statements), registers: registersUsed(walk(statements)) };
+  const { read, written } = registersUsed(walk(statements));
+  const registers = { read: [...read], written: [...written] };
+  return { statements, instructions: own, plan: planOf(statements), registers };
 }
 
 function storesIn(statements: readonly Statement[], from = 0, to = statements.length): boolean {

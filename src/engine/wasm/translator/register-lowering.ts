@@ -15,7 +15,7 @@ import type { ByteWriter } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
 import { WASM_TYPE, writeMask, writeMemoryOp } from '../op-code.ts';
 import type { Locals, Target } from '../target.ts';
-import { isVector, registerOf, registersOf, registersTouched, type Use } from './registers-used.ts';
+import { isVector, type RegisterLists, registerOf, registersOf, registersTouched } from './registers-used.ts';
 
 type Cached = { readonly local: number; readonly type: StateType; readonly offset: number };
 
@@ -34,7 +34,7 @@ export class RegisterLowering extends Lowering {
   protected readonly retired: number;
 
   /** `uses`: of all blocks of the region. */
-  constructor(code: ByteWriter, locals: Locals, target: Target, uses: readonly Use[]) {
+  constructor(code: ByteWriter, locals: Locals, target: Target, uses: readonly RegisterLists[]) {
     super(code, locals, target);
     const all = new Set<number>();
     const written = new Set<number>();

@@ -16,6 +16,12 @@ export interface Use {
   readonly written: ReadonlySet<number>;
 }
 
+/** The same as lists. */
+export interface RegisterLists {
+  readonly read: readonly number[];
+  readonly written: readonly number[];
+}
+
 const OTHERS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset, IP_BASE.offset, TLB_BANK.offset]);
 const isKept = (offset: number): boolean =>
   OTHERS.has(offset) || (offset >= GPR.offset && offset < GPR.offset + ZERO_AT) || isVector(offset);
