@@ -1,9 +1,11 @@
 /** Copies and fills within a page, for what an instruction repeats: on the engine's own tables, as the slow paths are. */
 import type { External, Procedure, Value } from '../../isa/ir/types.ts';
 import { copyOnPage, fillOnPage } from '../../isa/x86/externals.ts';
-import { TLB_BANK } from '../../isa/x86/state.ts';
+import { translate } from '../../isa/x86/procedures/paging.ts';
+import { FAULT, RAM_SIZE, TLB_BANK } from '../../isa/x86/state.ts';
 import { type X86Builder, x86Procedure } from '../../isa/x86/x86-builder.ts';
-import { PAGE_SIZE } from '../layout.ts';
+import { PAGE_SIZE, RAM_BASE } from '../layout.ts';
+import { accessBits } from './slow-path.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
 
 /** Whether the TLB has the page of a linear address, and the address in linear memory. */
@@ -13,15 +15,31 @@ function lookUp(x: X86Builder, linear: Value, tag: number): { readonly known: Va
   return { known, host: x.add(x.trunc(linear, 'i32'), x.loadRaw('i32', x.add(entry, TLB_ENTRY.addend))) };
 }
 
+/** Where the source lies: the TLB may have lost its page to that of the target. Returns from the procedure where that is not RAM. */
+function sourceOf(x: X86Builder, from: Value): Value {
+  const { known, host } = lookUp(x, from, TLB_ENTRY.readTag);
+  const source = x.variable(host);
+  x.if(x.eq(known, x.const('i1', 0)), () => {
+    const [physical] = x.callGuarded(translate, from, accessBits(x, 'current', false));
+    const lost = x.ne(x.get(FAULT), 0);
+    x.set(FAULT, 0);
+    x.if(x.or(lost, x.leU(x.get(RAM_SIZE), physical)), () => x.return(x.const('i32', 0)));
+    source.set(x.add(x.trunc(physical, 'i32'), RAM_BASE));
+  });
+  return source.get();
+}
+
 const copy: Procedure = x86Procedure(
   { name: copyOnPage.name, parameters: copyOnPage.parameters, results: copyOnPage.results },
-  (x, to, from, bytes) => {
-    const [target, source] = [lookUp(x, to, TLB_ENTRY.writeTag), lookUp(x, from, TLB_ENTRY.readTag)];
-    // A target that starts within the source repeats what lies before it.
-    const apart = x.leU(bytes, x.sub(target.host, source.host));
-    x.if(x.and(apart, x.and(target.known, source.known)), () => {
-      x.copyRaw(target.host, source.host, bytes);
-      x.return(x.const('i32', 1));
+  (x, to, from, bytes, back) => {
+    const target = lookUp(x, to, TLB_ENTRY.writeTag);
+    x.if(target.known, () => {
+      const ahead = x.sub(target.host, sourceOf(x, from));
+      // A target that starts within the source, or ends there on the way down, repeats what was written before.
+      x.if(x.leU(bytes, x.select(x.ne(back, 0), x.neg(ahead), ahead)), () => {
+        x.copyRaw(target.host, x.sub(target.host, ahead), bytes);
+        x.return(x.const('i32', 1));
+      });
     });
     x.return(x.const('i32', 0));
   },

@@ -35,7 +35,8 @@ import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
 /** Physical address, bytes: a store went to a page that holds decoded code. */
 export const codeWritten = external('codeWritten', ['i64', 'i32'], [], { class: 'engine' });
 
-function accessBits(x: X86Builder, access: AccessKind, write: boolean): Value {
+/** What an access is to `translate`. */
+export function accessBits(x: X86Builder, access: AccessKind, write: boolean): Value {
   const base = write ? ACCESS.write : 0;
   if (access === 'supervisor') return x.const('i32', base | ACCESS.implicit);
   return x.or(x.select(x.eq(x.get(CPL), 3), x.const('i32', ACCESS.user), 0), base);

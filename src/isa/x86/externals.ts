@@ -10,11 +10,14 @@ export const deviceRead = external('deviceRead', ['i64', 'i32'], ['i32'], { clas
 /** Physical address, width in bytes (1, 2, 4), value. */
 export const deviceWrite = external('deviceWrite', ['i64', 'i32', 'i32'], [], { class: 'io' });
 /**
- * Linear addresses to and from, bytes, each on the one page: copies from the lowest address up where both pages are plain memory that is
- * known to be accessible → 1 if it did so. An engine may always leave it: then nothing happened.
+ * Linear addresses to and from, bytes, each on the one page that was accessed last, and 1 for from the highest address down: copies where
+ * both pages are plain memory → 1 if it did so. An engine may always leave it: then nothing happened.
  */
-export const copyOnPage = external('copyOnPage', ['i64', 'i64', 'i32'], ['i32'], { class: 'engine', changes: true });
-/** As `copyOnPage`: linear address, what each 8 bytes from there are, bytes. */
+export const copyOnPage = external('copyOnPage', ['i64', 'i64', 'i32', 'i32'], ['i32'], {
+  class: 'engine',
+  changes: true,
+});
+/** As `copyOnPage`, without a direction: linear address, what each 8 bytes from there are, bytes. */
 export const fillOnPage = external('fillOnPage', ['i64', 'i64', 'i32'], ['i32'], { class: 'engine', changes: true });
 /** The time-stamp counter. */
 export const timestamp = external('timestamp', [], ['i64'], { class: 'time' });

@@ -84,12 +84,13 @@ function linearOf(x: X86Builder, { register, segment }: Place): Value {
   const sum = x.add(x.getAt(SEGMENTS, segment(x), 'i64'), offset);
   return long ? sum : x.and(sum, 0xffffffffn);
 }
-/** The next `bytes` of a place wrap nowhere and are within its segment. */
-function areWithin(x: X86Builder, { register, segment, end }: Place, bytes: Value): Value {
+/** The next `bytes`, `below` of them under the present element, wrap nowhere and are within the segment of a place. */
+function areWithin(x: X86Builder, { register, segment, end }: Place, bytes: Value, below: Value): Value {
   const { long, addressSize } = x.parameters;
   if (addressSize === 64) return x.const('i1', 1);
-  const last = x.add(offsetOf(x, register), bytes);
-  const wrapsNot = x.leU(last, x.const('i64', 1n << BigInt(addressSize)));
+  const offset = offsetOf(x, register);
+  const last = x.add(x.sub(offset, below), bytes);
+  const wrapsNot = x.and(x.leU(below, offset), x.leU(last, x.const('i64', 1n << BigInt(addressSize))));
   if (long) return wrapsNot;
   return x.and(wrapsNot, x.leU(last, x.getAt(SEGMENTS, x.add(segment(x), SEGMENT[end]), 'i64')));
 }
@@ -98,7 +99,8 @@ const least = (x: X86Builder, a: Value, b: Value): Value => x.select(x.ltU(a, b)
 /** Instructions that move plain bytes: where, and how they do many at once. */
 interface Block {
   readonly places: readonly Place[];
-  readonly move: (x: X86Builder, e: Element, addresses: readonly Value[], bytes: Value) => Value;
+  /** `addresses`: the lowest of each place. */
+  readonly move: (x: X86Builder, e: Element, addresses: readonly Value[], bytes: Value, back: Value) => Value;
 }
 /** The element in a register, repeated over 64 bits. */
 function patternOf(x: X86Builder, { type }: Element): Value {
@@ -106,11 +108,26 @@ function patternOf(x: X86Builder, { type }: Element): Value {
   return x.mul(x.zext(x.register(0, type), 'i64'), ones[type]);
 }
 const BLOCKS: Readonly<Record<string, Block>> = {
-  MOVS: { places: [TO, FROM], move: (x, _e, [to, from], bytes) => x.call(copyOnPage, to, from, bytes)[0] },
+  MOVS: { places: [TO, FROM], move: (x, _e, [to, from], bytes, back) => x.call(copyOnPage, to, from, bytes, back)[0] },
   STOS: { places: [TO], move: (x, e, [to], bytes) => x.call(fillOnPage, to, patternOf(x, e), bytes)[0] },
 };
 /** Fewer bytes are moved one element after another. */
 const WORTH_A_BLOCK = 64;
+
+/** Elements from the present one to the end of the page where it lies, which is its start where DF is set; one at least. */
+function elementsOnPage(x: X86Builder, { bytes }: Element, places: readonly Place[], back: Value): Value {
+  const room = places.map((p) => {
+    const offset = x.and(linearOf(x, p), PAGE - 1n);
+    const above = x.sub(x.const('i64', PAGE), offset);
+    const crosses = x.ltU(above, x.const('i64', bytes));
+    return x.select(back, x.select(crosses, x.const('i64', 0), x.add(offset, bytes)), above);
+  });
+  const whole = x.shrU(
+    room.reduce((a, b) => least(x, a, b)),
+    Math.log2(bytes),
+  );
+  return x.select(x.eq(whole, 0), x.const('i64', 1), whole);
+}
 
 /**
  * As `repeated`, where one execution goes on to the end of a page. What comes behind its first element, which faults if any does, is
@@ -118,13 +135,9 @@ const WORTH_A_BLOCK = 64;
  */
 function repeatedOnPage(x: X86Builder, e: Element, block: Block, body: () => void): void {
   const type = addressType(x);
-  const plain = x.eq(x.and(x.get(FLAGS_OTHER), RFLAGS.DF | RFLAGS.TF), 0);
-  const toEnd = block.places.map((p) => x.sub(x.const('i64', PAGE), x.and(linearOf(x, p), PAGE - 1n)));
-  const whole = x.shrU(
-    toEnd.reduce((a, b) => least(x, a, b)),
-    Math.log2(e.bytes),
-  );
-  const onPage = x.select(x.eq(whole, 0), x.const('i64', 1), whole);
+  const plain = x.eq(x.and(x.get(FLAGS_OTHER), RFLAGS.TF), 0);
+  const back = x.ne(x.and(x.get(FLAGS_OTHER), RFLAGS.DF), 0);
+  const onPage = elementsOnPage(x, e, block.places, back);
   const quota = x.variable(x.select(plain, onPage, x.zext(elementsAtOnce(x, false), 'i64')));
   const untried = x.variable(plain);
   const left = (): Value => x.zext(x.register(1, type), 'i64');
@@ -141,12 +154,14 @@ function repeatedOnPage(x: X86Builder, e: Element, block: Block, body: () => voi
     x.if(x.and(untried.get(), x.leU(x.const('i64', WORTH_A_BLOCK / e.bytes), n)), () => {
       untried.set(x.const('i1', 0));
       const bytes = x.mul(n, e.bytes);
+      const below = x.select(back, x.sub(bytes, e.bytes), 0);
       x.if(
-        block.places.map((p) => areWithin(x, p, bytes)).reduce((a, b) => x.and(a, b)),
+        block.places.map((p) => areWithin(x, p, bytes, below)).reduce((a, b) => x.and(a, b)),
         () => {
-          const addresses = block.places.map((p) => linearOf(x, p));
-          x.if(x.ne(block.move(x, e, addresses, x.trunc(bytes, 'i32')), 0), () => {
-            for (const { register } of block.places) advance(x, register, bytes);
+          const addresses = block.places.map((p) => x.sub(linearOf(x, p), below));
+          x.if(x.ne(block.move(x, e, addresses, x.trunc(bytes, 'i32'), x.zext(back, 'i32')), 0), () => {
+            const by = x.select(back, x.neg(bytes), bytes);
+            for (const { register } of block.places) advance(x, register, by);
             did(n);
           });
         },
