@@ -121,6 +121,7 @@ export class MemoryLowering extends ValueLowering {
     value.push();
     this.#pushSegment(s.access);
     this.slowCall(slowStore(type, s.access));
+    this.stored();
     this.op('end');
   }
 
@@ -155,6 +156,9 @@ export class MemoryLowering extends ValueLowering {
   #pushSegment(access: AccessKind): void {
     if (access === 'operand') this.target.field(this.code, { kind: 'field', number: 0, type: 'i32', name: 'segment' });
   }
+
+  /** Behind what may have written where code lies. */
+  protected stored(): void {}
 
   protected slowCall(procedure: Procedure): void {
     this.target.beforeCall(this.code);

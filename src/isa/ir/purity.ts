@@ -1,4 +1,4 @@
-/** Which procedures only compute: they touch neither state nor memory, so that a call whose results nobody needs can be left out. */
+/** Which procedures only compute: they touch neither state nor memory, so that a call whose results nobody needs can be left out; and which write no memory. */
 import { walk } from './builder.ts';
 import type { External, Procedure, Statement } from './types.ts';
 
@@ -34,3 +34,18 @@ function computes(s: Statement): boolean {
       return false;
   }
 }
+
+const storing = new Map<Procedure, boolean>();
+
+/** It may write memory, or ask the outside for something. */
+export function mayStore(target: Procedure | External): boolean {
+  if (target.kind === 'external') return true;
+  const before = storing.get(target);
+  if (before !== undefined) return before;
+  // What one that calls itself stores is found in the rest of it.
+  storing.set(target, false);
+  const stores = [...walk(target.body())].some((s) => STORES.has(s.kind) || (s.kind === 'call' && mayStore(s.target)));
+  storing.set(target, stores);
+  return stores;
+}
+const STORES: ReadonlySet<string> = new Set(['store', 'storePhysical', 'storeRaw', 'copyRaw', 'fillRaw']);

@@ -1,5 +1,6 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
-import type { Statement } from '../../../isa/ir/types.ts';
+import { mayStore } from '../../../isa/ir/purity.ts';
+import type { CallNode, Statement } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import { Emitter } from '../emitter.ts';
 import { ByteWriter } from '../encoder.ts';
@@ -32,6 +33,8 @@ export class RegionLowering extends ExitLowering {
   readonly #computed: number;
   readonly #distance: number;
   readonly #scratch: number;
+  /** Whether code was dropped: set where the instruction may have done so. */
+  readonly #dropped: number;
   /** Whether the mapping of each page but the entry's was looked at, by its distance from that. */
   readonly #checked = new Map<number, number>();
   readonly #listing: RegionListing | undefined;
@@ -63,6 +66,7 @@ export class RegionLowering extends ExitLowering {
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
     this.#scratch = locals.take('i32');
+    this.#dropped = locals.take('i32');
     for (const { offset } of blocks) {
       const page = KnownCode.distanceOf(offset);
       if (page !== 0 && !this.#checked.has(page)) this.#checked.set(page, locals.take('i32'));
@@ -173,6 +177,10 @@ export class RegionLowering extends ExitLowering {
       const { end, offset, length, stores } = instructions[i];
       this.#instruction = i;
       this.#listing?.marks.push({ block: n, instruction: i, at: this.code.length });
+      if (stores) {
+        this.i32(0);
+        this.local('local_set', this.#dropped);
+      }
       this.statements(statements, from, end, plan.quiet);
       from = end;
       if (i < instructions.length - 1 && stores) this.#leaveIfDropped(offset + length);
@@ -202,11 +210,19 @@ export class RegionLowering extends ExitLowering {
 
   /** A store reached code: the rest of this region may be stale. */
   #leaveIfDropped(offset: number): void {
-    this.loadState(CODE_DROPPED.offset, 'i32');
+    this.local('local_get', this.#dropped);
     this.code.hint(false);
     this.open('if');
     this.#exit(() => this.#pushIp(offset), 1, 'codeDropped');
     this.close();
+  }
+  protected override stored(): void {
+    this.loadState(CODE_DROPPED.offset, 'i32');
+    this.local('local_set', this.#dropped);
+  }
+  protected override call(s: CallNode): void {
+    super.call(s);
+    if (mayStore(s.target)) this.stored();
   }
   #exit(pushTarget: () => void, more: number, cause: RegionExit): void {
     this.noteExit(cause);
@@ -239,7 +255,7 @@ export class RegionLowering extends ExitLowering {
       return;
     }
     if (block.instructions[block.instructions.length - 1].stores) {
-      this.loadState(CODE_DROPPED.offset, 'i32');
+      this.local('local_get', this.#dropped);
       this.code.hint(false);
       this.open('if');
       this.#exit(pushTarget, 1, 'codeDropped');

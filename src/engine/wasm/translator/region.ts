@@ -1,6 +1,6 @@
 /** Regions: the blocks of code that branches connect, from a hot entry. Offsets are from the entry's page. */
 import { walk } from '../../../isa/ir/builder.ts';
-import { isPure } from '../../../isa/ir/purity.ts';
+import { mayStore } from '../../../isa/ir/purity.ts';
 import type {
   AccessKind,
   External,
@@ -257,7 +257,7 @@ function finished(
 function storesIn(statements: readonly Statement[], from = 0, to = statements.length): boolean {
   for (let i = from; i < to; i++) {
     const s = statements[i];
-    if (s.kind === 'store' || (s.kind === 'call' && !isPure(s.target))) return true;
+    if (s.kind === 'store' || (s.kind === 'call' && mayStore(s.target))) return true;
     if (s.kind === 'if' && (storesIn(s.consequent) || storesIn(s.alternate))) return true;
     if (s.kind === 'loop' && storesIn(s.body)) return true;
   }
