@@ -9,6 +9,21 @@ import { WASM_TYPE, writeMemoryOp, writeVectorMemoryOp } from './op-code.ts';
 import { slowLoad, slowStore } from './slow-path.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
 
+/** Locals that keep what the TLB said of a page, for later accesses that likely go there as well. */
+export interface KeptPage {
+  /** Its linear address. */
+  readonly tag: number;
+  /** Its address in linear memory. */
+  readonly host: number;
+  /** What offsets must be below; 0 while there is no page. */
+  readonly limit: number;
+  /** How often a page was put here: an access that goes to many gives up, for it would be mispredicted each time. */
+  readonly times: number;
+}
+const MOST_TIMES = 16;
+/** Any access that starts below does not cross the page's end. */
+const KEPT_LIMIT = PAGE_SIZE - 16 + 1;
+
 export class MemoryLowering extends ValueLowering {
   protected checkFault(): void {
     this.i32(0);
@@ -37,6 +52,103 @@ export class MemoryLowering extends ValueLowering {
     this.i32(0);
     const bank = access === 'supervisor' ? TLB_BANK_SUPERVISOR : TLB_BANK;
     writeMemoryOp(this.code, 'load', 'i32', this.target.cpuBase + bank.offset);
+  }
+
+  /** For lowerings that keep pages. */
+  protected keptPage(_access: LoadNode | StoreNode): KeptPage | undefined {
+    return undefined;
+  }
+
+  /**
+   * An access of `bytes` bytes at the address in a local, checked by `tag`: `found` with the host's address on the stack, or `slow`. Both
+   * leave what `result` says.
+   */
+  #access(
+    access: LoadNode | StoreNode,
+    address: number,
+    how: { readonly bytes: number; readonly tag: number; readonly result: number },
+    found: () => void,
+    slow: (labels: number) => void,
+  ): void {
+    const kept = this.keptPage(access);
+    if (kept !== undefined) {
+      this.#accessKept(kept, access.access, address, how, found, slow);
+      return;
+    }
+    const entry = this.lookUp(address, how.bytes, how.tag, access.access);
+    this.code.hint(true);
+    this.op('if');
+    this.code.byte(how.result);
+    this.hostAddress(address, entry);
+    found();
+    this.op('else');
+    slow(1);
+    this.op('end');
+  }
+  #accessKept(
+    kept: KeptPage,
+    access: AccessKind,
+    address: number,
+    { bytes, tag, result }: { readonly bytes: number; readonly tag: number; readonly result: number },
+    found: () => void,
+    slow: (labels: number) => void,
+  ): void {
+    const offset = this.take('i64');
+    this.op('block');
+    this.code.byte(result);
+    this.op('block');
+    this.code.byte(BLOCK_EMPTY);
+    this.#offsetIn(kept, address);
+    this.local('local_tee', offset);
+    this.local('local_get', kept.limit);
+    this.op('i64_lt_u');
+    this.code.hint(true);
+    this.op('br_if');
+    this.code.u32(0);
+    const entry = this.lookUp(address, bytes, tag, access);
+    this.code.hint(true);
+    this.op('if');
+    this.code.byte(BLOCK_EMPTY);
+    this.#keep(kept, address, entry);
+    this.#offsetIn(kept, address);
+    this.local('local_set', offset);
+    this.op('br');
+    this.code.u32(1);
+    this.op('end');
+    slow(2);
+    this.op('br');
+    this.code.u32(1);
+    this.op('end');
+    this.local('local_get', offset);
+    this.op('i32_wrap_i64');
+    this.local('local_get', kept.host);
+    this.op('i32_add');
+    found();
+    this.op('end');
+  }
+  #offsetIn({ tag }: KeptPage, address: number): void {
+    this.local('local_get', address);
+    this.local('local_get', tag);
+    this.op('i64_xor');
+  }
+  /** Keeps the page of an address for which the TLB has an entry. */
+  #keep({ tag, host, limit, times }: KeptPage, address: number, entry: number): void {
+    this.local('local_get', address);
+    this.constant('i64', BigInt(-PAGE_SIZE));
+    this.op('i64_and');
+    this.local('local_set', tag);
+    this.hostAddress(tag, entry);
+    this.local('local_set', host);
+    this.constant('i64', BigInt(KEPT_LIMIT));
+    this.constant('i64', 0n);
+    this.local('local_get', times);
+    this.i32(1);
+    this.op('i32_add');
+    this.local('local_tee', times);
+    this.i32(MOST_TIMES);
+    this.op('i32_lt_u');
+    this.op('select');
+    this.local('local_set', limit);
   }
 
   /**
@@ -75,19 +187,17 @@ export class MemoryLowering extends ValueLowering {
   protected load(v: LoadNode, extended = false): void {
     const address = this.inLocal(v.address);
     const tag = v.forWrite ? TLB_ENTRY.writeTag : TLB_ENTRY.readTag;
-    const entry = this.lookUp(address, WIDTH[v.type] / 8, tag, v.access);
-    this.code.hint(true);
-    this.op('if');
-    this.code.byte(extended ? TYPE_CODE.v128 : TYPE_CODE[WASM_TYPE[v.type]]);
-    this.hostAddress(address, entry);
-    if (extended) writeVectorMemoryOp(this.code, v.type === 'i32' ? 'v128_load32_zero' : 'v128_load64_zero');
-    else writeMemoryOp(this.code, 'load', v.type, 0);
-    this.op('else');
-    this.local('local_get', address);
-    this.#pushSegment(v.access);
-    this.slowCall(slowLoad(v.type, v.access, v.forWrite));
-    if (extended) this.#extend(v.type);
-    this.op('end');
+    const result = extended ? TYPE_CODE.v128 : TYPE_CODE[WASM_TYPE[v.type]];
+    const found = (): void => {
+      if (extended) writeVectorMemoryOp(this.code, v.type === 'i32' ? 'v128_load32_zero' : 'v128_load64_zero');
+      else writeMemoryOp(this.code, 'load', v.type, 0);
+    };
+    this.#access(v, address, { bytes: WIDTH[v.type] / 8, tag, result }, found, (labels) => {
+      this.local('local_get', address);
+      this.#pushSegment(v.access);
+      this.slowCall(slowLoad(v.type, v.access, v.forWrite), labels);
+      if (extended) this.#extend(v.type);
+    });
   }
   /** The value on the stack as a vector with zeros above it. */
   #extend(type: Type): void {
@@ -110,19 +220,15 @@ export class MemoryLowering extends ValueLowering {
     const { type } = s.value;
     const address = this.inLocal(s.address);
     const value = this.#stored(s.value);
-    const entry = this.lookUp(address, WIDTH[type] / 8, TLB_ENTRY.writeTag, s.access);
-    this.code.hint(true);
-    this.op('if');
-    this.code.byte(BLOCK_EMPTY);
-    this.hostAddress(address, entry);
-    value.write();
-    this.op('else');
-    this.local('local_get', address);
-    value.push();
-    this.#pushSegment(s.access);
-    this.slowCall(slowStore(type, s.access));
-    this.stored();
-    this.op('end');
+    const how = { bytes: WIDTH[type] / 8, tag: TLB_ENTRY.writeTag, result: BLOCK_EMPTY };
+    const found = (): void => value.write();
+    this.#access(s, address, how, found, (labels) => {
+      this.local('local_get', address);
+      value.push();
+      this.#pushSegment(s.access);
+      this.slowCall(slowStore(type, s.access), labels);
+      this.stored();
+    });
   }
 
   /** How a value is pushed, and how it is pushed and written to the address below it. */
@@ -160,12 +266,13 @@ export class MemoryLowering extends ValueLowering {
   /** Behind what may have written where code lies. */
   protected stored(): void {}
 
-  protected slowCall(procedure: Procedure): void {
+  /** `labels`: those open around the call, inside the access. */
+  protected slowCall(procedure: Procedure, labels: number): void {
     this.target.beforeCall(this.code);
     this.op('call');
     this.code.u32(this.target.functionIndex(procedure));
-    this.depth++;
+    this.depth += labels;
     this.checkFault();
-    this.depth--;
+    this.depth -= labels;
   }
 }

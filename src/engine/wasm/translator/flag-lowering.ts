@@ -17,8 +17,9 @@ import { analyse, type Placement } from '../liveness.ts';
 import { WASM_TYPE, writeMask } from '../op-code.ts';
 import { StatementMap, StatementSet } from '../statement-map.ts';
 import type { Locals, Target } from '../target.ts';
+import { type PageAccesses, pageAccesses } from './page-accesses.ts';
+import { PageLowering } from './page-lowering.ts';
 import { type Recipe, recipeOf } from './recipes.ts';
-import { RegisterLowering } from './register-lowering.ts';
 import { type RegisterLists, registersTouched } from './registers-used.ts';
 
 /** How one block is lowered. */
@@ -31,6 +32,7 @@ export interface BlockPlan {
   readonly skipped: StatementSet;
   /** Of each statement: nothing is written in its place. */
   readonly quiet: readonly boolean[];
+  readonly pages: PageAccesses;
 }
 
 /** What lowering wants to know of a block beforehand. */
@@ -82,12 +84,13 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
   }
   const isQuiet = (s: Statement): boolean =>
     skipped.has(s) || (isValue(s) && s.kind !== 'load' && (!uses.get(s) || inlined.has(s) || s.kind === 'result'));
-  return { placement: { ...placement, inlined }, recipes, listed, skipped, quiet: statements.map(isQuiet) };
+  const pages = pageAccesses(statements, size);
+  return { placement: { ...placement, inlined }, recipes, listed, skipped, quiet: statements.map(isQuiet), pages };
 }
 
 const NONE_INLINED = new StatementSet(0);
 
-export class FlagLowering extends RegisterLowering {
+export class FlagLowering extends PageLowering {
   readonly #recipes: {
     readonly recipe: Recipe;
     readonly placement: Placement;
