@@ -80,7 +80,9 @@ export class Flags {
   /** `r = a - b`, or `a - b - CF` with `withCarry`. */
   sub(a: Value, c: Value, r: Value, withCarry = false): void {
     const b = this.#b;
-    this.#arithmetic(r, b.or(b.and(b.not(a), c), b.and(b.not(b.xor(a, c)), r)));
+    const isZero = c.kind === 'const' && c.value === 0n && !withCarry;
+    // To take nothing away carries nothing.
+    this.#arithmetic(r, isZero ? c : b.or(b.and(b.not(a), c), b.and(b.not(b.xor(a, c)), r)));
     this.#remember(withCarry ? { kind: 'result', result: r } : { kind: 'difference', a, b: c, result: r });
   }
 

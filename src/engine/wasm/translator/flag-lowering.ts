@@ -1,6 +1,7 @@
 /**
- * The arithmetic flags of a region. FLAG_AUX takes a dozen operations to compute and is hardly ever read, but may be needed wherever the
- * region can be left: so its inputs are kept in locals, with the number of the recipe that makes it of them.
+ * The arithmetic flags of a region. FLAG_AUX and FLAG_RESULT are written together, take a dozen operations to compute and are hardly ever
+ * read, but may be needed wherever the region can be left: so their inputs are kept in locals, with the number of the recipe that makes
+ * both of them.
  */
 import {
   type CallNode,
@@ -30,6 +31,8 @@ export interface BlockPlan {
   readonly listed: readonly Recipe[];
   /** What recipes compute where it is needed. */
   readonly skipped: StatementSet;
+  /** Writes of both that have no recipe. */
+  readonly pairs: StatementSet;
   /** Of each statement: nothing is written in its place. */
   readonly quiet: readonly boolean[];
   readonly pages: PageAccesses;
@@ -41,22 +44,25 @@ export interface LoweredBlock {
   readonly registers: RegisterLists;
 }
 
-const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && s.state.offset === FLAG_AUX.offset;
-const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && s.state.offset === FLAG_AUX.offset;
+const FLAGS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]);
+const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && FLAGS.has(s.state.offset);
+const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && FLAGS.has(s.state.offset);
 
-const isResultWrite = (s: Statement | undefined): s is SetNode =>
-  s?.kind === 'set' && s.state.offset === FLAG_RESULT.offset;
-
-/** What FLAG_RESULT holds behind each statement that writes FLAG_AUX, until that is written again: both are written by one instruction. */
-function* flagWrites(statements: readonly Statement[]): Generator<[write: SetNode, result: Value | undefined]> {
-  let result: Value | undefined;
-  for (const [i, s] of statements.entries()) {
-    if (isResultWrite(s)) result = s.value;
-    else if (s.kind === 'if' || s.kind === 'loop' || s.kind === 'call') result = undefined;
-    if (!isFlagWrite(s)) continue;
-    const next = statements[i + 1];
-    const following = next !== undefined && isValue(next) ? statements[i + 2] : next;
-    yield [s, isResultWrite(following) ? following.value : result];
+/** Writes of the one and then of the other with nothing in between that could be left from, inside an `if` or a loop too. */
+function* flagPairs(statements: readonly Statement[], nested: boolean): Generator<[SetNode, SetNode, nested: boolean]> {
+  let first: SetNode | undefined;
+  for (const s of statements) {
+    if (s.kind === 'if') {
+      yield* flagPairs(s.consequent, true);
+      yield* flagPairs(s.alternate, true);
+    } else if (s.kind === 'loop') yield* flagPairs(s.body, true);
+    if (!isFlagWrite(s)) {
+      if (!isValue(s) || s.kind === 'load' || isFlagRead(s)) first = undefined;
+    } else if (first === undefined || first.state.offset === s.state.offset) first = s;
+    else {
+      yield [first, s, nested];
+      first = undefined;
+    }
   }
 }
 
@@ -66,16 +72,22 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
   const recipes = new StatementMap<Recipe>(size);
   const listed: Recipe[] = [];
   const skipped = new StatementSet(size);
+  const pairs = new StatementSet(size);
   const inlined = placement.inlined.copy();
   for (const s of statements) {
     // Reading is not done twice, nor in the middle of keeping inputs.
     if (isFlagRead(s)) inlined.delete(s);
   }
-  for (const [s, result] of flagWrites(statements)) {
-    const recipe = recipeOf(s.value, uses, result);
-    if (recipe === undefined) continue;
-    recipes.set(s, recipe);
+  for (const [first, second, nested] of flagPairs(statements, false)) {
+    const recipe = nested ? undefined : recipeOf([auxOf(first, second), resultOf(first, second)], uses);
+    if (recipe === undefined) {
+      pairs.add(first);
+      pairs.add(second);
+      continue;
+    }
+    recipes.set(second, recipe);
     listed.push(recipe);
+    skipped.add(first);
     for (const v of recipe.inputs) inlined.delete(v);
     for (const v of recipe.inner) {
       skipped.add(v);
@@ -85,8 +97,11 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
   const isQuiet = (s: Statement): boolean =>
     skipped.has(s) || (isValue(s) && s.kind !== 'load' && (!uses.get(s) || inlined.has(s) || s.kind === 'result'));
   const pages = pageAccesses(statements, size);
-  return { placement: { ...placement, inlined }, recipes, listed, skipped, quiet: statements.map(isQuiet), pages };
+  const quiet = statements.map(isQuiet);
+  return { placement: { ...placement, inlined }, recipes, listed, skipped, pairs, quiet, pages };
 }
+const auxOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_AUX.offset ? a : b).value;
+const resultOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_RESULT.offset ? a : b).value;
 
 const NONE_INLINED = new StatementSet(0);
 
@@ -96,7 +111,7 @@ export class FlagLowering extends PageLowering {
     readonly placement: Placement;
     readonly values: StatementMap<number>;
   }[] = [];
-  /** From 1, by shape; 0 where the register's own local has the value. */
+  /** From 1, by shape; 0 where the registers' own locals have the values. */
   readonly #numbers = new Map<number, number>();
   readonly #current: number;
   /** Locals of 64 bits, which narrower inputs are extended to. */
@@ -143,8 +158,13 @@ export class FlagLowering extends PageLowering {
       this.#note(this.#numbers.get(recipe.shape)!);
       return;
     }
+    if (!isFlagWrite(s)) {
+      super.effect(s);
+      return;
+    }
+    if (!this.plan.pairs.has(s)) this.settleFlags();
     super.effect(s);
-    if (isFlagWrite(s)) this.#note(0);
+    this.#note(0);
   }
   #note(number: number): void {
     this.i32(number);
@@ -158,11 +178,15 @@ export class FlagLowering extends PageLowering {
 
   protected override call(s: CallNode): void {
     const { read, written } = registersTouched(s.target);
-    if (read.has(FLAG_AUX.offset) || written.has(FLAG_AUX.offset)) this.settleFlags();
+    for (const offset of FLAGS) {
+      if (!read.has(offset) && !written.has(offset)) continue;
+      this.settleFlags();
+      break;
+    }
     super.call(s);
   }
 
-  /** Sees to it that the local of FLAG_AUX has its value. */
+  /** Sees to it that the locals of FLAG_AUX and FLAG_RESULT have their values. */
   protected settleFlags(): void {
     const count = this.#recipes.length;
     if (count === 0) return;
@@ -186,7 +210,7 @@ export class FlagLowering extends PageLowering {
     this.#note(0);
   }
 
-  /** The value of one recipe, into the register's local. */
+  /** The values of one recipe, into the registers' locals. */
   #make(i: number): void {
     const { recipe, placement, values } = this.#recipes[i];
     const outer = { placement: this.placement, values: this.values, taken: this.taken };
@@ -194,7 +218,6 @@ export class FlagLowering extends PageLowering {
     this.values = values;
     this.taken = [];
     for (const [i, v] of recipe.inputs.entries()) this.#unpack(v, () => this.local('local_get', this.#inputs[i]));
-    if (recipe.kept !== undefined) this.#unpack(recipe.kept, () => this.pushCached(FLAG_RESULT.offset));
     if (recipe.inverse !== undefined) {
       this.compute(recipe.inverse.from, false);
       this.keep(recipe.inverse.value);
@@ -208,7 +231,9 @@ export class FlagLowering extends PageLowering {
       else this.compute(v, false);
       this.keep(v);
     }
-    this.setCached(FLAG_AUX.offset, () => this.push(recipe.root));
+    const [aux, result] = recipe.roots;
+    this.setCached(FLAG_AUX.offset, () => this.push(aux));
+    this.setCached(FLAG_RESULT.offset, () => this.push(result));
     for (const [type, index] of this.taken) this.locals.release(type, index);
     this.placement = outer.placement;
     this.values = outer.values;

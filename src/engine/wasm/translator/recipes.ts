@@ -1,7 +1,7 @@
 /**
- * Recipes of values that may never be needed: instead of a value, its few inputs are kept, and which computation makes it of them. Many
- * places of a region share a recipe, because they do the same with other inputs. What follows from other inputs, or from a register that
- * is kept anyway, is no input: of r = a - b and b follows a.
+ * Recipes of values that may never be needed: instead of two that are written together, their few inputs are kept, and which computation
+ * makes them of those. Many places of a region share a recipe, because they do the same with other inputs. What follows from other inputs
+ * is none: of r = a - b and b follows a.
  */
 import { isPure } from '../../../isa/ir/purity.ts';
 import type { OpNode, Value } from '../../../isa/ir/types.ts';
@@ -13,16 +13,14 @@ import type { StatementMap } from '../statement-map.ts';
 export const MAX_INPUTS = 3;
 
 export interface Recipe {
-  readonly root: Value;
-  /** What the value is computed from; integers. */
+  readonly roots: readonly [Value, Value];
+  /** What the values are computed from; integers. */
   readonly inputs: readonly Value[];
-  /** What the low bits of the kept register are, where they are an input as well. */
-  readonly kept: Value | undefined;
   /** A value that is computed from the inputs another way than where it comes from. */
-  readonly inverse: { readonly value: Value; readonly from: OpNode } | undefined;
+  readonly inverse: { readonly value: Value; readonly result: Value; readonly from: OpNode } | undefined;
   /** Values that others need too, but that are computed again from inputs; in order. */
   readonly again: readonly Value[];
-  /** Values between inputs and root that nothing else needs, in order, the root last where it is one of them. */
+  /** Values between inputs and roots that nothing else needs, in order, roots included where they are some of them. */
   readonly inner: readonly Value[];
   /** The same for recipes that compute the same of their inputs. */
   readonly shape: number;
@@ -36,29 +34,30 @@ function argumentsOf(v: Value): readonly Value[] | undefined {
   return undefined;
 }
 
-/** The recipe of `root`, which has one user; `uses` are of all values of its block. `kept`: what a register holds. */
-export function recipeOf(root: Value, uses: StatementMap<number>, kept: Value | undefined): Recipe | undefined {
-  const { all, inner } = partsOf(root, uses);
+/** The recipe of two values, each with one user that it is for; `uses` are of all values of their block. */
+export function recipeOf(roots: readonly [Value, Value], uses: StatementMap<number>): Recipe | undefined {
+  const { all, inner } = partsOf(roots, uses);
   if (!all.every(isInteger)) return undefined;
-  const own = keptOf(all, kept);
-  const inverse = own && inverseOf(own, all);
-  const rest = all.filter((v) => v !== own && v !== inverse?.value);
-  const again = rest.filter((v) => v.kind === 'op' && v.args.every((a) => a.kind === 'const' || all.includes(a)));
+  const inverse = inverseIn(all);
+  const rest = all.filter((v) => v !== inverse?.value);
+  const follows = (v: Value): boolean =>
+    v.kind === 'op' && v !== inverse?.result && v.args.every((a) => a.kind === 'const' || all.includes(a));
+  const again = rest.filter(follows);
   const inputs = rest.filter((v) => !again.includes(v));
   if (inputs.length > MAX_INPUTS) return undefined;
-  const recipe = { root, inputs, kept: own, inverse, again: again.reverse(), inner };
+  const recipe = { roots, inputs, inverse, again: again.reverse(), inner };
   return { ...recipe, shape: numberOf(shapeOf(recipe)) };
 }
 
-/** What a value is computed from that others need too, the last first, and what nothing else needs. */
+/** What values are computed from that others need too, the last first, and what nothing else needs. */
 function partsOf(
-  root: Value,
+  roots: readonly Value[],
   uses: StatementMap<number>,
 ): { readonly all: readonly Value[]; readonly inner: readonly Value[] } {
-  const found = new Set<Value>([root]);
+  const found = new Set<Value>(roots);
   for (const v of found) for (const a of argumentsOf(v) ?? []) found.add(a);
   const sorted = [...found].filter((v) => !isRepeated(v)).sort((a, b) => b.number - a.number);
-  const usesInside = new Map<Value, number>([[root, 1]]);
+  const usesInside = new Map<Value, number>(roots.map((v) => [v, 1]));
   const inner: Value[] = [];
   const all: Value[] = [];
   for (const v of sorted) {
@@ -77,14 +76,14 @@ function partsOf(
 
 const isInteger = (v: Value): boolean => WASM_TYPE[v.type] === 'i32' || WASM_TYPE[v.type] === 'i64';
 
-/** The input that the register holds, extended or not. */
-function keptOf(inputs: readonly Value[], kept: Value | undefined): Value | undefined {
-  if (kept === undefined) return undefined;
-  if (inputs.includes(kept)) return kept;
-  const narrow = kept.kind === 'op' && (kept.op === 'sext.i64' || kept.op === 'zext.i64') ? kept.args[0] : undefined;
-  return narrow !== undefined && inputs.includes(narrow) ? narrow : undefined;
+/** The first sum or difference among inputs that has another of them follow. */
+function inverseIn(inputs: readonly Value[]): Recipe['inverse'] {
+  for (const r of inputs) {
+    const inverse = inverseOf(r, inputs);
+    if (inverse !== undefined) return inverse;
+  }
+  return undefined;
 }
-
 /** What of `r = a + b` or `r = a - b` follows from `r` and the other. */
 function inverseOf(r: Value, inputs: readonly Value[]): Recipe['inverse'] {
   if (r.kind !== 'op' || (r.op !== 'add' && r.op !== 'sub')) return undefined;
@@ -92,9 +91,9 @@ function inverseOf(r: Value, inputs: readonly Value[]): Recipe['inverse'] {
   if (a === b) return undefined;
   const node = (op: string, ...args: Value[]): OpNode => ({ ...r, op, args });
   const known = (v: Value): boolean => v.kind === 'const' || inputs.includes(v);
-  if (inputs.includes(a) && known(b)) return { value: a, from: node(r.op === 'add' ? 'sub' : 'add', r, b) };
+  if (inputs.includes(a) && known(b)) return { value: a, result: r, from: node(r.op === 'add' ? 'sub' : 'add', r, b) };
   if (!inputs.includes(b) || a.kind !== 'const') return undefined;
-  return { value: b, from: r.op === 'add' ? node('sub', r, a) : node('sub', a, r) };
+  return { value: b, result: r, from: r.op === 'add' ? node('sub', r, a) : node('sub', a, r) };
 }
 
 /** Numbers of all shapes that were met: there are few. */
@@ -105,10 +104,9 @@ function numberOf(shape: string): number {
   return number;
 }
 
-function shapeOf({ root, inputs, kept, inverse, again, inner }: Omit<Recipe, 'shape'>): string {
+function shapeOf({ roots, inputs, inverse, again, inner }: Omit<Recipe, 'shape'>): string {
   const names = new Map<Value, string>();
   for (const [i, v] of inputs.entries()) names.set(v, `i${i}:${v.type}`);
-  if (kept !== undefined) names.set(kept, `r:${kept.type}`);
   if (inverse !== undefined) names.set(inverse.value, 'a');
   const computed = [...again, ...inner];
   for (const [i, v] of computed.entries()) names.set(v, `v${i}`);
@@ -118,5 +116,5 @@ function shapeOf({ root, inputs, kept, inverse, again, inner }: Omit<Recipe, 'sh
     return `${what}(${argumentsOf(v)!.map(name)}):${v.type}`;
   };
   const first = inverse === undefined ? '' : textOf(inverse.from);
-  return `${first} ${computed.map(textOf).join(' ')} ${name(root)}`;
+  return `${first} ${computed.map(textOf).join(' ')} ${roots.map(name)}`;
 }
