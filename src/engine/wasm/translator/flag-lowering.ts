@@ -96,7 +96,7 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
   }
   const isQuiet = (s: Statement): boolean =>
     skipped.has(s) || (isValue(s) && s.kind !== 'load' && (!uses.get(s) || inlined.has(s) || s.kind === 'result'));
-  const pages = pageAccesses(statements, size);
+  const pages = pageAccesses(statements);
   const quiet = statements.map(isQuiet);
   return { placement: { ...placement, inlined }, recipes, listed, skipped, pairs, quiet, pages };
 }

@@ -14,7 +14,7 @@ import { EXIT_LABEL, ExitLowering, FAULT_LABEL, type RegionPlace } from './exit-
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
 
-import { innermostLoops, type Structure, structureOf } from './structure.ts';
+import { type Structure, structureOf } from './structure.ts';
 
 /** Widest range of computed targets that gets a table. */
 const WIDEST_TABLE = 4096;
@@ -63,7 +63,7 @@ export class RegionLowering extends ExitLowering {
     // The last node takes computed jumps to where they go.
     this.#graph = [...graph, numbersOf(targets)];
     this.#structure = structureOf(this.#graph);
-    this.#keepPages();
+    if (this.#structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
     this.#scratch = locals.take('i32');
@@ -74,22 +74,6 @@ export class RegionLowering extends ExitLowering {
     }
     this.#listing = listing;
     for (const [local, name] of this.registerLocals()) listing?.locals.set(local, name);
-  }
-
-  #keepPages(): void {
-    if (this.#blocks.every(({ plan }) => plan.pages.list.length === 0)) return;
-    const loops = innermostLoops(this.#graph, this.#structure);
-    const changedIn = (loop: ReadonlySet<number>): number => {
-      let changed = 0;
-      for (const n of loop) changed |= this.#blocks[n]?.plan.pages.changed ?? 0;
-      return changed;
-    };
-    this.keepPages(
-      this.#blocks.map(({ plan }, n) => ({
-        pages: plan.pages,
-        changed: loops[n] === undefined ? 0 : changedIn(loops[n]),
-      })),
-    );
   }
 
   /** The function's body: record → status. */
@@ -178,7 +162,6 @@ export class RegionLowering extends ExitLowering {
       variables: this.variables,
       loops: this.loops,
       taken: this.taken,
-      pages: this.pages,
     };
     const [block, instruction] = [this.#block, this.#instruction];
     const { statements, instructions, next, plan } = this.#blocks[n];
@@ -186,7 +169,6 @@ export class RegionLowering extends ExitLowering {
     this.plan = plan;
     this.nesting = 0;
     this.placement = this.plan.placement;
-    this.pages = this.plan.pages;
     this.values = new StatementMap(this.placement.size);
     this.variables = undefined;
     this.loops = undefined;

@@ -18,25 +18,6 @@ export interface Structure {
   isIrreducible(from: number, to: number): boolean;
 }
 
-/** For each node the nodes of the innermost loop around it; undefined where there is none. */
-export function innermostLoops(
-  graph: Graph,
-  { order, isLoopHeader, isIrreducible }: Structure,
-): readonly (ReadonlySet<number> | undefined)[] {
-  const predecessors: number[][] = graph.map(() => []);
-  for (const [n, successors] of graph.entries()) if (order[n] >= 0) for (const s of successors) predecessors[s].push(n);
-  const loopOf = (header: number): ReadonlySet<number> => {
-    const ends = predecessors[header].filter((p) => order[header] <= order[p] && !isIrreducible(p, header));
-    const loop = new Set([header, ...ends]);
-    for (const n of loop) if (n !== header) for (const p of predecessors[n]) loop.add(p);
-    return loop;
-  };
-  const loops = [...isLoopHeader.keys()].filter((n) => isLoopHeader[n]).map(loopOf);
-  const innermost: (ReadonlySet<number> | undefined)[] = graph.map(() => undefined);
-  for (const loop of loops.sort((a, b) => b.size - a.size)) for (const n of loop) innermost[n] = loop;
-  return innermost;
-}
-
 function reversePostorder(graph: Graph): number[] {
   const seen = new Set<number>([0]);
   const postorder: number[] = [];
