@@ -181,7 +181,9 @@ class BlockBuilder extends X86Builder {
   }
 }
 
-/** An instruction that the main loop must see, because it changes how code runs or may stop the machine. */
+/** The instruction that stops the machine: only the main loop can do that. */
+const stops = ({ encoding }: Decoded): boolean => encoding.definition.name === 'HLT';
+/** An instruction that may change how code runs, or behind which something waits: the region is left there for whatever comes next. */
 function isBarrier({ encoding }: Decoded): boolean {
   const { endsBlock, holdsInterrupts } = encoding.definition;
   return endsBlock === true || holdsInterrupts === true;
@@ -211,14 +213,17 @@ function buildBlock({ start, size, bytes }: BlockPlace, starts: ReadonlyMap<numb
   const b = new BlockBuilder(undefined);
   const instructions: { offset: number; length: number; end: number }[] = [];
   let at = start;
+  const last = () =>
+    ({ offset: start, ...finished(b.statements, instructions), taken: undefined, ending: 'plain' }) as const;
   while (at - start < bytes.length) {
     const result = decode(bytes, size, at - start);
-    if (typeof result === 'string' || isBarrier(result) || instructions.length === MAX_BLOCK_LENGTH) break;
+    if (typeof result === 'string' || stops(result) || instructions.length === MAX_BLOCK_LENGTH) break;
     // What another block has already is not translated twice.
     if (at !== start && starts.has(at)) break;
     b.instruction(result, at);
     instructions.push({ offset: at, length: result.fields.length, end: b.statements.length });
     at += result.fields.length;
+    if (isBarrier(result)) return { ...last(), next: undefined };
     if (alwaysLeaves(b.statements)) {
       const target = (at + Number(BigInt.asIntN(64, result.fields.immediate))) | 0;
       const jumps = linksOf(b.statements);
@@ -233,8 +238,7 @@ function buildBlock({ start, size, bytes }: BlockPlace, starts: ReadonlyMap<numb
       };
     }
   }
-  if (instructions.length === 0) return undefined;
-  return { offset: start, ...finished(b.statements, instructions), taken: undefined, next: at, ending: 'plain' };
+  return instructions.length === 0 ? undefined : { ...last(), next: at };
 }
 
 function finished(
