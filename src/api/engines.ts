@@ -1,6 +1,7 @@
 /** The engines by name. They are loaded when asked for: each is a large module. */
 import type { Engine } from '../engine/engine.ts';
 import type { Instrument } from '../engine/execution-counters.ts';
+import type { CodeStore } from '../engine/wasm/code-store.ts';
 import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import type { ENGINES, TIERS } from './choices.ts';
 
@@ -11,6 +12,7 @@ export interface EngineChoice {
   readonly memory: number;
   readonly instrument?: Instrument | undefined;
   readonly watch?: RegionWatch | undefined;
+  readonly store?: CodeStore | undefined;
 }
 
 export async function createEngine({ engine, memory, ...options }: EngineChoice): Promise<Engine> {

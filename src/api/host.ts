@@ -13,6 +13,13 @@ export interface EmbeddedGuest {
   readonly append: string;
 }
 
+/** Where a platform keeps the engine's own code between runs. */
+export interface EngineCode {
+  /** What was written last, whole and by the same version; else undefined. */
+  read(): Uint8Array | undefined;
+  write(content: Uint8Array): void;
+}
+
 export interface Host extends HostServices {
   /** @throws UserError when the file cannot be read. */
   readFile(path: string): Promise<Uint8Array>;
@@ -21,6 +28,8 @@ export interface Host extends HostServices {
    * @throws UserError when the file cannot serve as a disk.
    */
   openDisk(path: string, mode: DiskMode, report: (line: string) => void): Promise<BlockBackend>;
+  /** Undefined: each run makes the engine's code anew. */
+  readonly engineCode?: EngineCode;
   /** @throws UserError when the package is incomplete. */
   embeddedGuest(): Promise<EmbeddedGuest>;
 }

@@ -3,6 +3,7 @@ import type { BootModule, BootSource } from '../boot/source.ts';
 import type { BlockBackend } from '../devices/contract.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Instrument } from '../engine/execution-counters.ts';
+import { CodeStore } from '../engine/wasm/code-store.ts';
 import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import { createPcMachine } from '../machine/boards/pc.ts';
 import type { Result, Machine as VirtualMachine } from '../machine/machine.ts';
@@ -34,6 +35,7 @@ export class Machine {
   /** Where typed input goes: the port of the kernel's last `console=`. */
   readonly inputPort: Port;
   readonly #closeDisks: () => Promise<void>;
+  readonly #store: CodeStore;
   readonly #listeners = new Set<OutputListener>();
   readonly #text = new ConsoleText();
   #startedNs: bigint | undefined;
@@ -50,6 +52,7 @@ export class Machine {
     this.#engine = options.onTimeline === undefined ? traced : timelineEngine(traced, options.onTimeline);
     this.inputPort = inputPort(boot.commandLine);
     this.#closeDisks = parts.closeDisks;
+    this.#store = parts.store;
     this.#virtual = createPcMachine({
       engine: this.#engine,
       host,
@@ -79,6 +82,7 @@ export class Machine {
     } finally {
       this.#text.end(why);
       await this.#closeDisks();
+      if (this.#store.changed) this.#host.engineCode?.write(this.#store.content());
     }
   }
 
@@ -157,6 +161,7 @@ interface MachineParts {
   readonly boot: BootSource;
   readonly disks: readonly BlockBackend[];
   readonly closeDisks: () => Promise<void>;
+  readonly store: CodeStore;
 }
 
 /** How a measurement looks into a machine's engine. */
@@ -175,9 +180,10 @@ export async function createMachine(host: Host, options: MachineOptions = {}, pr
   const boot = await bootSource(host, checked);
   const { disks, closeDisks } = await openDisks(host, checked);
   try {
-    const plain = await createEngine({ ...checked, instrument: probe?.instrument, watch: probe?.watch });
+    const store = engineStore(host);
+    const plain = await createEngine({ ...checked, instrument: probe?.instrument, watch: probe?.watch, store });
     const engine = probe?.wrap?.(plain) ?? plain;
-    return new Machine(host, checked, { engine, boot, disks, closeDisks });
+    return new Machine(host, checked, { engine, boot, disks, closeDisks, store });
   } catch (error) {
     await closeDisks();
     // The one range on the board that a person chooses.
@@ -185,6 +191,11 @@ export async function createMachine(host: Host, options: MachineOptions = {}, pr
       throw new OptionError('debugExit', `the port is taken (${error.message}): choose another, such as 0xf4`);
     throw error;
   }
+}
+
+function engineStore({ engineCode }: Host): CodeStore {
+  const content = engineCode?.read();
+  return content === undefined ? new CodeStore() : CodeStore.from(content);
 }
 
 const OWN_KERNEL_APPEND = 'console=ttyS0';

@@ -20,6 +20,13 @@ export function handlerKey(encoding: Encoding, p: Parameters): number {
   return ((encoding.id * 9 + sizes) * 8 + flags) * 3 + REPEATS[p.rep];
 }
 
+/** A name for the same, which is the same in every run. */
+export function handlerName({ row, operands, attributes, definition }: Encoding, p: Parameters): string {
+  const { operandSize, addressSize, long, memory, segmented, rep } = p;
+  const what = [definition.name, row, operands.join(), [...attributes].join()];
+  return [...what, operandSize, addressSize, long, memory, segmented, rep].join(' ');
+}
+
 /** The parameters under which a hot row is part of the main loop. */
 export function hotParameters(encoding: Encoding, long: boolean): readonly Parameters[] {
   const { attributes, operands, hasModrm, form, definition } = encoding;
@@ -45,4 +52,4 @@ export function hotParameters(encoding: Encoding, long: boolean): readonly Param
 /** What stands for bytes that are no instruction. */
 export const [UNDEFINED] = instruction({ name: '(bad)', rows: ['0F 0B'], semantics: (x) => x.raise(VECTOR.UD) });
 /** What stands for an instruction of more than 15 bytes. */
-export const [TOO_LONG] = instruction({ name: '(bad)', rows: ['0F 0B'], semantics: (x) => x.raise(VECTOR.GP, 0) });
+export const [TOO_LONG] = instruction({ name: '(too long)', rows: ['0F 0B'], semantics: (x) => x.raise(VECTOR.GP, 0) });

@@ -1,8 +1,8 @@
 /** Handlers that are functions of their own. */
 import type { Statement } from '../../isa/ir/types.ts';
 import { EXIT, RIP } from '../../isa/x86/state.ts';
+import type { ModuleParts } from './assembly.ts';
 import { Emitter, noteRecord, pushField, STATUS } from './emitter.ts';
-import type { ModuleParts } from './linker.ts';
 import { Lowering } from './lowering.ts';
 import { Locals, type Target, withLocals } from './target.ts';
 

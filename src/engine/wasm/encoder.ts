@@ -280,12 +280,13 @@ export class ModuleBuilder {
     this.#imports.u32(this.type(signature));
     return this.#importedFunctions++;
   }
-  importMemory(module: string, name: string, pages: number): void {
+  /** A memory of at least and at most so many pages. */
+  importMemory(module: string, name: string, least: number, most: number): void {
     this.#import(module, name);
     this.#imports.byte(2);
     this.#imports.byte(1);
-    this.#imports.u32(pages);
-    this.#imports.u32(pages);
+    this.#imports.u32(least);
+    this.#imports.u32(most);
   }
   importTable(module: string, name: string): void {
     this.#import(module, name);

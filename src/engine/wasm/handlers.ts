@@ -5,10 +5,11 @@ import type { Decoded } from '../../isa/x86/decoder.ts';
 import type { Encoding, Parameters } from '../../isa/x86/definition.ts';
 import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
-import { alwaysLeaves, handlerKey, hotParameters } from '../bodies.ts';
+import { alwaysLeaves, handlerKey, handlerName, hotParameters } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
+import { defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
-import type { Linker, ModuleParts } from './linker.ts';
+import type { Linker } from './linker.ts';
 import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
 import { PSEUDO_COUNT } from './record.ts';
 
@@ -69,21 +70,26 @@ export class Handlers {
     return handler;
   }
   #makeCold(encoding: Encoding, parameters: Parameters): Handler {
-    const body = this.#body(encoding, parameters);
-    const number = this.make([body], parameters.long, (m) => lowerColdHandler(m, body));
-    return { number, end: endOf(encoding, body) };
+    const { exports, note } = this.#linker.own(handlerName(encoding, parameters), () => {
+      const body = this.#body(encoding, parameters);
+      const define = (parts: ModuleParts): void => defineHandler(parts, HANDLER, (m) => lowerColdHandler(m, body));
+      return { plan: { bodies: [body], define }, note: () => endOf(encoding, body) };
+    });
+    return { number: this.#add(exports[HANDLER], parameters.long), end: note as BlockEnd };
   }
 
   /** Makes a function in the table for code of a mode; `bodies` are what it is made of. Returns its number. */
   make(bodies: readonly (readonly Statement[])[], long: boolean, lower: Lower): number {
-    const exports = this.#linker.build(bodies, [], (m) => {
-      const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
-      m.builder.define(index, lower(m, this.#firstInTable(long)));
-      m.builder.exportFunction('h', index);
+    const exports = this.#linker.build({
+      bodies,
+      define: (parts) => defineHandler(parts, HANDLER, (m) => lower(m, this.#firstInTable(long))),
     });
+    return this.#add(exports[HANDLER], long);
+  }
+  #add(handler: unknown, long: boolean): number {
     const slot = this.#free.pop() ?? this.#slots++;
     if (slot >= this.#table.length) this.#table.grow(TABLE_STEP);
-    this.#table.set(slot, exports.h);
+    this.#table.set(slot, handler);
     return this.#firstInTable(long) + slot;
   }
   /** Forgets a function that no record leads to any more. */
@@ -99,23 +105,24 @@ export class Handlers {
   #mode(long: boolean): Mode {
     const known = this.#modes.get(long);
     if (known !== undefined) return known;
-    const hot = new Map<number, Handler>();
-    const bodies: (readonly Statement[])[] = [];
-    for (const encoding of ENCODINGS) {
-      if (!encoding.definition.hot) continue;
-      for (const parameters of hotParameters(encoding, long)) {
-        const body = this.#body(encoding, parameters);
-        const handler: Handler = { number: PSEUDO_COUNT + bodies.length, end: endOf(encoding, body) };
-        hot.set(handlerKey(encoding, parameters), handler);
-        bodies.push(body);
-      }
-    }
-    const exports = this.#linker.build(bodies, [deliverFault, findBlock, hotBlock, noteFault], (m) => {
-      const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
-      m.builder.define(index, new MainLoop(m, bodies, long).write());
-      m.builder.exportFunction('run', index);
+    const rows = ENCODINGS.flatMap((encoding) =>
+      encoding.definition.hot ? hotParameters(encoding, long).map((parameters) => ({ encoding, parameters })) : [],
+    );
+    const { exports, note } = this.#linker.own(`main loop of ${long ? '64' : '16 and 32'} bits`, () => {
+      const bodies = rows.map(({ encoding, parameters }) => this.#body(encoding, parameters));
+      const define = (parts: ModuleParts): void =>
+        defineHandler(parts, HANDLER, (m) => new MainLoop(m, bodies, long).write());
+      const plan = { bodies, also: [deliverFault, findBlock, hotBlock, noteFault], define };
+      return { plan, note: () => rows.map(({ encoding }, i) => endOf(encoding, bodies[i])) };
     });
-    const mode: Mode = { run: exports.run as Run, hot };
+    const ends = note as readonly BlockEnd[];
+    const hot = new Map(
+      rows.map(({ encoding, parameters }, i) => [
+        handlerKey(encoding, parameters),
+        { number: PSEUDO_COUNT + i, end: ends[i] } satisfies Handler,
+      ]),
+    );
+    const mode: Mode = { run: exports[HANDLER] as Run, hot };
     this.#modes.set(long, mode);
     return mode;
   }

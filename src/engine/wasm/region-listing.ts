@@ -1,5 +1,5 @@
 /** What a region's code leaves unsaid, for who prints it: which instruction it belongs to, and names. */
-import type { ModuleParts } from './linker.ts';
+import type { ModuleParts } from './assembly.ts';
 
 /** The code of an instruction begins here. */
 export interface InstructionMark {

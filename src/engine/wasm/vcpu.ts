@@ -44,6 +44,7 @@ import type { EngineMemory } from '../memory.ts';
 import { Registers, resetRegisters } from '../registers.ts';
 import { type Executor, RunLoop } from '../run-loop.ts';
 import { CodeCounts } from './code-counts.ts';
+import { CodeStore } from './code-store.ts';
 import { type CodeEvents, DecodeCache } from './decode-cache.ts';
 import { Handlers } from './handlers.ts';
 import { Linker } from './linker.ts';
@@ -53,7 +54,6 @@ import type { Tier } from './tier.ts';
 import { Translations } from './translations.ts';
 import { Translator } from './translator/translator.ts';
 
-const WASM_PAGE = 65536;
 const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
 /** A limit that ends execution at the first boundary between blocks; unlike 0, which an instruction sets to ask for attention. */
 const STEP_LIMIT = -1;
@@ -63,6 +63,7 @@ export interface VcpuOptions {
   readonly tier?: Tier | undefined;
   readonly instrument?: Instrument | undefined;
   readonly watch?: RegionWatch | undefined;
+  readonly store?: CodeStore | undefined;
 }
 
 export class WasmVcpu implements Vcpu, Executor {
@@ -83,7 +84,11 @@ export class WasmVcpu implements Vcpu, Executor {
   #running = false;
   #changed = true;
 
-  constructor(memory: EngineMemory, host: EngineHost, { tier = 'both', instrument, watch }: VcpuOptions) {
+  constructor(
+    memory: EngineMemory,
+    host: EngineHost,
+    { tier = 'both', instrument, watch, store = new CodeStore() }: VcpuOptions,
+  ) {
     instrument?.attach(memory.wasm);
     this.#host = host;
     this.#memory = memory;
@@ -95,11 +100,12 @@ export class WasmVcpu implements Vcpu, Executor {
     const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
     const linker = new Linker({
       memory: memory.wasm,
-      pages: memory.wasm.buffer.byteLength / WASM_PAGE,
       table,
       cpuBase: CPU_BASE,
       externals: this.#externals(),
       events: this.#counts,
+      // What is counted in them makes handlers another's.
+      store: instrument === undefined ? store : new CodeStore(),
     });
     this.#handlers = new Handlers(linker, table, instrument);
     const events: CodeEvents = {

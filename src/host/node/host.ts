@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Host } from '../../api/host.ts';
 import { embeddedGuest } from './embedded-guest.ts';
+import { engineCode } from './engine-code.ts';
 import { fileProblem } from './file-problem.ts';
 import { openDisk } from './files.ts';
 import { nodeHost as services } from './time.ts';
@@ -10,6 +11,7 @@ export const nodeHost: Host = {
   ...services,
   openDisk,
   embeddedGuest,
+  engineCode,
   async readFile(path) {
     try {
       return await readFile(path);

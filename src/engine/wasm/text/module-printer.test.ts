@@ -162,7 +162,7 @@ test('every instruction with any immediate is what wabt reads', () => {
   for (const { prefix, opcode, instruction } of alone) {
     const run = fc.property(immediateOf(instruction), (immediate) => {
       const m = new ModuleBuilder();
-      m.importMemory('e', 'm', 1);
+      m.importMemory('e', 'm', 1, 1);
       m.importTable('e', 't');
       const f = m.declare({ parameters: ['i32'], results: [] });
       const operation = prefix === 0 ? [opcode] : [prefix, ...leb(opcode)];

@@ -2,10 +2,10 @@
 import { mayStore } from '../../../isa/ir/purity.ts';
 import type { CallNode, Statement } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
+import type { ModuleParts } from '../assembly.ts';
 import { Emitter } from '../emitter.ts';
 import { ByteWriter } from '../encoder.ts';
 import { pushCachedRecord, pushIsCached } from '../jump-cache.ts';
-import type { ModuleParts } from '../linker.ts';
 import type { RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
 import { StatementMap } from '../statement-map.ts';

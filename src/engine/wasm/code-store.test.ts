@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { dword, FlatGuest } from '../../../test/support/flat-guest.ts';
+import { walk } from '../../isa/ir/builder.ts';
+import type { Procedure, Statement } from '../../isa/ir/types.ts';
+import { bodyOf } from '../../isa/x86/body.ts';
+import type { Parameters } from '../../isa/x86/definition.ts';
+import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
+import { handlerKey, handlerName, TOO_LONG, UNDEFINED } from '../bodies.ts';
+import { CodeStore } from './code-store.ts';
+import { createWasmEngine } from './engine.ts';
+
+/** mov ecx, 100000; then as often: add eax, 3; dec ecx; jnz; then bsf edx, eax; cpuid; hlt */
+const CODE = [0xb9, ...dword(100_000), 0x83, 0xc0, 3, 0x49, 0x75, 0xfa, 0x0f, 0xbc, 0xd0, 0x0f, 0xa2, 0xf4];
+
+function run(store: CodeStore) {
+  const guest = new FlatGuest(createWasmEngine({ memoryBytes: 2 ** 20, store }), CODE);
+  assert.equal(guest.run(), 'halted');
+  return guest.registers();
+}
+
+test('an engine whose own code was kept does the same and makes none', () => {
+  const first = new CodeStore();
+  const registers = run(first);
+  assert.ok(first.changed);
+  const second = CodeStore.from(first.content());
+  assert.deepEqual(run(second), registers);
+  assert.ok(!second.changed);
+  assert.deepEqual(second.content(), first.content());
+});
+
+test('an engine adds to the code that was kept what it needs besides', () => {
+  const store = new CodeStore();
+  new FlatGuest(createWasmEngine({ memoryBytes: 2 ** 20, store }), [0xf4]).run();
+  const more = CodeStore.from(store.content());
+  const registers = run(more);
+  assert.ok(more.changed);
+  assert.deepEqual(registers, run(new CodeStore()));
+});
+
+const P: Parameters = { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' };
+/** Parameters that differ from each other in one way. */
+const SOME: readonly Parameters[] = [
+  P,
+  { ...P, operandSize: 16 },
+  { ...P, operandSize: 64 },
+  { ...P, addressSize: 64 },
+  { ...P, long: true },
+  { ...P, memory: true },
+  { ...P, segmented: true },
+  { ...P, rep: 'F2' },
+  { ...P, rep: 'F3' },
+];
+
+test('no two handlers have one name', () => {
+  const names = new Map<string, number>();
+  for (const encoding of [...ENCODINGS, UNDEFINED, TOO_LONG])
+    for (const parameters of SOME) {
+      const [name, key] = [handlerName(encoding, parameters), handlerKey(encoding, parameters)];
+      assert.equal(names.get(name) ?? key, key, name);
+      names.set(name, key);
+    }
+});
+
+test('no two procedures have one name', () => {
+  const known = new Map<string, Procedure>();
+  const visit = (body: readonly Statement[]): void => {
+    for (const s of walk(body)) if (s.kind === 'call' && s.target.kind === 'procedure') meet(s.target);
+  };
+  const meet = (p: Procedure): void => {
+    const same = known.get(p.name);
+    assert.ok(same === undefined || same === p, p.name);
+    if (same !== undefined) return;
+    known.set(p.name, p);
+    visit(p.body());
+  };
+  for (const encoding of ENCODINGS)
+    for (const memory of [false, true])
+      for (const operandSize of [16, 32, 64] as const)
+        for (const long of [false, true]) {
+          let body: readonly Statement[] = [];
+          try {
+            body = bodyOf(encoding, { ...P, memory, operandSize, long, addressSize: long ? 64 : 32 });
+          } catch {
+            // Not every row has every form.
+          }
+          visit(body);
+        }
+  assert.ok(known.size > 100);
+});

@@ -1,0 +1,70 @@
+/**
+ * The modules that are the engine itself: the same in every run, so that they may be kept. Their procedures are imported by name; a module
+ * imports none but those of others in the store.
+ *
+ * As bytes: the length of the index (4 bytes, lowest first), the index as JSON, then the binaries one after another.
+ */
+import type { Assembly } from './assembly.ts';
+
+/** Plain data. */
+export type Note = null | string | readonly string[];
+
+export interface StoredModule extends Assembly {
+  readonly note: Note;
+}
+
+type IndexEntry = Omit<StoredModule, 'bytes'> & { readonly key: string; readonly length: number };
+
+const LENGTH_BYTES = 4;
+
+export class CodeStore {
+  readonly #modules = new Map<string, StoredModule>();
+  readonly #owners = new Map<string, StoredModule>();
+  /** Something was added. */
+  changed = false;
+
+  /** What `content()` of another gave. The host answers for its integrity: it is code. */
+  static from(content: Uint8Array): CodeStore {
+    const store = new CodeStore();
+    const length = new DataView(content.buffer, content.byteOffset).getUint32(0, true);
+    let at = LENGTH_BYTES + length;
+    const index = JSON.parse(new TextDecoder().decode(content.subarray(LENGTH_BYTES, at))) as readonly IndexEntry[];
+    for (const { key, length, ...entry } of index) {
+      store.#put(key, { ...entry, bytes: content.slice(at, at + length) });
+      at += length;
+    }
+    return store;
+  }
+
+  content(): Uint8Array {
+    const entries = [...this.#modules].map(([key, { bytes, ...entry }]) => ({ ...entry, key, length: bytes.length }));
+    const index = new TextEncoder().encode(JSON.stringify(entries satisfies readonly IndexEntry[]));
+    const parts = [...this.#modules.values()].map((m) => m.bytes);
+    const size = parts.reduce((sum, { length }) => sum + length, LENGTH_BYTES + index.length);
+    const content = new Uint8Array(size);
+    new DataView(content.buffer).setUint32(0, index.length, true);
+    content.set(index, LENGTH_BYTES);
+    let at = LENGTH_BYTES + index.length;
+    for (const part of parts) {
+      content.set(part, at);
+      at += part.length;
+    }
+    return content;
+  }
+
+  get(key: string): StoredModule | undefined {
+    return this.#modules.get(key);
+  }
+  /** The module that exports a procedure. */
+  whatHas(procedure: string): StoredModule | undefined {
+    return this.#owners.get(procedure);
+  }
+  add(key: string, module: StoredModule): void {
+    this.#put(key, module);
+    this.changed = true;
+  }
+  #put(key: string, module: StoredModule): void {
+    this.#modules.set(key, module);
+    for (const name of module.procedures) this.#owners.set(name, module);
+  }
+}
