@@ -68,7 +68,7 @@ interface CodePage {
 
 const MAX_BLOCK = 64;
 /** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
-const HOT_ENTRIES = 16000;
+const HOT_ENTRIES = 32000;
 /** Code that is rewritten while it is hot has to be entered twice as often each time, up to so many doublings, before it is translated again. */
 const MAX_PATIENCE = 4;
 /** Of the records of a block, with those at its start and end that are no instructions. */
