@@ -69,6 +69,8 @@ interface CodePage {
 const MAX_BLOCK = 64;
 /** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
 const HOT_ENTRIES = 32000;
+/** Part of a region, it must be entered from elsewhere so many times as often: to have its code twice costs more than it gains. */
+const COVERED = 2;
 /** Code that is rewritten while it is hot has to be entered twice as often each time, up to so many doublings, before it is translated again. */
 const MAX_PATIENCE = 4;
 /** Of the records of a block, with those at its start and end that are no instructions. */
@@ -399,12 +401,12 @@ export class DecodeCache {
   regionsOn(physical: number): readonly InstalledRegion[] {
     return [...(this.#pages.get(Math.floor(physical / PAGE_SIZE))?.regions.values() ?? [])];
   }
-  /** Counts the entries of a block from the start again. */
+  /** Counts the entries of a block that is part of a region from the start again: few of them pass that by. */
   cool(physical: number, size: CodeSize): void {
     const page = this.#pages.get(Math.floor(physical / PAGE_SIZE));
     const record = page?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
     if (record === undefined || !this.#counts) return;
-    this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES << page!.patience, true);
+    this.#view.setUint32(record + COUNT_AT.left, (COVERED * HOT_ENTRIES) << page!.patience, true);
   }
   /** The block of a region is interpreted again. */
   uninstall(region: InstalledRegion): void {

@@ -11,7 +11,7 @@ export interface Placement {
   /** Values with one use, computed there and not in their own place. */
   readonly inlined: StatementSet;
   /** Results of calls that are needed, by the call and their index. */
-  readonly results: StatementMap<Value[]>;
+  readonly results: ReadonlyMap<CallNode, readonly Value[]>;
 }
 
 /** Values that the code generator repeats at every use: a constant, a field, a parameter. */
@@ -71,25 +71,39 @@ const isBarrier = (s: Statement): boolean => !isValue(s) && s.kind !== 'store';
 
 const NONE: readonly Value[] = [];
 
+/** What an analysis writes down before it reads it, in arrays that the next one uses again. */
+interface Notes {
+  readonly size: number;
+  /** The last statement found that uses a value. */
+  readonly user: StatementMap<Statement>;
+  /** The list that a statement is in, and where what uses it is computed in that. */
+  readonly list: StatementMap<readonly Statement[]>;
+  readonly root: StatementMap<number>;
+}
+const newNotes = (size: number): Notes => ({
+  size,
+  user: new StatementMap(size),
+  list: new StatementMap(size),
+  root: new StatementMap(size),
+});
+let notes = newNotes(1024);
+function notesFor(size: number): Notes {
+  if (size > notes.size) notes = newNotes(2 * size);
+  return notes;
+}
+
 class Analysis implements Placement {
   readonly size: number;
   readonly uses: StatementMap<number>;
   readonly inlined: StatementSet;
-  readonly results: StatementMap<Value[]>;
-  /** The last statement found that uses a value. */
-  readonly #user: StatementMap<Statement>;
-  /** The list that a statement is in, and where what uses it is computed in that. */
-  readonly #list: StatementMap<readonly Statement[]>;
-  readonly #root: StatementMap<number>;
+  readonly results = new Map<CallNode, Value[]>();
+  readonly #notes: Notes;
 
   constructor(body: readonly Statement[]) {
     this.size = sizeOf(body);
     this.uses = new StatementMap(this.size);
     this.inlined = new StatementSet(this.size);
-    this.results = new StatementMap(this.size);
-    this.#user = new StatementMap(this.size);
-    this.#list = new StatementMap(this.size);
-    this.#root = new StatementMap(this.size);
+    this.#notes = notesFor(this.size);
     this.#count(body);
     this.#place(body);
   }
@@ -97,7 +111,7 @@ class Analysis implements Placement {
   /** Finds where statements are, and what those that must happen need. */
   #count(list: readonly Statement[]): void {
     for (const s of list) {
-      this.#list.set(s, list);
+      this.#notes.list.set(s, list);
       if (isRoot(s)) this.#use(s);
       if (s.kind === 'if') {
         this.#count(s.consequent);
@@ -111,7 +125,7 @@ class Analysis implements Placement {
       if (isRepeated(v)) continue;
       const n = this.uses.get(v) ?? 0;
       this.uses.set(v, n + 1);
-      this.#user.set(v, user);
+      this.#notes.user.set(v, user);
       if (n > 0) continue;
       if (v.kind === 'result') this.#useCall(v, v.call);
       else if (!isRoot(v)) this.#use(v);
@@ -133,7 +147,7 @@ class Analysis implements Placement {
     for (const s of list) barriers.push(barriers[barriers.length - 1] + (isBarrier(s) ? 1 : 0));
     for (let i = list.length - 1; i >= 0; i--) {
       const s = list[i];
-      this.#root.set(s, i);
+      this.#notes.root.set(s, i);
       if (isValue(s)) this.#placeValue(s, i, list, barriers);
       else if (s.kind === 'if') {
         this.#place(s.consequent);
@@ -144,12 +158,12 @@ class Analysis implements Placement {
 
   #placeValue(v: Value, i: number, list: readonly Statement[], barriers: readonly number[]): void {
     if (v.kind === 'load' || v.kind === 'result' || isRepeated(v) || this.uses.get(v) !== 1) return;
-    const user = this.#user.get(v)!;
-    if (this.#list.get(user) !== list) return;
-    const at = this.#root.get(user)!;
+    const user = this.#notes.user.get(v)!;
+    if (this.#notes.list.get(user) !== list) return;
+    const at = this.#notes.root.get(user)!;
     if (isRead(v) && barriers[at] !== barriers[i + 1]) return;
     this.inlined.add(v);
-    this.#root.set(v, at);
+    this.#notes.root.set(v, at);
   }
 }
 

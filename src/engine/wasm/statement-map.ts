@@ -31,11 +31,6 @@ export class StatementSet {
   delete(s: Statement): void {
     this.#items[s.number] = false;
   }
-  copy(): StatementSet {
-    const copy = new StatementSet(0);
-    for (const item of this.#items) copy.#items.push(item);
-    return copy;
-  }
 }
 
 /** Numbers of a body's statements are below this, as far as anybody looks them up: constants may lie above. */

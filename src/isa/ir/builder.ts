@@ -123,6 +123,7 @@ export class IrBuilder {
     if (op === 'select' && a.kind === 'const') return a.value === 1n ? args[1] : args[2];
     if (args.length < 2) return undefined;
     const b = args[1];
+    if (op === 'add' && a.kind === 'const' && a.value === 0n) return b;
     if (b.kind !== 'const') return undefined;
     if (b.value === 0n && NEUTRAL_ZERO.has(op)) return a;
     if (op === 'and' && b.value === 0n) return b;

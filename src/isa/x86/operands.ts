@@ -6,7 +6,15 @@
  * V, W, U XMM register in reg, XMM or memory, XMM in rm · P, Q, N the same for MMX · STi an x87 register (and ST0).
  * Size: b 8 · w 16 · d 32 · q 64 · v operand size · y 32, or 64 with that operand size · z 16, else 32 · x, dq 128 · none: no access.
  */
-import { type IntegerType, integerType, type StateType, type Type, type Value, WIDTH } from '../ir/types.ts';
+import {
+  type IntegerType,
+  integerType,
+  type StateFile,
+  type StateType,
+  type Type,
+  type Value,
+  WIDTH,
+} from '../ir/types.ts';
 import type { Parameters } from './definition.ts';
 import { GPR, SEGMENT, SEGMENT_STRIDE, SEGMENTS, X87, XMM } from './state.ts';
 import type { X86Builder } from './x86-builder.ts';
@@ -85,44 +93,63 @@ function widthType(width: number): StateType {
   return width === 128 ? 'i128' : width === 0 ? 'i64' : integerType(width);
 }
 
-/** Reads of a register as wide as the operand; writes of 32 bits clear the upper half (SDM vol. 1 §3.4.1.1). */
-function generalRegister(x: X86Builder, code: string, type: IntegerType, at: Value): BoundOperand {
-  const get = (): Value => x.getAt(GPR, at, type);
-  return {
-    code,
-    memory: false,
-    type,
-    get,
-    getForWrite: get,
-    set: (value) => x.setAt(GPR, at, type === 'i32' ? x.zext(value, 'i64') : value),
-    number: () => at,
-  };
-}
+/** A register of a file at a byte; a narrower operand is its low part. */
+class RegisterOperand implements BoundOperand {
+  readonly code: string;
+  readonly memory = false;
+  readonly type: StateType;
+  readonly #x: X86Builder;
+  readonly #file: StateFile;
+  readonly #at: Value;
 
-/** A vector register; a narrower operand is its low part, and writing that keeps the rest. */
-function vectorRegister(x: X86Builder, code: string, type: StateType, file: typeof XMM, at: Value): BoundOperand {
-  const get = (): Value => x.getAt(file, at, type);
-  return {
-    code,
-    memory: false,
-    type,
-    get,
-    getForWrite: get,
-    set: (value) => x.setAt(file, at, value),
-    number: () => at,
-  };
+  constructor(x: X86Builder, code: string, type: StateType, file: StateFile, at: Value) {
+    this.#x = x;
+    this.code = code;
+    this.type = type;
+    this.#file = file;
+    this.#at = at;
+  }
+  get(): Value {
+    return this.#x.getAt(this.#file, this.#at, this.type);
+  }
+  getForWrite(): Value {
+    return this.get();
+  }
+  /** Writes of 32 bits to a general register clear the upper half (SDM vol. 1 §3.4.1.1); others keep the rest. */
+  set(value: Value): void {
+    const clears = this.#file === GPR && this.type === 'i32';
+    this.#x.setAt(this.#file, this.#at, clears ? this.#x.zext(value, 'i64') : value);
+  }
+  number(): Value {
+    return this.#at;
+  }
 }
+const generalRegister = (x: X86Builder, code: string, type: StateType, at: Value): BoundOperand =>
+  new RegisterOperand(x, code, type, GPR, at);
 
-function memoryOperand(x: X86Builder, code: string, type: StateType): BoundOperand {
-  return {
-    code,
-    memory: true,
-    type,
-    get: () => x.loadOperand(type),
-    getForWrite: () => x.loadOperand(type, 'forWrite'),
-    set: (value) => x.storeOperand(value),
-    number: () => x.const('i32', 0),
-  };
+class MemoryOperand implements BoundOperand {
+  readonly code: string;
+  readonly memory = true;
+  readonly type: StateType;
+  readonly #x: X86Builder;
+
+  constructor(x: X86Builder, code: string, type: StateType) {
+    this.#x = x;
+    this.code = code;
+    this.type = type;
+  }
+  get(): Value {
+    return this.#x.loadOperand(this.type);
+  }
+  getForWrite(): Value {
+    return this.#x.loadOperand(this.type, 'forWrite');
+  }
+  set(value: Value): void {
+    this.#x.storeOperand(value);
+  }
+  number(): Value {
+    return this.#x.const('i32', 0);
+  }
 }
 
 function readOnly(x: X86Builder, code: string, type: Type, value: () => Value): BoundOperand {
@@ -153,34 +180,34 @@ export function bindOperand(x: X86Builder, code: string): BoundOperand {
   const reg = (): Value => x.field('reg', 'i32');
   const rm = (): Value => x.field('rm', 'i32');
   const fixed = fixedRegister(code);
-  if (fixed !== undefined) return generalRegister(x, code, type as IntegerType, x.const('i32', fixed * 8));
+  if (fixed !== undefined) return generalRegister(x, code, type, x.const('i32', fixed * 8));
   const inMemory = x.parameters.memory;
   switch (addressing) {
     case 'E':
-      return inMemory ? memoryOperand(x, code, type) : generalRegister(x, code, type as IntegerType, rm());
+      return inMemory ? new MemoryOperand(x, code, type) : generalRegister(x, code, type, rm());
     case 'G':
     case 'Z':
-      return generalRegister(x, code, type as IntegerType, reg());
+      return generalRegister(x, code, type, reg());
     case 'R':
-      return generalRegister(x, code, type as IntegerType, rm());
+      return generalRegister(x, code, type, rm());
     case 'M':
-      return memoryOperand(x, code, type);
+      return new MemoryOperand(x, code, type);
     case 'O':
-      return memoryOperand(x, code, type);
+      return new MemoryOperand(x, code, type);
     case 'V':
-      return vectorRegister(x, code, type, XMM, reg());
+      return new RegisterOperand(x, code, type, XMM, reg());
     case 'W':
-      return inMemory ? memoryOperand(x, code, type) : vectorRegister(x, code, type, XMM, rm());
+      return inMemory ? new MemoryOperand(x, code, type) : new RegisterOperand(x, code, type, XMM, rm());
     case 'U':
-      return vectorRegister(x, code, type, XMM, rm());
+      return new RegisterOperand(x, code, type, XMM, rm());
     case 'XMM0':
-      return vectorRegister(x, code, 'i128', XMM, x.const('i32', 0));
+      return new RegisterOperand(x, code, 'i128', XMM, x.const('i32', 0));
     case 'P':
-      return vectorRegister(x, code, type, X87, reg());
+      return new RegisterOperand(x, code, type, X87, reg());
     case 'Q':
-      return inMemory ? memoryOperand(x, code, type) : vectorRegister(x, code, type, X87, rm());
+      return inMemory ? new MemoryOperand(x, code, type) : new RegisterOperand(x, code, type, X87, rm());
     case 'N':
-      return vectorRegister(x, code, type, X87, rm());
+      return new RegisterOperand(x, code, type, X87, rm());
     case 'I': {
       // What the decoder sign-extends is as wide as the operation.
       const wide = size === 'z' || size === 'bs' ? x.operandType : (type as IntegerType);

@@ -3,41 +3,56 @@ import { isPure } from '../../../isa/ir/purity.ts';
 import { isValue, type Statement } from '../../../isa/ir/types.ts';
 import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
 
-const FLAGS = [FLAG_AUX.offset, FLAG_RESULT.offset];
-
 /** Ends the block, or may: all registers can be seen from there. */
 function isExit(s: Statement): boolean {
-  if (s.kind === 'load') return true;
-  if (isValue(s)) return false;
-  if (s.kind === 'call') return !isPure(s.target);
-  return !['set', 'setAt', 'writeVariable', 'storePhysical', 'storeRaw'].includes(s.kind);
+  switch (s.kind) {
+    case 'set':
+    case 'setAt':
+    case 'writeVariable':
+    case 'storePhysical':
+    case 'storeRaw':
+      return false;
+    case 'call':
+      return !isPure(s.target);
+    default:
+      return s.kind === 'load' || !isValue(s);
+  }
 }
 
-/** `ends`: where each instruction's statements end; the same for what is returned. */
-export function withoutDeadFlags(
-  statements: readonly Statement[],
-  ends: readonly number[],
-): { readonly statements: readonly Statement[]; readonly ends: readonly number[] } {
-  const dead = new Set<Statement>();
-  /** Flags that are overwritten before they can be seen. */
-  const overwritten = new Set<number>();
+/** The statements without those writes; `ends`, where each instruction's statements end, is changed to fit. */
+export function withoutDeadFlags(statements: readonly Statement[], ends: number[]): readonly Statement[] {
+  const dead: number[] = [];
+  // What is overwritten before it can be seen.
+  let aux = false;
+  let result = false;
   for (let i = statements.length - 1; i >= 0; i--) {
     const s = statements[i];
-    if (s.kind === 'get') {
-      overwritten.delete(s.state.offset);
-      // FLAG_AUX may be made of what FLAG_RESULT holds.
-      if (s.state.offset === FLAG_AUX.offset) overwritten.delete(FLAG_RESULT.offset);
-    } else if (s.kind === 'set' && FLAGS.includes(s.state.offset)) {
-      if (overwritten.has(s.state.offset)) dead.add(s);
-      overwritten.add(s.state.offset);
-    } else if (isExit(s)) overwritten.clear();
+    if (s.kind === 'get' || s.kind === 'set') {
+      const { offset } = s.state;
+      const isWrite = s.kind === 'set';
+      if (offset === FLAG_AUX.offset) {
+        if (isWrite && aux) dead.push(i);
+        aux = isWrite;
+      } else if (offset === FLAG_RESULT.offset) {
+        if (isWrite && result) dead.push(i);
+        result = isWrite;
+      }
+    } else if (isExit(s)) {
+      aux = false;
+      result = false;
+    }
   }
-  const kept: Statement[] = [];
-  const keptEnds: number[] = [];
+  if (dead.length === 0) return statements;
+  const gone = dead.reverse();
+  let before = 0;
+  for (let n = 0; n < ends.length; n++) {
+    while (before < gone.length && gone[before] < ends[n]) before++;
+    ends[n] -= before;
+  }
   let next = 0;
-  for (const end of ends) {
-    for (; next < end; next++) if (!dead.has(statements[next])) kept.push(statements[next]);
-    keptEnds.push(kept.length);
-  }
-  return { statements: kept, ends: keptEnds };
+  return statements.filter((_, i) => {
+    if (i !== gone[next]) return true;
+    next++;
+    return false;
+  });
 }

@@ -21,19 +21,16 @@ import type { Locals, Target } from '../target.ts';
 import { type PageAccesses, pageAccesses } from './page-accesses.ts';
 import { PageLowering } from './page-lowering.ts';
 import { type Recipe, recipeOf } from './recipes.ts';
-import { type RegisterLists, registersTouched } from './registers-used.ts';
+import { registersTouched, type Use } from './registers-used.ts';
 
 /** How one block is lowered. */
 export interface BlockPlan {
   readonly placement: Placement;
-  readonly recipes: StatementMap<Recipe>;
-  /** Those recipes in the order of their statements. */
-  readonly listed: readonly Recipe[];
-  /** What recipes compute where it is needed. */
-  readonly skipped: StatementSet;
+  /** By the second of the two writes, in the order of the statements. */
+  readonly recipes: ReadonlyMap<Statement, Recipe>;
   /** Writes of both that have no recipe. */
-  readonly pairs: StatementSet;
-  /** Of each statement: nothing is written in its place. */
+  readonly pairs: ReadonlySet<Statement>;
+  /** Of each statement: nothing is written in its place, as for what recipes compute where it is needed. */
   readonly quiet: readonly boolean[];
   readonly pages: PageAccesses;
 }
@@ -41,26 +38,28 @@ export interface BlockPlan {
 /** What lowering wants to know of a block beforehand. */
 export interface LoweredBlock {
   readonly plan: BlockPlan;
-  readonly registers: RegisterLists;
+  readonly registers: Use;
 }
 
-const FLAGS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]);
-const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && FLAGS.has(s.state.offset);
-const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && FLAGS.has(s.state.offset);
+const FLAGS = [FLAG_AUX.offset, FLAG_RESULT.offset];
+const isFlag = (offset: number): boolean => offset === FLAG_AUX.offset || offset === FLAG_RESULT.offset;
+const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && isFlag(s.state.offset);
+const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && isFlag(s.state.offset);
 
-/** Writes of the one and then of the other with nothing in between that could be left from, inside an `if` or a loop too. */
-function* flagPairs(statements: readonly Statement[], nested: boolean): Generator<[SetNode, SetNode, nested: boolean]> {
+type FoundPair = (first: SetNode, second: SetNode, nested: boolean) => void;
+/** Finds writes of the one and then of the other with nothing in between that could be left from, inside an `if` or a loop too. */
+function findPairs(statements: readonly Statement[], nested: boolean, found: FoundPair): void {
   let first: SetNode | undefined;
   for (const s of statements) {
     if (s.kind === 'if') {
-      yield* flagPairs(s.consequent, true);
-      yield* flagPairs(s.alternate, true);
-    } else if (s.kind === 'loop') yield* flagPairs(s.body, true);
+      findPairs(s.consequent, true, found);
+      findPairs(s.alternate, true, found);
+    } else if (s.kind === 'loop') findPairs(s.body, true, found);
     if (!isFlagWrite(s)) {
       if (!isValue(s) || s.kind === 'load' || isFlagRead(s)) first = undefined;
     } else if (first === undefined || first.state.offset === s.state.offset) first = s;
     else {
-      yield [first, s, nested];
+      found(first, s, nested);
       first = undefined;
     }
   }
@@ -68,37 +67,32 @@ function* flagPairs(statements: readonly Statement[], nested: boolean): Generato
 
 export function planOf(statements: readonly Statement[]): BlockPlan {
   const placement = analyse(statements);
-  const { size, uses } = placement;
-  const recipes = new StatementMap<Recipe>(size);
-  const listed: Recipe[] = [];
+  const { size, uses, inlined } = placement;
+  const recipes = new Map<Statement, Recipe>();
+  const pairs = new Set<Statement>();
   const skipped = new StatementSet(size);
-  const pairs = new StatementSet(size);
-  const inlined = placement.inlined.copy();
-  for (const s of statements) {
-    // Reading is not done twice, nor in the middle of keeping inputs.
-    if (isFlagRead(s)) inlined.delete(s);
-  }
-  for (const [first, second, nested] of flagPairs(statements, false)) {
+  findPairs(statements, false, (first, second, nested) => {
     const recipe = nested ? undefined : recipeOf([auxOf(first, second), resultOf(first, second)], uses);
     if (recipe === undefined) {
       pairs.add(first);
       pairs.add(second);
-      continue;
+      return;
     }
     recipes.set(second, recipe);
-    listed.push(recipe);
     skipped.add(first);
     for (const v of recipe.inputs) inlined.delete(v);
     for (const v of recipe.inner) {
       skipped.add(v);
       if (v.kind === 'result') skipped.add(v.call);
     }
-  }
-  const isQuiet = (s: Statement): boolean =>
-    skipped.has(s) || (isValue(s) && s.kind !== 'load' && (!uses.get(s) || inlined.has(s) || s.kind === 'result'));
-  const pages = pageAccesses(statements);
-  const quiet = statements.map(isQuiet);
-  return { placement: { ...placement, inlined }, recipes, listed, skipped, pairs, quiet, pages };
+  });
+  const quiet = statements.map((s) => {
+    // Reading is not done twice, nor in the middle of keeping inputs.
+    if (isFlagRead(s)) inlined.delete(s);
+    if (skipped.has(s)) return true;
+    return isValue(s) && s.kind !== 'load' && (!uses.get(s) || inlined.has(s) || s.kind === 'result');
+  });
+  return { placement, recipes, pairs, quiet, pages: pageAccesses(statements) };
 }
 const auxOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_AUX.offset ? a : b).value;
 const resultOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_RESULT.offset ? a : b).value;
@@ -129,8 +123,8 @@ export class FlagLowering extends PageLowering {
     );
     this.plan = blocks[0].plan;
     for (const { plan } of blocks) {
-      const { listed, placement } = plan;
-      for (const recipe of listed) {
+      const { recipes, placement } = plan;
+      for (const recipe of recipes.values()) {
         if (this.#numbers.has(recipe.shape)) continue;
         const values = new StatementMap<number>(placement.size);
         this.#recipes.push({ recipe, placement: { ...placement, inlined: NONE_INLINED }, values });
@@ -142,24 +136,19 @@ export class FlagLowering extends PageLowering {
     this.#inputs = Array.from({ length: most }, () => locals.take('i64'));
   }
 
-  protected override place(v: Value): void {
-    if (!this.plan.skipped.has(v)) super.place(v);
-  }
-
   protected override effect(s: Exclude<Statement, Value>): void {
-    if (this.plan.skipped.has(s)) return;
+    if (!isFlagWrite(s)) {
+      super.effect(s);
+      return;
+    }
     const recipe = this.plan.recipes.get(s);
-    if (recipe !== undefined && this.nesting === 0) {
+    if (recipe !== undefined) {
       for (const [i, v] of recipe.inputs.entries()) {
         this.push(v);
         if (WASM_TYPE[v.type] === 'i32') this.op('i64_extend_i32_u');
         this.local('local_set', this.#inputs[i]);
       }
       this.#note(this.#numbers.get(recipe.shape)!);
-      return;
-    }
-    if (!isFlagWrite(s)) {
-      super.effect(s);
       return;
     }
     if (!this.plan.pairs.has(s)) this.settleFlags();
@@ -179,7 +168,7 @@ export class FlagLowering extends PageLowering {
   protected override call(s: CallNode): void {
     const { read, written } = registersTouched(s.target);
     for (const offset of FLAGS) {
-      if (!read.has(offset) && !written.has(offset)) continue;
+      if (!read.includes(offset) && !written.includes(offset)) continue;
       this.settleFlags();
       break;
     }

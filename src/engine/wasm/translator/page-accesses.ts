@@ -38,7 +38,7 @@ function isByte(value: Value): boolean {
 
 const changesBank = (s: Statement): boolean =>
   (s.kind === 'set' && s.state === TLB_BANK) ||
-  (s.kind === 'call' && registersTouched(s.target).written.has(TLB_BANK.offset));
+  (s.kind === 'call' && registersTouched(s.target).written.includes(TLB_BANK.offset));
 
 export function pageAccesses(statements: readonly Statement[]): PageAccesses {
   const tables: LoadNode[] = [];

@@ -54,25 +54,30 @@ function partsOf(
   roots: readonly Value[],
   uses: StatementMap<number>,
 ): { readonly all: readonly Value[]; readonly inner: readonly Value[] } {
-  const found = new Set<Value>(roots);
-  for (const v of found) for (const a of argumentsOf(v) ?? []) found.add(a);
-  const sorted = [...found].filter((v) => !isRepeated(v)).sort((a, b) => b.number - a.number);
-  const usesInside = new Map<Value, number>(roots.map((v) => [v, 1]));
+  const found: Value[] = [];
+  const find = (v: Value): void => {
+    if (!isRepeated(v) && !found.includes(v)) found.push(v);
+  };
+  for (const v of roots) find(v);
+  for (let i = 0; i < found.length; i++) for (const a of argumentsOf(found[i]) ?? NONE) find(a);
+  found.sort((a, b) => b.number - a.number);
+  const usesInside: number[] = found.map((v) => (roots.includes(v) ? 1 : 0));
   const inner: Value[] = [];
   const all: Value[] = [];
-  for (const v of sorted) {
-    const inside = usesInside.get(v) ?? 0;
-    if (inside === 0) continue;
+  for (let i = 0; i < found.length; i++) {
+    const v = found[i];
+    if (usesInside[i] === 0) continue;
     const args = argumentsOf(v);
-    if (args === undefined || inside !== uses.get(v)) {
+    if (args === undefined || usesInside[i] !== uses.get(v)) {
       all.push(v);
       continue;
     }
     inner.push(v);
-    for (const a of args) usesInside.set(a, (usesInside.get(a) ?? 0) + 1);
+    for (const a of args) if (!isRepeated(a)) usesInside[found.indexOf(a)]++;
   }
   return { all, inner: inner.reverse() };
 }
+const NONE: readonly Value[] = [];
 
 const isInteger = (v: Value): boolean => WASM_TYPE[v.type] === 'i32' || WASM_TYPE[v.type] === 'i64';
 
@@ -105,16 +110,23 @@ function numberOf(shape: string): number {
 }
 
 function shapeOf({ roots, inputs, inverse, again, inner }: Omit<Recipe, 'shape'>): string {
-  const names = new Map<Value, string>();
-  for (const [i, v] of inputs.entries()) names.set(v, `i${i}:${v.type}`);
-  if (inverse !== undefined) names.set(inverse.value, 'a');
-  const computed = [...again, ...inner];
-  for (const [i, v] of computed.entries()) names.set(v, `v${i}`);
-  const name = (v: Value): string => (v.kind === 'const' ? `${v.value}:${v.type}` : names.get(v)!);
-  const textOf = (v: Value): string => {
-    const what = v.kind === 'op' ? `${v.op} ${v.immediate}` : v.kind === 'result' ? `call ${v.call.target.name}` : '';
-    return `${what}(${argumentsOf(v)!.map(name)}):${v.type}`;
+  const known = [...inputs];
+  let text = inputs.map((v) => v.type).join();
+  const name = (v: Value): string => (v.kind === 'const' ? `${v.value}:${v.type}` : `v${known.indexOf(v)}`);
+  const add = (v: Value): void => {
+    text += v.kind === 'op' ? ` ${v.op}` : v.kind === 'result' ? ` call ${v.call.target.name}` : ' ';
+    if (v.kind === 'op' && v.immediate.length > 0) text += ` ${v.immediate}`;
+    for (const a of argumentsOf(v)!) text += `,${name(a)}`;
+    text += `:${v.type}`;
   };
-  const first = inverse === undefined ? '' : textOf(inverse.from);
-  return `${first} ${computed.map(textOf).join(' ')} ${roots.map(name)}`;
+  if (inverse !== undefined) {
+    add(inverse.from);
+    known.push(inverse.value);
+  }
+  for (const list of [again, inner])
+    for (const v of list) {
+      add(v);
+      known.push(v);
+    }
+  return `${text} ${roots.map(name)}`;
 }

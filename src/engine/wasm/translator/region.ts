@@ -1,5 +1,4 @@
 /** Regions: the blocks of code that branches connect, from a hot entry. Offsets are from the entry's page. */
-import { walk } from '../../../isa/ir/builder.ts';
 import { mayStore } from '../../../isa/ir/purity.ts';
 import type {
   AccessKind,
@@ -16,14 +15,14 @@ import type {
 import { WIDTH } from '../../../isa/ir/types.ts';
 import { type CodeSize, type Decoded, decode } from '../../../isa/x86/decoder.ts';
 import { bindOperand } from '../../../isa/x86/operands.ts';
-import { FLAG_AUX, FLAG_RESULT, IP_BASE, IP_BASE_AT, SS_AT, XMM } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, IP_BASE_AT, SS_AT, XMM, ZERO_AT } from '../../../isa/x86/state.ts';
 import { X86Builder } from '../../../isa/x86/x86-builder.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { BlockCache, type BlockPlace } from './block-cache.ts';
 import { withoutDeadFlags } from './dead-flags.ts';
 import { type BlockPlan, planOf } from './flag-lowering.ts';
 import { KnownCode } from './known-code.ts';
-import { type RegisterLists, registersTouched, registersUsed } from './registers-used.ts';
+import { registersTouched, registersUsed, type Use } from './registers-used.ts';
 
 /** One instruction of a block. */
 export interface RegionInstruction {
@@ -42,7 +41,7 @@ export interface BlockCode {
   readonly instructions: readonly RegionInstruction[];
   readonly statements: readonly Statement[];
   readonly plan: BlockPlan;
-  readonly registers: RegisterLists;
+  readonly registers: Use;
   /** Offsets of the instructions behind the last one: over link 0, over link 1 or by falling through. */
   readonly taken: number | undefined;
   readonly next: number | undefined;
@@ -65,6 +64,7 @@ export interface Region {
 }
 
 const VECTOR_BYTES = 16;
+const NO_REGISTER = BigInt(ZERO_AT);
 const MAX_BLOCKS = 48;
 const MAX_INSTRUCTIONS = 300;
 /** Bytes between a computed jump and a target that is worth following: it is then likely the same function's. */
@@ -148,6 +148,8 @@ class BlockBuilder extends X86Builder {
   }
 
   override getAt(file: StateFile, at: Value, type: StateType): Value {
+    // Of an address without base or index.
+    if (file === GPR && at.kind === 'const' && at.value === NO_REGISTER) return this.const(type, 0);
     if (file !== XMM || type !== 'i128' || at.kind !== 'const') return super.getAt(file, at, type);
     const known = this.#vectors.get(Number(at.value));
     if (known !== undefined) return known;
@@ -245,17 +247,13 @@ function finished(
   all: readonly Statement[],
   instructions: readonly Pick<RegionInstruction, 'offset' | 'length' | 'end'>[],
 ): Pick<BlockCode, 'instructions' | 'statements' | 'plan' | 'registers'> {
-  const { statements, ends } = withoutDeadFlags(
-    all,
-    instructions.map((i) => i.end),
-  );
+  const ends = instructions.map((i) => i.end);
+  const statements = withoutDeadFlags(all, ends);
   const own = instructions.map(({ offset, length }, n) => {
-    const stores = storesIn(statements, ends[n - 1] ?? 0, ends[n]);
+    const stores = storesIn(statements, n === 0 ? 0 : ends[n - 1], ends[n]);
     return { offset, length, end: ends[n], stores };
   });
-  const { read, written } = registersUsed(walk(statements));
-  const registers = { read: [...read], written: [...written] };
-  return { statements, instructions: own, plan: planOf(statements), registers };
+  return { statements, instructions: own, plan: planOf(statements), registers: registersUsed(statements) };
 }
 
 function storesIn(statements: readonly Statement[], from = 0, to = statements.length): boolean {
@@ -292,6 +290,7 @@ const comesBack = ({ ending, taken }: RegionBlock): boolean =>
 
 /** Where computed jumps of the region and of `block` may go, of the places that such jumps went to before. */
 function targetsOf(block: RegionBlock, code: KnownCode, returns: ReadonlySet<number>): readonly number[] {
+  if (returns.size === 0 && !isIndirect(block)) return [];
   const near = (target: number): boolean => isIndirect(block) && Math.abs(target - block.offset) < NEAR;
   return code.indirect().filter((target) => returns.has(target) || near(target));
 }

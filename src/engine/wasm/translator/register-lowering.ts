@@ -10,12 +10,12 @@ import {
   type Value,
   WIDTH,
 } from '../../../isa/ir/types.ts';
-import { FLAG_AUX, GPR, IP_BASE, RETIRED, registerAt, TLB_BANK, ZERO_AT } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, IP_BASE, RETIRED, registerAt, TLB_BANK } from '../../../isa/x86/state.ts';
 import type { ByteWriter } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
 import { WASM_TYPE, writeMask, writeMemoryOp } from '../op-code.ts';
 import type { Locals, Target } from '../target.ts';
-import { isVector, type RegisterLists, registerOf, registersOf, registersTouched } from './registers-used.ts';
+import { isVector, registerOf, registersOf, registersTouched, type Use } from './registers-used.ts';
 
 type Cached = { readonly local: number; readonly type: StateType; readonly offset: number };
 
@@ -34,7 +34,7 @@ export class RegisterLowering extends Lowering {
   protected readonly retired: number;
 
   /** `uses`: of all blocks of the region. */
-  constructor(code: ByteWriter, locals: Locals, target: Target, uses: readonly RegisterLists[]) {
+  constructor(code: ByteWriter, locals: Locals, target: Target, uses: readonly Use[]) {
     super(code, locals, target);
     const all = new Set<number>();
     const written = new Set<number>();
@@ -107,10 +107,6 @@ export class RegisterLowering extends Lowering {
         this.local('local_get', cached.local);
         return;
       }
-    }
-    if (v.kind === 'getAt' && v.file.offset === GPR.offset && v.at.kind === 'const' && Number(v.at.value) === ZERO_AT) {
-      this.constant(v.type, 0n);
-      return;
     }
     const place = v.kind === 'getAt' ? this.#registerAt(v.file, v.at) : undefined;
     if (place === undefined) {
@@ -198,6 +194,6 @@ export class RegisterLowering extends Lowering {
     const { read, written } = registersTouched(s.target);
     this.#spill(new Set([...read, ...written]));
     super.call(s);
-    this.loadRegisters(written);
+    this.loadRegisters(new Set(written));
   }
 }

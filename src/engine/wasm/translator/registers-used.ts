@@ -11,13 +11,7 @@ import {
 import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, TLB_BANK, XMM, ZERO_AT } from '../../../isa/x86/state.ts';
 
 export interface Use {
-  /** Offsets in the CPU's block. */
-  readonly read: ReadonlySet<number>;
-  readonly written: ReadonlySet<number>;
-}
-
-/** The same as lists. */
-export interface RegisterLists {
+  /** Offsets in the CPU's block, each once. */
   readonly read: readonly number[];
   readonly written: readonly number[];
 }
@@ -44,44 +38,60 @@ export function registersOf(file: StateFile, at: Value): readonly number[] {
 }
 
 /** What `body` does itself, its calls left out. */
-export function registersUsed(body: Iterable<Statement>): Use {
-  const read = new Set<number>();
-  const written = new Set<number>();
-  const note = (set: Set<number>, offsets: readonly number[]): void => {
-    for (const offset of offsets) if (isKept(offset)) set.add(offset);
-  };
+export function registersUsed(body: readonly Statement[]): Use {
+  const use = { read: [], written: [] };
+  collect(body, use);
+  return use;
+}
+
+type Collected = { readonly read: number[]; readonly written: number[] };
+
+function note(list: number[], offset: number): void {
+  if (isKept(offset) && !list.includes(offset)) list.push(offset);
+}
+function noteFile(list: number[], file: StateFile, at: Value): void {
+  for (const offset of registersOf(file, at)) note(list, offset);
+}
+function collect(body: readonly Statement[], use: Collected): void {
   for (const s of body) {
-    if (s.kind === 'get') note(read, [s.state.offset]);
-    else if (s.kind === 'getAt') note(read, registersOf(s.file, s.at));
-    else if (s.kind === 'set') note(written, [s.state.offset]);
-    else if (s.kind === 'setAt') {
-      const offsets = registersOf(s.file, s.at);
-      note(written, offsets);
-      // A narrow write keeps the rest.
-      if (WIDTH[s.value.type] < 8 * sizeIn(s.file)) note(read, offsets);
+    switch (s.kind) {
+      case 'get':
+        note(use.read, s.state.offset);
+        break;
+      case 'getAt':
+        noteFile(use.read, s.file, s.at);
+        break;
+      case 'set':
+        note(use.written, s.state.offset);
+        break;
+      case 'setAt':
+        noteFile(use.written, s.file, s.at);
+        // A narrow write keeps the rest.
+        if (WIDTH[s.value.type] < 8 * sizeIn(s.file)) noteFile(use.read, s.file, s.at);
+        break;
+      case 'if':
+        collect(s.consequent, use);
+        collect(s.alternate, use);
+        break;
+      case 'loop':
+        collect(s.body, use);
+        break;
     }
   }
-  return { read, written };
 }
 
 const uses = new Map<Procedure, Use>();
-const UNTOUCHED: Use = { read: new Set(), written: new Set() };
+const UNTOUCHED: Use = { read: [], written: [] };
 
 /** What a procedure, with all that it calls, finds and leaves in memory. */
 export function registersTouched(target: Procedure | External): Use {
   if (target.kind === 'external') return UNTOUCHED;
   const known = uses.get(target);
   if (known !== undefined) return known;
-  const read = new Set<number>();
-  const written = new Set<number>();
-  for (const p of reachable(target)) {
-    const own = registersUsed(walk(p.body()));
-    for (const offset of own.read) read.add(offset);
-    for (const offset of own.written) written.add(offset);
-  }
-  const result: Use = { read, written };
-  uses.set(target, result);
-  return result;
+  const use = { read: [], written: [] };
+  for (const p of reachable(target)) collect(p.body(), use);
+  uses.set(target, use);
+  return use;
 }
 
 function reachable(target: Procedure): ReadonlySet<Procedure> {
