@@ -10,11 +10,12 @@ import type { RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
 import { StatementMap } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
+import { type ControlFlow, controlFlowOf } from './control-flow.ts';
 import { EXIT_LABEL, ExitLowering, FAULT_LABEL, type RegionPlace } from './exit-lowering.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
 
-import { type Structure, structureOf } from './structure.ts';
+import type { Structure } from './structure.ts';
 
 /** Widest range of computed targets that gets a table. */
 const WIDEST_TABLE = 4096;
@@ -24,10 +25,11 @@ const PARAMETERS = 1;
 export class RegionLowering extends ExitLowering {
   readonly #blocks: readonly RegionBlock[];
   readonly #numbers: ReadonlyMap<number, number>;
+  readonly #flow: ControlFlow;
   readonly #structure: Structure;
-  readonly #graph: readonly (readonly number[])[];
   /** Where branches to loop headers and merge points go, by block. */
   readonly #labels = new Map<number, number>();
+  /** Offsets that the switch leads to. */
   readonly #targets: readonly number[];
   /** Where a computed jump goes. */
   readonly #computed: number;
@@ -52,17 +54,15 @@ export class RegionLowering extends ExitLowering {
     super(code, locals, target, blocks, place);
     this.#blocks = blocks;
     this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
-    this.#targets = targets;
     const numbersOf = (offsets: readonly (number | undefined)[]): number[] =>
       offsets.map((offset) => this.#numberOf(offset)).filter((n) => n !== undefined);
-    const switchNode = blocks.length;
-    const graph = blocks.map((b) => [
-      ...numbersOf([b.taken, b.next]),
-      ...(isComputed(b) && targets.length > 0 ? [switchNode] : []),
-    ]);
-    // The last node takes computed jumps to where they go.
-    this.#graph = [...graph, numbersOf(targets)];
-    this.#structure = structureOf(this.#graph);
+    this.#flow = controlFlowOf(
+      blocks.map((b) => numbersOf([b.taken, b.next])),
+      blocks.map(isComputed),
+      numbersOf(targets),
+    );
+    this.#structure = this.#flow.structure;
+    this.#targets = this.#flow.targets.map((n) => blocks[n].offset);
     if (this.#structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
@@ -106,7 +106,11 @@ export class RegionLowering extends ExitLowering {
 
   #function(): void {
     this.prologue();
-    this.#tree(0);
+    if (this.#flow.root !== 0) {
+      this.#pushIp(this.#blocks[0].offset);
+      this.local('local_set', this.#computed);
+    }
+    this.#tree(this.#flow.root);
     this.epilogue();
   }
 
@@ -249,9 +253,10 @@ export class RegionLowering extends ExitLowering {
   #jump(link: 0 | 1 | undefined, pushTarget: () => void): void {
     const block = this.#blocks[this.#block];
     const offset = link === undefined ? undefined : link === 0 ? block.taken : block.next;
-    const computed = link === undefined && isComputed(block) && this.#targets.length > 0;
-    const to = computed ? this.#blocks.length : this.#numberOf(offset);
-    if (to === undefined || this.#structure.isIrreducible(this.#block, to)) {
+    const known = this.#numberOf(offset);
+    const computed = known === undefined ? link === undefined && this.#isSwitched(block) : this.#isDispatched(known);
+    const to = computed ? this.#blocks.length : known;
+    if (to === undefined) {
       this.#exit(pushTarget, 1, exitOf(block, link));
       return;
     }
@@ -273,6 +278,13 @@ export class RegionLowering extends ExitLowering {
     this.#branch(to, () => this.local('local_get', this.#computed));
   }
 
+  #isSwitched(block: RegionBlock): boolean {
+    return isComputed(block) && this.#targets.length > 0;
+  }
+  #isDispatched(to: number): boolean {
+    return this.#flow.dispatched[this.#block].has(to);
+  }
+
   /** Goes to one of the known targets of computed jumps, or leaves the region. */
   #switch(n: number): void {
     const offsets = [...this.#targets].sort((a, b) => a - b);
@@ -288,10 +300,10 @@ export class RegionLowering extends ExitLowering {
     this.op('i64_sub');
     this.local('local_set', this.#distance);
     if (size <= WIDEST_TABLE) this.#branchByTable(offsets, size);
-    else this.#branchByComparison(offsets);
+    else this.#branchBySearch(offsets, 0, offsets.length, 0);
     for (const offset of offsets) {
       this.close();
-      this.#branchOrLeave(this.#numbers.get(offset)!);
+      this.#branch(this.#numbers.get(offset)!, () => this.local('local_get', this.#computed));
     }
     this.close();
     this.#leaveForComputed();
@@ -314,20 +326,28 @@ export class RegionLowering extends ExitLowering {
     }
     this.code.u32(offsets.length);
   }
-  #branchByComparison(offsets: readonly number[]): void {
-    for (const [i, offset] of offsets.entries()) {
+  /** As `#branchByTable`, among the targets `from` to `to`; `nested`: labels open around the search. */
+  #branchBySearch(offsets: readonly number[], from: number, to: number, nested: number): void {
+    const compare = (op: 'i64_eq' | 'i64_lt_s', i: number): void => {
       this.local('local_get', this.#distance);
-      this.constant('i64', BigInt(offset - offsets[0]));
-      this.op('i64_eq');
+      this.constant('i64', BigInt(offsets[i] - offsets[0]));
+      this.op(op);
+    };
+    if (to - from === 1) {
+      compare('i64_eq', from);
       this.op('br_if');
-      this.code.u32(i);
+      this.code.u32(from + nested);
+      this.op('br');
+      this.code.u32(offsets.length + nested);
+      return;
     }
-    this.op('br');
-    this.code.u32(offsets.length);
-  }
-  #branchOrLeave(to: number): void {
-    if (this.#structure.isIrreducible(this.#block, to)) this.#leaveForComputed();
-    else this.#branch(to, () => this.local('local_get', this.#computed));
+    const middle = (from + to) >> 1;
+    compare('i64_lt_s', middle);
+    this.open('if');
+    this.#branchBySearch(offsets, from, middle, nested + 1);
+    this.op('else');
+    this.#branchBySearch(offsets, middle, to, nested + 1);
+    this.close();
   }
   #leaveForComputed(): void {
     this.noteExit('computedJump');

@@ -1,9 +1,9 @@
 /**
  * Structured control flow from a control-flow graph, by its dominator tree (Ramsey, "Beyond Relooper", ICFP 2022). An edge that makes the
- * graph irreducible is reported as no edge: the caller leaves the region there.
+ * graph irreducible is reported.
  */
 
-/** Node 0 is the entry; `edges[n]` are the successors of node n. */
+/** The successors of each node. */
 export type Graph = readonly (readonly number[])[];
 
 export interface Structure {
@@ -18,10 +18,10 @@ export interface Structure {
   isIrreducible(from: number, to: number): boolean;
 }
 
-function reversePostorder(graph: Graph): number[] {
-  const seen = new Set<number>([0]);
+function reversePostorder(graph: Graph, root: number): number[] {
+  const seen = new Set<number>([root]);
   const postorder: number[] = [];
-  const stack: [node: number, next: number][] = [[0, 0]];
+  const stack: [node: number, next: number][] = [[root, 0]];
   while (stack.length > 0) {
     const top = stack[stack.length - 1];
     const successor = graph[top[0]][top[1]++];
@@ -39,7 +39,7 @@ function reversePostorder(graph: Graph): number[] {
 /** Immediate dominators (Cooper, Harvey, Kennedy, "A Simple, Fast Dominance Algorithm"). */
 function dominators(nodes: readonly number[], order: readonly number[], predecessors: readonly number[][]): number[] {
   const idom: number[] = new Array(order.length).fill(-1);
-  idom[0] = 0;
+  idom[nodes[0]] = nodes[0];
   const intersect = (a: number, b: number): number => {
     let [x, y] = [a, b];
     while (x !== y) {
@@ -62,8 +62,9 @@ function dominators(nodes: readonly number[], order: readonly number[], predeces
   return idom;
 }
 
-export function structureOf(graph: Graph): Structure {
-  const nodes = reversePostorder(graph);
+/** `root`: the entry. */
+export function structureOf(graph: Graph, root = 0): Structure {
+  const nodes = reversePostorder(graph, root);
   const order: number[] = new Array(graph.length).fill(-1);
   for (const [i, n] of nodes.entries()) order[n] = i;
   const predecessors: number[][] = graph.map(() => []);
@@ -72,7 +73,7 @@ export function structureOf(graph: Graph): Structure {
   const dominates = (a: number, b: number): boolean => {
     for (let n = b; ; n = idom[n]) {
       if (n === a) return true;
-      if (n === 0) return false;
+      if (n === root) return false;
     }
   };
   const isBack = (from: number, to: number): boolean => order[to] <= order[from];
