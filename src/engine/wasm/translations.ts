@@ -11,13 +11,14 @@ import {
   GENERATION_HIGH,
   JUMP_EPOCH,
   JUMP_EPOCH_HIGH,
+  TLB_BANK,
   TLB_BANKS,
   TLB_LARGE,
 } from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE, RAM_BASE, TLB_BASE } from '../layout.ts';
 import type { Registers } from '../registers.ts';
 import { JUMP_CACHE } from './jump-cache.ts';
-import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY, TLB_SPACES } from './tlb.ts';
+import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY, TLB_INDEX_MASK, TLB_SPACES } from './tlb.ts';
 
 const BANK_BYTES = TLB_ENTRIES * TLB_ENTRY.size;
 const SPACE_BYTES = TLB_BANKS_COUNT * BANK_BYTES;
@@ -42,6 +43,7 @@ const noneAt = (word: number): number => (((word << 2) & (BANK_BYTES - 1)) === L
 export class Translations {
   readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
+  readonly #view: DataView;
   readonly #registers: Registers;
   /** The jump cache leads to pages of the upper half that are not global. */
   #hasLocalHigh = false;
@@ -57,6 +59,7 @@ export class Translations {
   constructor(memory: WebAssembly.Memory, registers: Registers) {
     this.#bytes = new Uint8Array(memory.buffer);
     this.#words = new Uint32Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
     this.#registers = registers;
   }
 
@@ -191,6 +194,15 @@ export class Translations {
     }
     const jumps = JUMP_CACHE_BASE + (page % JUMP_CACHE.pages) * PAGE_OF_JUMPS;
     this.#bytes.fill(0xff, jumps, jumps + PAGE_OF_JUMPS);
+  }
+
+  /** The 8 bytes at a linear address, if the TLB has them for reading at the current privilege. */
+  quadwordAt(linear: bigint): bigint | undefined {
+    const low = Number(BigInt.asUintN(32, linear));
+    const entry = (this.#registers.u32(TLB_BANK) + ((low >>> 7) & TLB_INDEX_MASK)) >> 2;
+    const tag = BigInt(this.#words[entry]) | (BigInt(this.#words[entry + 1]) << 32n);
+    if (tag !== BigInt.asUintN(64, linear & -4096n) || (low & 0xfff) > 4096 - 8) return undefined;
+    return this.#view.getBigUint64((low + this.#words[entry + ADDEND_WORD]) >>> 0, true);
   }
 
   /** The record that the jump cache has for a linear address. */

@@ -275,7 +275,11 @@ export class WasmVcpu implements Vcpu, Executor {
     // Segments may end anywhere: what lies on other pages of them is left to the main loop.
     const find = (offset: number): number | undefined =>
       size === 64 ? this.#translations.recall(base + BigInt(offset)) : undefined;
-    this.#translator.hot(physical, size, find);
+    const follow = (offset: number): number | undefined => {
+      const target = size === 64 ? this.#translations.quadwordAt(base + BigInt(offset)) : undefined;
+      return target === undefined ? undefined : Number(BigInt.asIntN(64, target - base));
+    };
+    this.#translator.hot(physical, size, { find, follow });
     return record;
   }
 

@@ -12,6 +12,14 @@ export interface KnownPage {
   record(offset: number): number | undefined;
 }
 
+/** What is known around the page of a hot block, by offsets from that. */
+export interface Surroundings {
+  /** The record at an offset, where the processor went lately. */
+  find(offset: number): number | undefined;
+  /** The offset that a pointer at an offset leads to, as far as memory is known. */
+  follow(offset: number): number | undefined;
+}
+
 /** Farther away nothing is part of a region: offsets are 32-bit numbers. */
 const FARTHEST = 2 ** 30;
 
@@ -19,15 +27,22 @@ export class KnownCode {
   /** By distance in pages from the entry's. */
   readonly #pages = new Map<number, KnownPage>();
   readonly #find: (offset: number) => KnownPage | undefined;
+  readonly #follow: Surroundings['follow'];
   readonly #everything: boolean;
 
   /**
    * `entry`: the page of the hot block. `find`: the page at an offset, where the processor went lately. `everything`: of the entry's page
    * also what was not executed is wanted.
    */
-  constructor(entry: KnownPage, find: (offset: number) => KnownPage | undefined, everything: boolean) {
+  constructor(
+    entry: KnownPage,
+    find: (offset: number) => KnownPage | undefined,
+    follow: Surroundings['follow'],
+    everything: boolean,
+  ) {
     this.#pages.set(0, entry);
     this.#find = find;
+    this.#follow = follow;
     this.#everything = everything;
   }
 
@@ -53,6 +68,11 @@ export class KnownCode {
   isWanted(offset: number): boolean {
     if (this.#everything && KnownCode.distanceOf(offset) === 0) return true;
     return this.record(offset) !== undefined;
+  }
+  /** Where a pointer at an offset leads now, if code there was executed. */
+  pointedTo(offset: number): number | undefined {
+    const target = this.#follow(offset);
+    return target !== undefined && Math.abs(target) <= FARTHEST && this.isWanted(target) ? target : undefined;
   }
   /** Guest-physical address of what lies at an offset of a page that is known. */
   physical(offset: number): number {

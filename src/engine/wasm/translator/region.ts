@@ -47,6 +47,8 @@ export interface BlockCode {
   readonly next: number | undefined;
   /** How it ends: a near call, one of an address that is computed, a near return, a jump to another computed address, or otherwise. */
   readonly ending: 'call' | 'computedCall' | 'return' | 'computed' | 'plain';
+  /** Offset of the pointer that a computed jump or call goes through, where that is a constant. */
+  readonly pointer: number | undefined;
 }
 
 export interface RegionBlock extends BlockCode {
@@ -216,7 +218,13 @@ function buildBlock({ start, size, bytes }: BlockPlace, starts: ReadonlyMap<numb
   const instructions: { offset: number; length: number; end: number }[] = [];
   let at = start;
   const last = () =>
-    ({ offset: start, ...finished(b.statements, instructions), taken: undefined, ending: 'plain' }) as const;
+    ({
+      offset: start,
+      ...finished(b.statements, instructions),
+      taken: undefined,
+      ending: 'plain',
+      pointer: undefined,
+    }) as const;
   while (at - start < bytes.length) {
     const result = decode(bytes, size, at - start);
     if (typeof result === 'string' || stops(result) || instructions.length === MAX_BLOCK_LENGTH) break;
@@ -237,6 +245,7 @@ function buildBlock({ start, size, bytes }: BlockPlace, starts: ReadonlyMap<numb
         taken: jumps.has(0) ? taken : undefined,
         next: jumps.has(1) ? at : undefined,
         ending: endingOf(result, jumps.has(undefined)),
+        pointer: jumps.has(undefined) ? pointerOf(result, at) : undefined,
       };
     }
   }
@@ -266,6 +275,12 @@ function storesIn(statements: readonly Statement[], from = 0, to = statements.le
   return false;
 }
 
+/** Of an instruction that ends at an offset: where its operand is, if it lies at a constant distance. */
+function pointerOf({ fields, parameters }: Decoded, end: number): number | undefined {
+  const { memory, segmented } = parameters;
+  const isConstant = memory && !segmented && fields.rm === IP_BASE_AT && fields.index === ZERO_AT;
+  return isConstant ? end + Number(BigInt.asIntN(32, BigInt(fields.displacement))) : undefined;
+}
 function endingOf({ encoding }: Decoded, computed: boolean): RegionBlock['ending'] {
   const { name } = encoding.definition;
   if (name === 'CALL') return computed ? 'computedCall' : 'call';
@@ -292,7 +307,9 @@ const comesBack = ({ ending, taken }: RegionBlock): boolean =>
 function targetsOf(block: RegionBlock, code: KnownCode, returns: ReadonlySet<number>): readonly number[] {
   if (returns.size === 0 && !isIndirect(block)) return [];
   const near = (target: number): boolean => isIndirect(block) && Math.abs(target - block.offset) < NEAR;
-  return code.indirect().filter((target) => returns.has(target) || near(target));
+  const known = code.indirect().filter((target) => returns.has(target) || near(target));
+  const pointed = block.pointer === undefined ? undefined : code.pointedTo(block.pointer);
+  return pointed === undefined ? known : [...known, pointed];
 }
 
 /**

@@ -5,7 +5,7 @@ import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
 import type { Tier } from '../tier.ts';
 import type { TranslationEvents } from '../translation-events.ts';
-import { KnownCode, type KnownPage } from './known-code.ts';
+import { KnownCode, type KnownPage, type Surroundings } from './known-code.ts';
 import { mayGoTo, type Reach, reachOf, readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
 
@@ -17,8 +17,7 @@ const EVICTED = 128;
 /** A region is made anew at most this often, when what it is left for has become hot. */
 const MAX_REMAKES = 1;
 
-/** The record at an offset from the page of a hot block, where the processor went lately. */
-type FindRecord = (offset: number) => number | undefined;
+const NOTHING_AROUND: Surroundings = { find: () => undefined, follow: () => undefined };
 
 interface Made {
   readonly reach: Reach;
@@ -40,17 +39,17 @@ export class Translator {
     this.#events = events;
   }
 
-  /** A block was entered often. `find`: the record at an offset from its page, where the processor went lately. */
-  hot(physical: number, size: CodeSize, find: FindRecord): void {
+  /** A block was entered often. `near`: what is known around it. */
+  hot(physical: number, size: CodeSize, near: Surroundings): void {
     const left = this.#lastLeftFor(physical, size);
     if (left === undefined) {
-      this.#translate(physical, size, 0, find);
+      this.#translate(physical, size, 0, near);
       return;
     }
     this.#cache.uninstall(left);
     this.#events.regionsDropped(1);
     this.dropped([left]);
-    this.#translate(left.physical, size, 1, find);
+    this.#translate(left.physical, size, 1, near);
   }
   /** The newest region that is left for a place and was not made anew yet: one is enough, translating takes long. */
   #lastLeftFor(physical: number, size: CodeSize): InstalledRegion | undefined {
@@ -63,19 +62,19 @@ export class Translator {
 
   /** A block was decoded at a physical address. */
   decoded(physical: number, size: CodeSize): void {
-    if (this.#tier === 'translator') this.#translate(physical, size, 0, () => undefined);
+    if (this.#tier === 'translator') this.#translate(physical, size, 0, NOTHING_AROUND);
   }
 
-  #translate(physical: number, size: CodeSize, remakes: number, find: FindRecord): void {
+  #translate(physical: number, size: CodeSize, remakes: number, near: Surroundings): void {
     const known = this.#cache.regionAt(physical, size);
     if (known === undefined) return;
     if (this.#regions.size >= MAX_REGIONS) this.#evict();
     this.#events.translationStarted();
     const pageAt = (offset: number): KnownPage | undefined => {
-      const record = find(offset);
+      const record = near.find(offset);
       return record === undefined ? undefined : this.#cache.pageOf(record, size);
     };
-    const around = new KnownCode(known, pageAt, this.#tier === 'translator');
+    const around = new KnownCode(known, pageAt, (offset) => near.follow(offset), this.#tier === 'translator');
     const region = this.#events.prepare(readRegion(around, physical % PAGE_SIZE, size));
     const { blocks } = region;
     if (blocks.length === 0) return;
