@@ -182,6 +182,8 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
           this.kick();
         });
         return [];
+      case 'atOnce':
+        return [a];
       case 'copyOnPage':
       case 'fillOnPage':
         return [0n];

@@ -1,6 +1,6 @@
 /** Copies and fills within a page, for what an instruction repeats: on the engine's own tables, as the slow paths are. */
 import type { External, Procedure, Value } from '../../isa/ir/types.ts';
-import { copyOnPage, fillOnPage } from '../../isa/x86/externals.ts';
+import { atOnce, copyOnPage, fillOnPage } from '../../isa/x86/externals.ts';
 import { translate } from '../../isa/x86/procedures/paging.ts';
 import { FAULT, RAM_SIZE, TLB_BANK } from '../../isa/x86/state.ts';
 import { type X86Builder, x86Procedure } from '../../isa/x86/x86-builder.ts';
@@ -28,6 +28,11 @@ function sourceOf(x: X86Builder, from: Value): Value {
   });
   return source.get();
 }
+
+const all: Procedure = x86Procedure(
+  { name: atOnce.name, parameters: atOnce.parameters, results: atOnce.results },
+  (x, elements) => x.return(elements),
+);
 
 const copy: Procedure = x86Procedure(
   { name: copyOnPage.name, parameters: copyOnPage.parameters, results: copyOnPage.results },
@@ -60,6 +65,7 @@ const fill: Procedure = x86Procedure(
 
 /** What the engine answers itself of what instructions ask for. */
 export const OWN_ANSWERS: ReadonlyMap<External, Procedure> = new Map([
+  [atOnce, all],
   [copyOnPage, copy],
   [fillOnPage, fill],
 ]);

@@ -10,6 +10,11 @@ export const deviceRead = external('deviceRead', ['i64', 'i32'], ['i32'], { clas
 /** Physical address, width in bytes (1, 2, 4), value. */
 export const deviceWrite = external('deviceWrite', ['i64', 'i32', 'i32'], [], { class: 'io' });
 /**
+ * How many elements an instruction that can be interrupted between them may do at once → how many it does. It comes to the same whatever
+ * an engine answers, up to that number: there is the limit that a segment sets or a page ends, which nobody sees in the outcome.
+ */
+export const atOnce = external('atOnce', ['i64'], ['i64'], { class: 'engine' });
+/**
  * Linear addresses to and from, bytes, each on the one page that was accessed last, and 1 for from the highest address down: copies where
  * both pages are plain memory → 1 if it did so. An engine may always leave it: then nothing happened.
  */

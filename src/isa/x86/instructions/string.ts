@@ -4,7 +4,7 @@
  */
 import { type IntegerType, type Value, WIDTH } from '../../ir/types.ts';
 import { type Encoding, instruction } from '../definition.ts';
-import { copyOnPage, fillOnPage, portRead, portWrite } from '../externals.ts';
+import { atOnce, copyOnPage, fillOnPage, portRead, portWrite } from '../externals.ts';
 import { RFLAGS } from '../flags.ts';
 import { checkPort } from '../procedures/io.ts';
 import { ES_AT, FLAGS_OTHER, SEGMENT, SEGMENTS } from '../state.ts';
@@ -126,7 +126,8 @@ function elementsOnPage(x: X86Builder, { bytes }: Element, places: readonly Plac
     room.reduce((a, b) => least(x, a, b)),
     Math.log2(bytes),
   );
-  return x.select(x.eq(whole, 0), x.const('i64', 1), whole);
+  const [n] = x.call(atOnce, whole);
+  return x.select(x.eq(n, 0), x.const('i64', 1), n);
 }
 
 /**
@@ -150,22 +151,21 @@ function repeatedOnPage(x: X86Builder, e: Element, block: Block, body: () => voi
     x.breakIf(isDone());
     body();
     did(x.const('i64', 1));
-    const n = least(x, quota.get(), left());
-    x.if(x.and(untried.get(), x.leU(x.const('i64', WORTH_A_BLOCK / e.bytes), n)), () => {
+    const rest = least(x, quota.get(), left());
+    x.if(x.and(untried.get(), x.leU(x.const('i64', WORTH_A_BLOCK / e.bytes), rest)), () => {
       untried.set(x.const('i1', 0));
-      const bytes = x.mul(n, e.bytes);
+      const bytes = x.mul(rest, e.bytes);
       const below = x.select(back, x.sub(bytes, e.bytes), 0);
-      x.if(
-        block.places.map((p) => areWithin(x, p, bytes, below)).reduce((a, b) => x.and(a, b)),
-        () => {
-          const addresses = block.places.map((p) => x.sub(linearOf(x, p), below));
-          x.if(x.ne(block.move(x, e, addresses, x.trunc(bytes, 'i32'), x.zext(back, 'i32')), 0), () => {
-            const by = x.select(back, x.neg(bytes), bytes);
-            for (const { register } of block.places) advance(x, register, by);
-            did(n);
-          });
-        },
-      );
+      const within = block.places.map((p) => areWithin(x, p, bytes, below)).reduce((a, b) => x.and(a, b));
+      const [all] = x.call(atOnce, x.select(within, rest, 0));
+      x.if(x.eq(all, rest), () => {
+        const addresses = block.places.map((p) => x.sub(linearOf(x, p), below));
+        x.if(x.ne(block.move(x, e, addresses, x.trunc(bytes, 'i32'), x.zext(back, 'i32')), 0), () => {
+          const by = x.select(back, x.neg(bytes), bytes);
+          for (const { register } of block.places) advance(x, register, by);
+          did(rest);
+        });
+      });
     });
   });
   x.if(
