@@ -227,8 +227,9 @@ export class Trial implements Environment {
   }
   external(target: External, args: readonly bigint[]): readonly bigint[] {
     const isProgram = target.class === 'user' || target.class === 'time';
-    // What only the engine remembers is no state of the machine.
-    if (target.changes && target.class !== 'engine') this.effects.add(target.name);
+    // What only the engine knows is no state of the machine; it may always do nothing at once.
+    if (target.class === 'engine') return target.results.map(() => 0n);
+    if (target.changes) this.effects.add(target.name);
     return target.results.map((type, i) => {
       const seed = mix(isProgram ? this.#programSeed : this.#systemSeed, Number((args[0] ?? 0n) & 0xffffffffn) + i);
       return BigInt.asUintN(WIDTH[type], BigInt(seed) * 0x100000001n);
