@@ -5,7 +5,7 @@ import type { Emitter } from './emitter.ts';
 import { writeMemoryOp } from './op-code.ts';
 
 /** Entries: key (8 bytes), record (4); a page of code has `slots` of them. */
-export const JUMP_CACHE = { pages: 256, slots: 1024, entrySize: 16 } as const;
+export const JUMP_CACHE = { pages: 128, slots: 512, entrySize: 16 } as const;
 
 /** The upper half of the address space has an epoch of its own. */
 function pushEpoch(e: Emitter, linear: number, long: boolean): void {
