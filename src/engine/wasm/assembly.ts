@@ -97,11 +97,11 @@ export function assemble(cpuBase: number, isKnown: (p: Procedure) => boolean, pl
   return { bytes: builder.finish(), imports, procedures: own.map((p) => p.name) };
 }
 
-/** Adds a function of the table under a name: record → status. */
-export function defineHandler(m: ModuleParts, name: string, lower: (m: ModuleParts) => Uint8Array): void {
+/** Adds the function for the table: record → status. */
+export function defineHandler(m: ModuleParts, lower: (m: ModuleParts) => Uint8Array): void {
   const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
   m.builder.define(index, lower(m));
-  m.builder.exportFunction(name, index);
+  m.builder.exportFunction(HANDLER, index);
 }
 
 function closure(isKnown: (p: Procedure) => boolean, { bodies, also = [] }: ModulePlan): ReadonlySet<Callable> {

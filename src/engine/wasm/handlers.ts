@@ -72,7 +72,7 @@ export class Handlers {
   #makeCold(encoding: Encoding, parameters: Parameters): Handler {
     const { exports, note } = this.#linker.own(handlerName(encoding, parameters), () => {
       const body = this.#body(encoding, parameters);
-      const define = (parts: ModuleParts): void => defineHandler(parts, HANDLER, (m) => lowerColdHandler(m, body));
+      const define = (parts: ModuleParts): void => defineHandler(parts, (m) => lowerColdHandler(m, body));
       return { plan: { bodies: [body], define }, note: () => endOf(encoding, body) };
     });
     return { number: this.#add(exports[HANDLER], parameters.long), end: note as BlockEnd };
@@ -82,7 +82,7 @@ export class Handlers {
   make(bodies: readonly (readonly Statement[])[], long: boolean, lower: Lower): number {
     const exports = this.#linker.build({
       bodies,
-      define: (parts) => defineHandler(parts, HANDLER, (m) => lower(m, this.#firstInTable(long))),
+      define: (parts) => defineHandler(parts, (m) => lower(m, this.#firstInTable(long))),
     });
     return this.#add(exports[HANDLER], long);
   }
@@ -110,8 +110,7 @@ export class Handlers {
     );
     const { exports, note } = this.#linker.own(`main loop of ${long ? '64' : '16 and 32'} bits`, () => {
       const bodies = rows.map(({ encoding, parameters }) => this.#body(encoding, parameters));
-      const define = (parts: ModuleParts): void =>
-        defineHandler(parts, HANDLER, (m) => new MainLoop(m, bodies, long).write());
+      const define = (parts: ModuleParts): void => defineHandler(parts, (m) => new MainLoop(m, bodies, long).write());
       const plan = { bodies, also: [deliverFault, findBlock, hotBlock, noteFault], define };
       return { plan, note: () => rows.map(({ encoding }, i) => endOf(encoding, bodies[i])) };
     });

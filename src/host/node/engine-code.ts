@@ -12,10 +12,15 @@ const HASH_BYTES = 32;
 
 const hash = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
 
-function readWhole(path: string): Uint8Array | undefined {
-  const file = readFileSync(path);
-  const content = file.subarray(HASH_BYTES);
-  return hash(content).equals(file.subarray(0, HASH_BYTES)) ? content : undefined;
+/** What a file holds, unless it is not there or not whole. */
+function readWhole(path: () => string): Uint8Array | undefined {
+  try {
+    const file = readFileSync(path());
+    const content = file.subarray(HASH_BYTES);
+    return hash(content).equals(file.subarray(0, HASH_BYTES)) ? content : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What changes when a source does. */
@@ -35,13 +40,7 @@ function stateOf(sources: string): string {
 export function cachedCode(folder: string, sources: string): EngineCode {
   const path = (): string => join(folder, stateOf(sources));
   return {
-    read() {
-      try {
-        return readWhole(path());
-      } catch {
-        return undefined;
-      }
-    },
+    read: () => readWhole(path),
     write(content) {
       // Where nothing can be written the next start takes a little longer.
       try {
@@ -55,23 +54,9 @@ export function cachedCode(folder: string, sources: string): EngineCode {
   };
 }
 
-/** A file that came with the package. */
-function packedCode(path: string): EngineCode {
-  return {
-    read() {
-      try {
-        return readWhole(path);
-      } catch {
-        return undefined;
-      }
-    },
-    write() {},
-  };
-}
-
 /** `src/` in a checkout, `dist/` in the package. */
 const CODE = fileURLToPath(new URL('../../', import.meta.url));
 
 export const engineCode: EngineCode = import.meta.url.endsWith('.ts')
   ? cachedCode(join(CODE, '../.cache/engine'), CODE)
-  : packedCode(join(CODE, 'engine-code'));
+  : { read: () => readWhole(() => join(CODE, 'engine-code')), write: () => {} };
