@@ -146,12 +146,10 @@ function lowerProcedure(p: Procedure, cpuBase: number, functionIndex: (c: Callab
 function pushZero(out: ByteWriter, type: Type): void {
   switch (WASM_TYPE[type]) {
     case 'i32':
-      out.byte(OP.i32_const);
-      out.byte(0);
+      out.i32(0);
       break;
     case 'i64':
-      out.byte(OP.i64_const);
-      out.byte(0);
+      out.i64(0);
       break;
     case 'f32':
     case 'f64':

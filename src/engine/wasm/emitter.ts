@@ -2,7 +2,7 @@
 import type { FieldNode } from '../../isa/ir/types.ts';
 import { IP_BASE, RECORD, RETIRED } from '../../isa/x86/state.ts';
 import { ByteWriter, OP } from './encoder.ts';
-import { writeMemoryOp } from './op-code.ts';
+import { writeLoad, writeStore } from './op-code.ts';
 import { FIELD_PLACES, RECORD_AT } from './record.ts';
 
 /** Local 0 of handlers and of the main loop: the record. */
@@ -28,41 +28,35 @@ export class Emitter {
     for (const name of names) this.code.byte(OP[name]);
   }
   i32(n: number): void {
-    this.op('i32_const');
-    this.code.s32(n);
+    this.code.i32(n);
   }
   i64(n: bigint): void {
-    this.op('i64_const');
-    this.code.s64(n);
+    this.code.i64(n);
   }
   get(local: number): void {
-    this.op('local_get');
-    this.code.u32(local);
+    this.code.get(local);
   }
   set(local: number): void {
-    this.op('local_set');
-    this.code.u32(local);
+    this.code.set(local);
   }
   br(depth: number): void {
-    this.op('br');
-    this.code.u32(depth);
+    this.code.indexed(OP.br, depth);
   }
   call(index: number): void {
-    this.op('call');
-    this.code.u32(index);
+    this.code.indexed(OP.call, index);
   }
   load(type: 'i32' | 'i64', state: { offset: number }): void {
     this.i32(0);
-    writeMemoryOp(this.code, 'load', type, this.#cpuBase + state.offset);
+    writeLoad(this.code, type, this.#cpuBase + state.offset);
   }
   store(type: 'i32' | 'i64', state: { offset: number }, push: () => void): void {
     this.i32(0);
     push();
-    writeMemoryOp(this.code, 'store', type, this.#cpuBase + state.offset);
+    writeStore(this.code, type, this.#cpuBase + state.offset);
   }
   recordField(type: 'i8' | 'i16' | 'i32' | 'i64', at: number): void {
     this.get(REC);
-    writeMemoryOp(this.code, 'load', type, at);
+    writeLoad(this.code, type, at);
   }
   /** RETIRED += index of the record + `more`. */
   retire(more: number): void {
@@ -87,17 +81,14 @@ export class Emitter {
 /** Operands come from the record; a field narrower than its value is extended by the load. */
 export function pushField(code: ByteWriter, node: FieldNode): void {
   const { at, size } = FIELD_PLACES[node.name];
-  code.byte(OP.local_get);
-  code.u32(REC);
+  code.get(REC);
   const stored = ({ 1: 'i8', 2: 'i16', 4: 'i32', 8: 'i64' } as const)[size];
   const narrow = node.type === 'i8' || node.type === 'i16' || (node.type === 'i32' && size === 8);
-  writeMemoryOp(code, 'load', narrow ? node.type : stored, at);
+  writeLoad(code, narrow ? node.type : stored, at);
 }
 
 export const noteRecord = (cpuBase: number) => (code: ByteWriter) => {
-  code.byte(OP.i32_const);
-  code.byte(0);
-  code.byte(OP.local_get);
-  code.u32(REC);
-  writeMemoryOp(code, 'store', 'i32', cpuBase + RECORD.offset);
+  code.i32(0);
+  code.get(REC);
+  writeStore(code, 'i32', cpuBase + RECORD.offset);
 };

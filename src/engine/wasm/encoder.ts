@@ -151,11 +151,19 @@ interface BranchHint {
 }
 const hintsOf = new WeakMap<Uint8Array, readonly BranchHint[]>();
 
+/** More than an instruction with two numbers takes. */
+const MOST_BYTES = 16;
+
 /** A growing byte buffer with LEB128 numbers. */
 export class ByteWriter {
-  #bytes = new Uint8Array(256);
+  #bytes: Uint8Array;
   length = 0;
   readonly #hints: BranchHint[] = [];
+
+  /** `size`: bytes that it will likely hold. */
+  constructor(size = 256) {
+    this.#bytes = new Uint8Array(size);
+  }
 
   /** The `if` that is written next is likely taken, or hardly ever. */
   hint(likely: boolean): void {
@@ -173,9 +181,6 @@ export class ByteWriter {
     return body;
   }
 
-  #reserve(n: number): void {
-    if (this.length + n > this.#bytes.length) this.#grow(n);
-  }
   #grow(n: number): void {
     const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.length + n));
     larger.set(this.#bytes);
@@ -185,6 +190,68 @@ export class ByteWriter {
     if (this.length === this.#bytes.length) this.#grow(1);
     this.#bytes[this.length++] = b;
   }
+
+  // Instructions are written at once, not byte by byte: a region has a hundred thousand bytes, and this code is cold at first.
+
+  /** An instruction with an index: of a local, a label, a function. */
+  indexed(op: number, index: number): void {
+    let at = this.length;
+    if (at + MOST_BYTES > this.#bytes.length) this.#grow(MOST_BYTES);
+    const bytes = this.#bytes;
+    bytes[at++] = op;
+    let rest = index;
+    for (; rest >= 128; rest >>>= 7) bytes[at++] = (rest & 127) | 128;
+    bytes[at++] = rest;
+    this.length = at;
+  }
+  get(local: number): void {
+    this.indexed(OP.local_get, local);
+  }
+  set(local: number): void {
+    this.indexed(OP.local_set, local);
+  }
+  tee(local: number): void {
+    this.indexed(OP.local_tee, local);
+  }
+  /** The begin of a block, a loop or an `if` with a type. */
+  open(op: number, type = BLOCK_EMPTY): void {
+    this.indexed(op, type);
+  }
+  /** A load or store at the address on the stack plus `offset`; unaligned. */
+  memory(op: number, offset: number): void {
+    let at = this.length;
+    if (at + MOST_BYTES > this.#bytes.length) this.#grow(MOST_BYTES);
+    const bytes = this.#bytes;
+    bytes[at++] = op;
+    bytes[at++] = 0;
+    let rest = offset >>> 0;
+    for (; rest >= 128; rest >>>= 7) bytes[at++] = (rest & 127) | 128;
+    bytes[at++] = rest;
+    this.length = at;
+  }
+  i32(n: number): void {
+    this.#constant(OP.i32_const, n | 0);
+  }
+  i64(n: bigint | number): void {
+    const small = typeof n === 'number' ? n : Number(BigInt.asIntN(64, n));
+    if (small === (small | 0)) {
+      this.#constant(OP.i64_const, small);
+      return;
+    }
+    this.byte(OP.i64_const);
+    this.s64(n);
+  }
+  #constant(op: number, n: number): void {
+    let at = this.length;
+    if (at + MOST_BYTES > this.#bytes.length) this.#grow(MOST_BYTES);
+    const bytes = this.#bytes;
+    bytes[at++] = op;
+    let rest = n;
+    for (; rest < -64 || rest > 63; rest >>= 7) bytes[at++] = (rest & 127) | 128;
+    bytes[at++] = rest & 127;
+    this.length = at;
+  }
+
   /** With operands on the stack: to, from, bytes. */
   memoryCopy(): void {
     this.byte(0xfc);
@@ -199,7 +266,7 @@ export class ByteWriter {
     this.byte(0);
   }
   bytes(source: Uint8Array): void {
-    this.#reserve(source.length);
+    if (this.length + source.length > this.#bytes.length) this.#grow(source.length);
     this.#bytes.set(source, this.length);
     this.length += source.length;
   }

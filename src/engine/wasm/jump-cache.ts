@@ -2,7 +2,7 @@
 import { JUMP_EPOCH, JUMP_EPOCH_HIGH } from '../../isa/x86/state.ts';
 import { JUMP_CACHE_BASE } from '../layout.ts';
 import type { Emitter } from './emitter.ts';
-import { writeMemoryOp } from './op-code.ts';
+import { writeLoad } from './op-code.ts';
 
 /** Entries: key (8 bytes), record (4); a page of code has `slots` of them. */
 export const JUMP_CACHE = { pages: 128, slots: 512, entrySize: 16 } as const;
@@ -45,7 +45,7 @@ export function pushIsCached(e: Emitter, linear: number, entry: number, long: bo
   pushEntry(e, linear);
   e.op('local_tee');
   e.code.u32(entry);
-  writeMemoryOp(e.code, 'load', 'i64', JUMP_CACHE_BASE);
+  writeLoad(e.code, 'i64', JUMP_CACHE_BASE);
   e.get(linear);
   pushEpoch(e, linear, long);
   e.op('i64_xor', 'i64_eq');
@@ -54,5 +54,5 @@ export function pushIsCached(e: Emitter, linear: number, entry: number, long: bo
 /** Pushes the record that an entry leads to. */
 export function pushCachedRecord(e: Emitter, entry: number): void {
   e.get(entry);
-  writeMemoryOp(e.code, 'load', 'i32', JUMP_CACHE_BASE + 8);
+  writeLoad(e.code, 'i32', JUMP_CACHE_BASE + 8);
 }

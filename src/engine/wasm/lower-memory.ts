@@ -3,9 +3,9 @@ import type { AccessKind, LoadNode, Procedure, StoreNode, Type, Value } from '..
 import { WIDTH } from '../../isa/ir/types.ts';
 import { FAULT, TLB_BANK, TLB_BANK_SUPERVISOR } from '../../isa/x86/state.ts';
 import { PAGE_SIZE, RAM_BASE } from '../layout.ts';
-import { BLOCK_EMPTY, TYPE_CODE } from './encoder.ts';
+import { BLOCK_EMPTY, OP, TYPE_CODE } from './encoder.ts';
 import { ValueLowering } from './lower-values.ts';
-import { WASM_TYPE, writeMemoryOp, writeVectorMemoryOp } from './op-code.ts';
+import { WASM_TYPE, writeLoad, writeStore, writeVectorMemoryOp } from './op-code.ts';
 import { slowLoad, slowStore } from './slow-path.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
 
@@ -26,32 +26,30 @@ const KEPT_LIMIT = PAGE_SIZE - 16 + 1;
 
 export class MemoryLowering extends ValueLowering {
   protected checkFault(): void {
-    this.i32(0);
-    writeMemoryOp(this.code, 'load', 'i32', this.target.cpuBase + FAULT.offset);
+    this.code.i32(0);
+    writeLoad(this.code, 'i32', this.target.cpuBase + FAULT.offset);
     this.code.hint(false);
-    this.op('if');
-    this.code.byte(BLOCK_EMPTY);
+    this.code.open(OP.if);
     this.target.fault(this.code, this.depth + 1);
-    this.op('end');
+    this.code.byte(OP.end);
   }
 
   protected storePhysical(v: Value, value: Value): void {
     const address = this.inLocal(v);
     this.isRam(address);
-    this.op('if');
-    this.code.byte(BLOCK_EMPTY);
-    this.local('local_get', address);
-    this.op('i32_wrap_i64');
+    this.code.open(OP.if);
+    this.code.get(address);
+    this.code.byte(OP.i32_wrap_i64);
     this.push(value, true);
-    writeMemoryOp(this.code, 'store', value.type, RAM_BASE);
-    this.op('end');
+    writeStore(this.code, value.type, RAM_BASE);
+    this.code.byte(OP.end);
   }
 
   /** Pushes where the bank that an access looks into starts. */
   protected pushBank(access: AccessKind): void {
-    this.i32(0);
+    this.code.i32(0);
     const bank = access === 'supervisor' ? TLB_BANK_SUPERVISOR : TLB_BANK;
-    writeMemoryOp(this.code, 'load', 'i32', this.target.cpuBase + bank.offset);
+    writeLoad(this.code, 'i32', this.target.cpuBase + bank.offset);
   }
 
   /** For lowerings that keep pages. */
@@ -77,13 +75,12 @@ export class MemoryLowering extends ValueLowering {
     }
     const entry = this.lookUp(address, how.bytes, how.tag, access.access);
     this.code.hint(true);
-    this.op('if');
-    this.code.byte(how.result);
+    this.code.open(OP.if, how.result);
     this.hostAddress(address, entry);
     found();
-    this.op('else');
+    this.code.byte(OP.else);
     slow(1);
-    this.op('end');
+    this.code.byte(OP.end);
   }
   #accessKept(
     kept: KeptPage,
@@ -94,61 +91,55 @@ export class MemoryLowering extends ValueLowering {
     slow: (labels: number) => void,
   ): void {
     const offset = this.take('i64');
-    this.op('block');
-    this.code.byte(result);
-    this.op('block');
-    this.code.byte(BLOCK_EMPTY);
+    this.code.open(OP.block, result);
+    this.code.open(OP.block);
     this.#offsetIn(kept, address);
-    this.local('local_tee', offset);
-    this.local('local_get', kept.limit);
-    this.op('i64_lt_u');
+    this.code.tee(offset);
+    this.code.get(kept.limit);
+    this.code.byte(OP.i64_lt_u);
     this.code.hint(true);
-    this.op('br_if');
-    this.code.u32(0);
+    this.code.indexed(OP.br_if, 0);
     const entry = this.lookUp(address, bytes, tag, access);
     this.code.hint(true);
-    this.op('if');
-    this.code.byte(BLOCK_EMPTY);
+    this.code.open(OP.if);
     this.#keep(kept, address, entry);
     this.#offsetIn(kept, address);
-    this.local('local_set', offset);
-    this.op('br');
-    this.code.u32(1);
-    this.op('end');
+    this.code.set(offset);
+    this.code.indexed(OP.br, 1);
+    this.code.byte(OP.end);
     slow(2);
-    this.op('br');
-    this.code.u32(1);
-    this.op('end');
-    this.local('local_get', offset);
-    this.op('i32_wrap_i64');
-    this.local('local_get', kept.host);
-    this.op('i32_add');
+    this.code.indexed(OP.br, 1);
+    this.code.byte(OP.end);
+    this.code.get(offset);
+    this.code.byte(OP.i32_wrap_i64);
+    this.code.get(kept.host);
+    this.code.byte(OP.i32_add);
     found();
-    this.op('end');
+    this.code.byte(OP.end);
   }
   #offsetIn({ tag }: KeptPage, address: number): void {
-    this.local('local_get', address);
-    this.local('local_get', tag);
-    this.op('i64_xor');
+    this.code.get(address);
+    this.code.get(tag);
+    this.code.byte(OP.i64_xor);
   }
   /** Keeps the page of an address for which the TLB has an entry. */
   #keep({ tag, host, limit, times }: KeptPage, address: number, entry: number): void {
-    this.local('local_get', address);
-    this.constant('i64', BigInt(-PAGE_SIZE));
-    this.op('i64_and');
-    this.local('local_set', tag);
+    this.code.get(address);
+    this.code.i64(-PAGE_SIZE);
+    this.code.byte(OP.i64_and);
+    this.code.set(tag);
     this.hostAddress(tag, entry);
-    this.local('local_set', host);
-    this.constant('i64', BigInt(KEPT_LIMIT));
-    this.constant('i64', 0n);
-    this.local('local_get', times);
-    this.i32(1);
-    this.op('i32_add');
-    this.local('local_tee', times);
-    this.i32(MOST_TIMES);
-    this.op('i32_lt_u');
-    this.op('select');
-    this.local('local_set', limit);
+    this.code.set(host);
+    this.code.i64(KEPT_LIMIT);
+    this.code.i64(0);
+    this.code.get(times);
+    this.code.i32(1);
+    this.code.byte(OP.i32_add);
+    this.code.tee(times);
+    this.code.i32(MOST_TIMES);
+    this.code.byte(OP.i32_lt_u);
+    this.code.byte(OP.select);
+    this.code.set(limit);
   }
 
   /**
@@ -158,29 +149,28 @@ export class MemoryLowering extends ValueLowering {
   protected lookUp(address: number, bytes: number, tag: number, access: AccessKind): number {
     const code = this.code;
     const entry = this.take('i32');
-    this.local('local_get', address);
-    this.op('i32_wrap_i64');
-    this.i32(7);
-    this.op('i32_shr_u');
-    this.i32(TLB_INDEX_MASK);
-    this.op('i32_and');
+    this.code.get(address);
+    this.code.byte(OP.i32_wrap_i64);
+    this.code.i32(7);
+    this.code.byte(OP.i32_shr_u);
+    this.code.i32(TLB_INDEX_MASK);
+    this.code.byte(OP.i32_and);
     this.pushBank(access);
-    this.op('i32_add');
-    this.local('local_tee', entry);
-    writeMemoryOp(code, 'load', 'i64', tag);
-    this.local('local_get', address);
-    this.op('i64_xor');
-    this.op('i64_const');
-    code.s64(BigInt(PAGE_SIZE - bytes + 1));
-    this.op('i64_lt_u');
+    this.code.byte(OP.i32_add);
+    this.code.tee(entry);
+    writeLoad(code, 'i64', tag);
+    this.code.get(address);
+    this.code.byte(OP.i64_xor);
+    code.i64(PAGE_SIZE - bytes + 1);
+    this.code.byte(OP.i64_lt_u);
     return entry;
   }
   protected hostAddress(address: number, entry: number): void {
-    this.local('local_get', address);
-    this.op('i32_wrap_i64');
-    this.local('local_get', entry);
-    writeMemoryOp(this.code, 'load', 'i32', TLB_ENTRY.addend);
-    this.op('i32_add');
+    this.code.get(address);
+    this.code.byte(OP.i32_wrap_i64);
+    this.code.get(entry);
+    writeLoad(this.code, 'i32', TLB_ENTRY.addend);
+    this.code.byte(OP.i32_add);
   }
 
   /** Leaves the loaded value on the stack; `extended`: as a vector with zeros above it. */
@@ -190,10 +180,10 @@ export class MemoryLowering extends ValueLowering {
     const result = extended ? TYPE_CODE.v128 : TYPE_CODE[WASM_TYPE[v.type]];
     const found = (): void => {
       if (extended) writeVectorMemoryOp(this.code, v.type === 'i32' ? 'v128_load32_zero' : 'v128_load64_zero');
-      else writeMemoryOp(this.code, 'load', v.type, 0);
+      else writeLoad(this.code, v.type, 0);
     };
     this.#access(v, address, { bytes: WIDTH[v.type] / 8, tag, result }, found, (labels) => {
-      this.local('local_get', address);
+      this.code.get(address);
       this.#pushSegment(v.access);
       this.slowCall(slowLoad(v.type, v.access, v.forWrite), labels);
       if (extended) this.#extend(v.type);
@@ -202,9 +192,9 @@ export class MemoryLowering extends ValueLowering {
   /** The value on the stack as a vector with zeros above it. */
   #extend(type: Type): void {
     const narrow = this.take(WASM_TYPE[type]);
-    this.local('local_set', narrow);
+    this.code.set(narrow);
     this.constant('i128', 0n);
-    this.local('local_get', narrow);
+    this.code.get(narrow);
     this.vector(type === 'i32' ? 'i32x4.replace' : 'i64x2.replace', [0]);
   }
 
@@ -223,7 +213,7 @@ export class MemoryLowering extends ValueLowering {
     const how = { bytes: WIDTH[type] / 8, tag: TLB_ENTRY.writeTag, result: BLOCK_EMPTY };
     const found = (): void => value.write();
     this.#access(s, address, how, found, (labels) => {
-      this.local('local_get', address);
+      this.code.get(address);
       value.push();
       this.#pushSegment(s.access);
       this.slowCall(slowStore(type, s.access), labels);
@@ -235,8 +225,8 @@ export class MemoryLowering extends ValueLowering {
   #stored(v: Value): { push(): void; write(): void } {
     if (this.pushVectorOf(v)) {
       const vector = this.take('v128');
-      this.local('local_set', vector);
-      const get = (): void => this.local('local_get', vector);
+      this.code.set(vector);
+      const get = (): void => this.code.get(vector);
       return {
         push: () => {
           get();
@@ -249,12 +239,12 @@ export class MemoryLowering extends ValueLowering {
       };
     }
     const local = v.kind === 'const' ? undefined : this.inLocal(v);
-    const push = (): void => (local === undefined ? this.push(v) : this.local('local_get', local));
+    const push = (): void => (local === undefined ? this.push(v) : this.code.get(local));
     return {
       push,
       write: () => {
         push();
-        writeMemoryOp(this.code, 'store', v.type, 0);
+        writeStore(this.code, v.type, 0);
       },
     };
   }
@@ -269,8 +259,7 @@ export class MemoryLowering extends ValueLowering {
   /** `labels`: those open around the call, inside the access. */
   protected slowCall(procedure: Procedure, labels: number): void {
     this.target.beforeCall(this.code);
-    this.op('call');
-    this.code.u32(this.target.functionIndex(procedure));
+    this.code.indexed(OP.call, this.target.functionIndex(procedure));
     this.depth += labels;
     this.checkFault();
     this.depth -= labels;

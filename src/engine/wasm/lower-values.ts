@@ -11,8 +11,8 @@ import {
   UNSIGNED,
   WASM_TYPE,
   writeFloatConversion,
+  writeLoad,
   writeMask,
-  writeMemoryOp,
   writeSignExtension,
 } from './op-code.ts';
 import { StatementMap } from './statement-map.ts';
@@ -75,18 +75,6 @@ export class ValueLowering {
     this.taken.push([type, index]);
     return index;
   }
-  protected op(name: keyof typeof OP): void {
-    this.code.byte(OP[name]);
-  }
-  protected i32(n: number): void {
-    this.op('i32_const');
-    this.code.s32(n);
-  }
-  protected local(op: 'local_get' | 'local_set' | 'local_tee', index: number): void {
-    this.op(op);
-    this.code.u32(index);
-  }
-
   protected variable(id: number, type: Type): number {
     this.variables ??= new Map();
     const known = this.variables.get(id);
@@ -102,35 +90,34 @@ export class ValueLowering {
     if (known !== undefined) return known;
     this.push(v);
     const local = this.take(WASM_TYPE[v.type]);
-    this.local('local_set', local);
+    this.code.set(local);
     return local;
   }
 
   /** Pushes whether an aligned physical address is RAM. */
   protected isRam(address: number): void {
-    this.local('local_get', address);
-    this.i32(0);
-    writeMemoryOp(this.code, 'load', 'i64', this.target.cpuBase + RAM_SIZE.offset);
-    this.op('i64_lt_u');
+    this.code.get(address);
+    this.code.i32(0);
+    writeLoad(this.code, 'i64', this.target.cpuBase + RAM_SIZE.offset);
+    this.code.byte(OP.i64_lt_u);
   }
   /** What is not RAM reads as zero: a page table there maps nothing. */
   protected loadPhysical(v: Value, type: Type): void {
     const address = this.inLocal(v);
     this.isRam(address);
-    this.op('if');
-    this.code.byte(TYPE_CODE[WASM_TYPE[type]]);
-    this.local('local_get', address);
-    this.op('i32_wrap_i64');
-    writeMemoryOp(this.code, 'load', type, RAM_BASE);
-    this.op('else');
+    this.code.open(OP.if, TYPE_CODE[WASM_TYPE[type]]);
+    this.code.get(address);
+    this.code.byte(OP.i32_wrap_i64);
+    writeLoad(this.code, type, RAM_BASE);
+    this.code.byte(OP.else);
     this.constant(type, 0n);
-    this.op('end');
+    this.code.byte(OP.end);
   }
 
   /** Pushes a value. `loose`: what lies above a narrow integer may be anything. */
   protected push(v: Value, loose = false): void {
     const local = this.values.get(v);
-    if (local !== undefined) this.local('local_get', local);
+    if (local !== undefined) this.code.get(local);
     else this.compute(v, loose);
   }
 
@@ -156,25 +143,25 @@ export class ValueLowering {
         this.target.field(code, v);
         break;
       case 'parameter':
-        this.local('local_get', v.index);
+        this.code.get(v.index);
         break;
       case 'get':
-        this.i32(0);
-        writeMemoryOp(code, 'load', v.type, this.target.cpuBase + v.state.offset);
+        this.code.i32(0);
+        writeLoad(code, v.type, this.target.cpuBase + v.state.offset);
         break;
       case 'getAt':
         this.push(v.at);
-        writeMemoryOp(code, 'load', v.type, this.target.cpuBase + v.file.offset);
+        writeLoad(code, v.type, this.target.cpuBase + v.file.offset);
         break;
       case 'readVariable':
-        this.local('local_get', this.variable(v.variable.id, v.type));
+        this.code.get(this.variable(v.variable.id, v.type));
         break;
       case 'loadPhysical':
         this.loadPhysical(v.address, v.type);
         break;
       case 'loadRaw':
         this.push(v.address);
-        writeMemoryOp(code, 'load', v.type, 0);
+        writeLoad(code, v.type, 0);
         break;
       case 'op':
         this.operation(v, loose);
@@ -188,11 +175,10 @@ export class ValueLowering {
     const code = this.code;
     switch (WASM_TYPE[type]) {
       case 'i32':
-        this.i32(Number(value) | 0);
+        this.code.i32(Number(value) | 0);
         break;
       case 'i64':
-        this.op('i64_const');
-        code.s64(value);
+        code.i64(value);
         break;
       case 'v128':
         code.byte(0xfd);
@@ -201,7 +187,7 @@ export class ValueLowering {
         break;
       case 'f32':
       case 'f64':
-        this.op(type === 'f32' ? 'f32_const' : 'f64_const');
+        this.code.byte(type === 'f32' ? OP.f32_const : OP.f64_const);
         for (let i = 0; i < WIDTH[type] / 8; i++) code.byte(Number((value >> BigInt(i * 8)) & 0xffn));
         break;
     }
@@ -251,10 +237,10 @@ export class ValueLowering {
     this.push(b);
     this.pushCondition(condition);
     if (v.type === 'i128') {
-      this.op('select_typed');
+      this.code.byte(OP.select_typed);
       this.code.u32(1);
       this.code.byte(TYPE_CODE.v128);
-    } else this.op('select');
+    } else this.code.byte(OP.select);
   }
 
   protected resize(v: OpNode, how: 'trunc' | 'zext' | 'sext', loose: boolean): void {
@@ -264,8 +250,8 @@ export class ValueLowering {
     const truncates = how === 'trunc';
     this.push(a, truncates && from === 'i32');
     if (how === 'sext') writeSignExtension(this.code, a.type);
-    if (from === 'i64' && to === 'i32') this.op('i32_wrap_i64');
-    if (from === 'i32' && to === 'i64') this.op(how === 'sext' ? 'i64_extend_i32_s' : 'i64_extend_i32_u');
+    if (from === 'i64' && to === 'i32') this.code.byte(OP.i32_wrap_i64);
+    if (from === 'i32' && to === 'i64') this.code.byte(how === 'sext' ? OP.i64_extend_i32_s : OP.i64_extend_i32_u);
     if ((truncates && !loose) || (how === 'sext' && to === 'i32' && !loose)) writeMask(this.code, v.type);
   }
 
@@ -280,7 +266,7 @@ export class ValueLowering {
       if (!loose) writeMask(this.code, v.type);
     } else if (op === 'eq' && b.kind === 'const' && b.value === 0n) {
       this.push(a);
-      this.op(type === 'i64' ? 'i64_eqz' : 'i32_eqz');
+      this.code.byte(type === 'i64' ? OP.i64_eqz : OP.i32_eqz);
     } else if (group === 'unsigned') {
       for (const arg of args) this.push(arg);
       this.code.byte(UNSIGNED[op][type]);
@@ -305,7 +291,7 @@ export class ValueLowering {
     const keepsZeros = v.op === 'and' || v.op === 'or' || v.op === 'xor';
     if (v.op === 'xor' && v.type === 'i1' && b.kind === 'const') {
       this.push(a);
-      this.op('i32_eqz');
+      this.code.byte(OP.i32_eqz);
       return;
     }
     const looseArguments = loose || !keepsZeros;
@@ -321,15 +307,15 @@ export class ValueLowering {
     this.push(a);
     if (v.op === 'ctz') {
       if (spare > 0) {
-        this.i32(2 ** WIDTH[a.type]);
-        this.op('i32_or');
+        this.code.i32(2 ** WIDTH[a.type]);
+        this.code.byte(OP.i32_or);
       }
-      this.op(type === 'i64' ? 'i64_ctz' : 'i32_ctz');
+      this.code.byte(type === 'i64' ? OP.i64_ctz : OP.i32_ctz);
     } else if (v.op === 'clz') {
-      this.op(type === 'i64' ? 'i64_clz' : 'i32_clz');
+      this.code.byte(type === 'i64' ? OP.i64_clz : OP.i32_clz);
       if (spare > 0) {
-        this.i32(spare);
-        this.op('i32_sub');
+        this.code.i32(spare);
+        this.code.byte(OP.i32_sub);
       }
     } else throw new Error(`no code for ${v.op}`);
   }

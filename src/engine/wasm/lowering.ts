@@ -5,10 +5,10 @@
 import { isPure } from '../../isa/ir/purity.ts';
 import { type CallNode, type IfNode, isValue, type Statement, type Value } from '../../isa/ir/types.ts';
 import { FAULT, FAULT_CODE, FAULT_HAS_CODE, FAULT_VECTOR } from '../../isa/x86/state.ts';
-import { BLOCK_EMPTY } from './encoder.ts';
+import { OP } from './encoder.ts';
 import { analyse, isRepeated } from './liveness.ts';
 import { MemoryLowering } from './lower-memory.ts';
-import { WASM_TYPE, writeMemoryOp } from './op-code.ts';
+import { WASM_TYPE, writeStore } from './op-code.ts';
 import { StatementMap } from './statement-map.ts';
 
 const NONE: readonly boolean[] = [];
@@ -50,7 +50,7 @@ export class Lowering extends MemoryLowering {
     const uses = this.placement.uses.get(v) ?? 0;
     if (v.kind === 'load') {
       this.load(v);
-      if (uses === 0) this.op('drop');
+      if (uses === 0) this.code.byte(OP.drop);
       else this.keep(v);
       return;
     }
@@ -61,25 +61,25 @@ export class Lowering extends MemoryLowering {
   protected keep(v: Value): void {
     const local = this.take(WASM_TYPE[v.type]);
     this.values.set(v, local);
-    this.local('local_set', local);
+    this.code.set(local);
   }
 
   protected effect(s: Exclude<Statement, Value>): void {
     const code = this.code;
     switch (s.kind) {
       case 'set':
-        this.i32(0);
+        this.code.i32(0);
         this.push(s.value, true);
-        writeMemoryOp(code, 'store', s.state.type, this.target.cpuBase + s.state.offset);
+        writeStore(code, s.state.type, this.target.cpuBase + s.state.offset);
         break;
       case 'setAt':
         this.push(s.at);
         this.push(s.value, true);
-        writeMemoryOp(code, 'store', s.value.type, this.target.cpuBase + s.file.offset);
+        writeStore(code, s.value.type, this.target.cpuBase + s.file.offset);
         break;
       case 'writeVariable':
         this.push(s.value);
-        this.local('local_set', this.variable(s.variable.id, s.variable.type));
+        this.code.set(this.variable(s.variable.id, s.variable.type));
         break;
       case 'store':
         this.store(s);
@@ -90,7 +90,7 @@ export class Lowering extends MemoryLowering {
       case 'storeRaw':
         this.push(s.address);
         this.push(s.value, true);
-        writeMemoryOp(code, 'store', s.value.type, 0);
+        writeStore(code, s.value.type, 0);
         break;
       case 'copyRaw':
         for (const v of [s.to, s.from, s.bytes]) this.push(v);
@@ -110,8 +110,7 @@ export class Lowering extends MemoryLowering {
         this.loop(s.id, s.body);
         break;
       case 'break':
-        this.op('br');
-        code.u32(this.depth - this.loops!.get(s.loop)!);
+        this.code.indexed(OP.br, this.depth - this.loops!.get(s.loop)!);
         break;
       default:
         this.end(s);
@@ -127,9 +126,9 @@ export class Lowering extends MemoryLowering {
         break;
       case 'raise':
         this.setState(FAULT_VECTOR.offset, () => this.push(s.vector));
-        this.setState(FAULT_HAS_CODE.offset, () => this.i32(s.errorCode === undefined ? 0 : 1));
+        this.setState(FAULT_HAS_CODE.offset, () => this.code.i32(s.errorCode === undefined ? 0 : 1));
         if (s.errorCode !== undefined) this.setState(FAULT_CODE.offset, () => this.push(s.errorCode!));
-        this.setState(FAULT.offset, () => this.i32(1));
+        this.setState(FAULT.offset, () => this.code.i32(1));
         this.target.fault(code, this.depth);
         break;
       case 'jump':
@@ -144,41 +143,37 @@ export class Lowering extends MemoryLowering {
   }
 
   protected setState(offset: number, push: () => void): void {
-    this.i32(0);
+    this.code.i32(0);
     push();
-    writeMemoryOp(this.code, 'store', 'i32', this.target.cpuBase + offset);
+    writeStore(this.code, 'i32', this.target.cpuBase + offset);
   }
 
   protected if({ condition, consequent: then, alternate: otherwise, rare }: IfNode): void {
     this.pushCondition(condition);
     if (rare) this.code.hint(false);
-    this.op('if');
-    this.code.byte(BLOCK_EMPTY);
+    this.code.open(OP.if);
     this.depth++;
     this.statements(then);
     if (otherwise.length > 0) {
-      this.op('else');
+      this.code.byte(OP.else);
       this.statements(otherwise);
     }
     this.depth--;
-    this.op('end');
+    this.code.byte(OP.end);
   }
 
   protected loop(id: number, body: readonly Statement[]): void {
-    this.op('block');
-    this.code.byte(BLOCK_EMPTY);
+    this.code.open(OP.block);
     this.depth++;
     this.loops ??= new Map();
     this.loops.set(id, this.depth);
-    this.op('loop');
-    this.code.byte(BLOCK_EMPTY);
+    this.code.open(OP.loop);
     this.depth++;
     this.statements(body);
-    this.op('br');
-    this.code.u32(0);
+    this.code.indexed(OP.br, 0);
     this.depth -= 2;
-    this.op('end');
-    this.op('end');
+    this.code.byte(OP.end);
+    this.code.byte(OP.end);
   }
 
   protected call(s: CallNode): void {
@@ -186,12 +181,11 @@ export class Lowering extends MemoryLowering {
     if (pure && this.placement.results.get(s) === undefined) return;
     for (const v of s.args) this.push(v);
     if (!pure) this.target.beforeCall(this.code);
-    this.op('call');
-    this.code.u32(this.target.functionIndex(s.target));
+    this.code.indexed(OP.call, this.target.functionIndex(s.target));
     const results = this.placementOfResults(s);
     for (const local of results.reverse()) {
-      if (local === undefined) this.op('drop');
-      else this.local('local_set', local);
+      if (local === undefined) this.code.byte(OP.drop);
+      else this.code.set(local);
     }
     if (s.target.mayFault && !s.guarded) this.checkFault();
   }

@@ -12,7 +12,7 @@ import { Emitter, noteRecord, pushField, REC, STATUS } from './emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from './encoder.ts';
 import { pushCachedRecord, pushIsCached } from './jump-cache.ts';
 import { Lowering } from './lowering.ts';
-import { writeMemoryOp } from './op-code.ts';
+import { writeStore } from './op-code.ts';
 import { COUNT_AT, CROSSES_PAGE, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
 import { Locals, type Target } from './target.ts';
 
@@ -156,7 +156,7 @@ export class MainLoop {
     e.i32(1);
     e.op('i32_sub', 'local_tee');
     e.code.u32(SCRATCH_LOCAL);
-    writeMemoryOp(e.code, 'store', 'i32', COUNT_AT.left);
+    writeStore(e.code, 'i32', COUNT_AT.left);
     e.get(SCRATCH_LOCAL);
     e.op('i32_eqz', 'if');
     e.code.byte(BLOCK_EMPTY);
@@ -390,7 +390,7 @@ export class MainLoop {
     e.code.byte(BLOCK_EMPTY);
     e.get(LINK_LOCAL);
     e.get(REC);
-    writeMemoryOp(e.code, 'store', 'i32', 0);
+    writeStore(e.code, 'i32', 0);
     e.op('end', 'end');
     e.store('i64', IP_BASE, base);
     // if, lookUp, loop.

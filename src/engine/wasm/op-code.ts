@@ -103,8 +103,7 @@ export function writeFloatConversion(code: ByteWriter, op: string, from: Type): 
 /** Clears what lies above a narrow integer. */
 export function writeMask(code: ByteWriter, type: Type): void {
   if (type !== 'i8' && type !== 'i16' && type !== 'i1') return;
-  code.byte(OP.i32_const);
-  code.s32(2 ** WIDTH[type] - 1);
+  code.i32(2 ** WIDTH[type] - 1);
   code.byte(OP.i32_and);
 }
 
@@ -114,8 +113,7 @@ export function writeSignExtension(code: ByteWriter, type: Type): void {
   else if (type === 'i16') code.byte(OP.i32_extend16_s);
   else if (type === 'i1') {
     for (let i = 0; i < 2; i++) {
-      code.byte(OP.i32_const);
-      code.s32(31);
+      code.i32(31);
       code.byte(i === 0 ? OP.i32_shl : OP.i32_shr_s);
     }
   }
@@ -141,12 +139,15 @@ const STORE: Readonly<Record<Type, number>> = {
   f32: OP.i32_store,
   f64: OP.i64_store,
 };
-/** A load or store of `type` at the address on the stack plus `offset`; unaligned. */
-export function writeMemoryOp(code: ByteWriter, what: 'load' | 'store', type: Type, offset: number): void {
+/** A load of `type` from the address on the stack plus `offset`; unaligned. */
+export function writeLoad(code: ByteWriter, type: Type, offset: number): void {
   if (type === 'i128') code.byte(0xfd);
-  code.byte((what === 'load' ? LOAD : STORE)[type]);
-  code.byte(0);
-  code.u32(offset);
+  code.memory(LOAD[type], offset);
+}
+/** A store of `type` to the address on the stack plus `offset`; unaligned. */
+export function writeStore(code: ByteWriter, type: Type, offset: number): void {
+  if (type === 'i128') code.byte(0xfd);
+  code.memory(STORE[type], offset);
 }
 
 /** Opcodes behind the prefix FD that move a lane of 32 or 64 bits; `lane` is always 0. */

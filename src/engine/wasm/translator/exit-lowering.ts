@@ -2,9 +2,9 @@
 import { CODE_DROPPED, IP_BASE, REGION_EXIT_COUNTS, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { Emitter, STATUS } from '../emitter.ts';
-import { BLOCK_EMPTY, type ByteWriter } from '../encoder.ts';
+import { type ByteWriter, OP } from '../encoder.ts';
 import { pushCachedRecord, pushIsCached } from '../jump-cache.ts';
-import { writeMemoryOp } from '../op-code.ts';
+import { writeLoad, writeStore } from '../op-code.ts';
 import { IS_REGION, RECORD_AT } from '../record.ts';
 import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
 import type { Locals, Target } from '../target.ts';
@@ -47,103 +47,100 @@ export class ExitLowering extends FlagLowering {
   protected prologue(): void {
     this.loadRegisters();
     this.loadState(RETIRED.offset, 'i64');
-    this.local('local_set', this.retired);
-    this.storeState(CODE_DROPPED.offset, 'i32', () => this.i32(0));
-    this.i32(STATUS.arrived);
-    this.local('local_set', this.#status);
-    this.open('block');
-    this.open('block');
+    this.code.set(this.retired);
+    this.storeState(CODE_DROPPED.offset, 'i32', () => this.code.i32(0));
+    this.code.i32(STATUS.arrived);
+    this.code.set(this.#status);
+    this.open(OP.block);
+    this.open(OP.block);
   }
   /** Behind all blocks. */
   protected epilogue(): void {
-    this.op('unreachable');
+    this.code.byte(OP.unreachable);
     this.close();
     this.storeState(RIP.offset, 'i64', () => {
       this.pushCached(IP_BASE.offset);
-      this.local('local_get', this.faultOffset);
-      this.op('i64_extend_i32_s');
-      this.op('i64_add');
+      this.code.get(this.faultOffset);
+      this.code.byte(OP.i64_extend_i32_s);
+      this.code.byte(OP.i64_add);
     });
     this.noteExit('fault');
-    this.i32(STATUS.faulted);
-    this.local('local_set', this.#status);
+    this.code.i32(STATUS.faulted);
+    this.code.set(this.#status);
     this.close();
     this.settleFlags();
     this.spillAll();
     this.#countExit();
     if (this.around.long) this.#goOn();
-    this.local('local_get', this.#status);
-    this.op('end');
+    this.code.get(this.#status);
+    this.code.byte(OP.end);
   }
 
-  protected open(kind: 'block' | 'loop' | 'if'): void {
-    this.op(kind);
-    this.code.byte(BLOCK_EMPTY);
+  protected open(op: number): void {
+    this.code.open(op);
     this.depth++;
   }
   protected close(): void {
     this.depth--;
-    this.op('end');
+    this.code.byte(OP.end);
   }
   protected br(label: number): void {
-    this.op('br');
-    this.code.u32(this.depth - label);
+    this.code.indexed(OP.br, this.depth - label);
   }
 
   /** For the statistics. */
   protected noteExit(cause: RegionExit): void {
-    this.i32(8 * REGION_EXITS.indexOf(cause));
-    this.local('local_set', this.#cause);
+    this.code.i32(8 * REGION_EXITS.indexOf(cause));
+    this.code.set(this.#cause);
   }
   #countExit(): void {
     const counters = this.target.cpuBase + REGION_EXIT_COUNTS.offset;
-    this.local('local_get', this.#cause);
-    this.local('local_get', this.#cause);
-    writeMemoryOp(this.code, 'load', 'i64', counters);
-    this.constant('i64', 1n);
-    this.op('i64_add');
-    writeMemoryOp(this.code, 'store', 'i64', counters);
+    this.code.get(this.#cause);
+    this.code.get(this.#cause);
+    writeLoad(this.code, 'i64', counters);
+    this.code.i64(1);
+    this.code.byte(OP.i64_add);
+    writeStore(this.code, 'i64', counters);
   }
 
   /** Where the next instruction is known to start a region, that is called in place of going back to the main loop. */
   #goOn(): void {
     const e = new Emitter(this.target.cpuBase, this.code);
     const [linear, scratch] = [this.#linear, this.faultOffset];
-    this.open('block');
+    this.open(OP.block);
     const unless = (): void => {
-      this.op('i32_eqz');
-      this.op('br_if');
-      this.code.u32(0);
+      this.code.byte(OP.i32_eqz);
+      this.code.indexed(OP.br_if, 0);
     };
-    this.local('local_get', this.#status);
-    this.i32(STATUS.arrived);
-    this.op('i32_eq');
+    this.code.get(this.#status);
+    this.code.i32(STATUS.arrived);
+    this.code.byte(OP.i32_eq);
     unless();
-    this.local('local_get', this.retired);
+    this.code.get(this.retired);
     this.loadState(RETIRED_LIMIT.offset, 'i64');
-    this.op('i64_lt_s');
+    this.code.byte(OP.i64_lt_s);
     unless();
     this.loadState(RIP.offset, 'i64');
-    this.local('local_set', linear);
+    this.code.set(linear);
     pushIsCached(e, linear, scratch, true);
     unless();
     pushCachedRecord(e, scratch);
-    this.local('local_tee', scratch);
-    writeMemoryOp(this.code, 'load', 'i8', RECORD_AT.flags);
-    this.i32(IS_REGION);
-    this.op('i32_and');
+    this.code.tee(scratch);
+    writeLoad(this.code, 'i8', RECORD_AT.flags);
+    this.code.i32(IS_REGION);
+    this.code.byte(OP.i32_and);
     unless();
     this.storeState(IP_BASE.offset, 'i64', () => {
-      this.local('local_get', linear);
-      this.constant('i64', BigInt(-PAGE_SIZE));
-      this.op('i64_and');
+      this.code.get(linear);
+      this.code.i64(-PAGE_SIZE);
+      this.code.byte(OP.i64_and);
     });
-    this.local('local_get', scratch);
-    this.local('local_get', scratch);
-    writeMemoryOp(this.code, 'load', 'i16', RECORD_AT.handler);
-    this.i32(this.around.first);
-    this.op('i32_sub');
-    this.op('return_call_indirect');
+    this.code.get(scratch);
+    this.code.get(scratch);
+    writeLoad(this.code, 'i16', RECORD_AT.handler);
+    this.code.i32(this.around.first);
+    this.code.byte(OP.i32_sub);
+    this.code.byte(OP.return_call_indirect);
     this.code.u32(this.around.type);
     this.code.u32(0);
     this.close();

@@ -13,7 +13,7 @@ import {
   type Value,
 } from '../../../isa/ir/types.ts';
 import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
-import { BLOCK_EMPTY, type ByteWriter } from '../encoder.ts';
+import { type ByteWriter, OP } from '../encoder.ts';
 import { analyse, type Placement } from '../liveness.ts';
 import { WASM_TYPE, writeMask } from '../op-code.ts';
 import { StatementMap, StatementSet } from '../statement-map.ts';
@@ -145,8 +145,8 @@ export class FlagLowering extends PageLowering {
     if (recipe !== undefined) {
       for (const [i, v] of recipe.inputs.entries()) {
         this.push(v);
-        if (WASM_TYPE[v.type] === 'i32') this.op('i64_extend_i32_u');
-        this.local('local_set', this.#inputs[i]);
+        if (WASM_TYPE[v.type] === 'i32') this.code.byte(OP.i64_extend_i32_u);
+        this.code.set(this.#inputs[i]);
       }
       this.#note(this.#numbers.get(recipe.shape)!);
       return;
@@ -156,8 +156,8 @@ export class FlagLowering extends PageLowering {
     this.#note(0);
   }
   #note(number: number): void {
-    this.i32(number);
-    this.local('local_set', this.#current);
+    this.code.i32(number);
+    this.code.set(this.#current);
   }
 
   protected override compute(v: Value, loose: boolean): void {
@@ -180,22 +180,19 @@ export class FlagLowering extends PageLowering {
     const count = this.#recipes.length;
     if (count === 0) return;
     for (let i = 0; i <= count; i++) {
-      this.op('block');
-      this.code.byte(BLOCK_EMPTY);
+      this.code.open(OP.block);
     }
-    this.local('local_get', this.#current);
-    this.i32(1);
-    this.op('i32_sub');
-    this.op('br_table');
-    this.code.u32(count);
+    this.code.get(this.#current);
+    this.code.i32(1);
+    this.code.byte(OP.i32_sub);
+    this.code.indexed(OP.br_table, count);
     for (let i = 0; i <= count; i++) this.code.u32(i);
     for (let i = 0; i < count; i++) {
-      this.op('end');
+      this.code.byte(OP.end);
       this.#make(i);
-      this.op('br');
-      this.code.u32(count - 1 - i);
+      this.code.indexed(OP.br, count - 1 - i);
     }
-    this.op('end');
+    this.code.byte(OP.end);
     this.#note(0);
   }
 
@@ -206,7 +203,7 @@ export class FlagLowering extends PageLowering {
     this.placement = placement;
     this.values = values;
     this.taken = [];
-    for (const [i, v] of recipe.inputs.entries()) this.#unpack(v, () => this.local('local_get', this.#inputs[i]));
+    for (const [i, v] of recipe.inputs.entries()) this.#unpack(v, () => this.code.get(this.#inputs[i]));
     if (recipe.inverse !== undefined) {
       this.compute(recipe.inverse.from, false);
       this.keep(recipe.inverse.value);
@@ -232,15 +229,14 @@ export class FlagLowering extends PageLowering {
   #unpack(v: Value, push: () => void): void {
     push();
     if (WASM_TYPE[v.type] === 'i32') {
-      this.op('i32_wrap_i64');
+      this.code.byte(OP.i32_wrap_i64);
       writeMask(this.code, v.type);
     }
     this.keep(v);
   }
   #callOf(s: CallNode): void {
     for (const v of s.args) this.push(v);
-    this.op('call');
-    this.code.u32(this.target.functionIndex(s.target));
+    this.code.indexed(OP.call, this.target.functionIndex(s.target));
   }
 
   protected override if(s: IfNode): void {

@@ -4,7 +4,7 @@ import type { CallNode, Statement } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import type { ModuleParts } from '../assembly.ts';
 import { Emitter } from '../emitter.ts';
-import { ByteWriter } from '../encoder.ts';
+import { ByteWriter, OP } from '../encoder.ts';
 import { pushCachedRecord, pushIsCached } from '../jump-cache.ts';
 import type { RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
@@ -108,7 +108,7 @@ export class RegionLowering extends ExitLowering {
     this.prologue();
     if (this.#flow.root !== 0) {
       this.#pushIp(this.#blocks[0].offset);
-      this.local('local_set', this.#computed);
+      this.code.set(this.#computed);
     }
     this.#tree(this.#flow.root);
     this.epilogue();
@@ -117,12 +117,12 @@ export class RegionLowering extends ExitLowering {
   /** What looks at the processor from outside sees instructions up to this one. */
   #beforeCall(): void {
     this.storeState(RETIRED.offset, 'i64', () => this.#pushRetired(0));
-    this.storeState(RECORD.offset, 'i32', () => this.i32(this.around.startRecord));
+    this.storeState(RECORD.offset, 'i32', () => this.code.i32(this.around.startRecord));
   }
   #pushRetired(more: number): void {
-    this.local('local_get', this.retired);
-    this.constant('i64', BigInt(this.#instruction + more));
-    this.op('i64_add');
+    this.code.get(this.retired);
+    this.code.i64(this.#instruction + more);
+    this.code.byte(OP.i64_add);
   }
 
   // --- control flow -------------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ export class RegionLowering extends ExitLowering {
       this.#within(n, merges);
       return;
     }
-    this.open('loop');
+    this.open(OP.loop);
     this.#labels.set(n, this.depth);
     this.#within(n, merges);
     this.close();
@@ -146,7 +146,7 @@ export class RegionLowering extends ExitLowering {
       this.#body(n);
       return;
     }
-    this.open('block');
+    this.open(OP.block);
     this.#labels.set(outer, this.depth);
     this.#within(n, rest);
     this.close();
@@ -183,8 +183,8 @@ export class RegionLowering extends ExitLowering {
       this.#instruction = i;
       this.#listing?.marks.push({ block: n, instruction: i, at: this.code.length });
       if (stores) {
-        this.i32(0);
-        this.local('local_set', this.#dropped);
+        this.code.i32(0);
+        this.code.set(this.#dropped);
       }
       this.statements(statements, from, end, plan.quiet);
       from = end;
@@ -209,21 +209,21 @@ export class RegionLowering extends ExitLowering {
   }
   #pushIp(offset: number): void {
     this.pushCached(IP_BASE.offset);
-    this.constant('i64', BigInt(offset));
-    this.op('i64_add');
+    this.code.i64(offset);
+    this.code.byte(OP.i64_add);
   }
 
   /** A store reached code: the rest of this region may be stale. */
   #leaveIfDropped(offset: number): void {
-    this.local('local_get', this.#dropped);
+    this.code.get(this.#dropped);
     this.code.hint(false);
-    this.open('if');
+    this.open(OP.if);
     this.#exit(() => this.#pushIp(offset), 1, 'codeDropped');
     this.close();
   }
   protected override stored(): void {
     this.loadState(CODE_DROPPED.offset, 'i32');
-    this.local('local_set', this.#dropped);
+    this.code.set(this.#dropped);
   }
   protected override call(s: CallNode): void {
     super.call(s);
@@ -233,17 +233,16 @@ export class RegionLowering extends ExitLowering {
     this.noteExit(cause);
     this.storeState(RIP.offset, 'i64', pushTarget);
     this.#pushRetired(more);
-    this.local('local_set', this.retired);
+    this.code.set(this.retired);
     this.br(EXIT_LABEL);
   }
   #fault(depth: number): void {
     const { offset } = this.#blocks[this.#block].instructions[this.#instruction];
-    this.i32(offset);
-    this.local('local_set', this.faultOffset);
+    this.code.i32(offset);
+    this.code.set(this.faultOffset);
     this.#pushRetired(0);
-    this.local('local_set', this.retired);
-    this.op('br');
-    this.code.u32(depth - FAULT_LABEL);
+    this.code.set(this.retired);
+    this.code.indexed(OP.br, depth - FAULT_LABEL);
   }
 
   #numberOf(offset: number | undefined): number | undefined {
@@ -261,21 +260,21 @@ export class RegionLowering extends ExitLowering {
       return;
     }
     if (block.instructions[block.instructions.length - 1].stores) {
-      this.local('local_get', this.#dropped);
+      this.code.get(this.#dropped);
       this.code.hint(false);
-      this.open('if');
+      this.open(OP.if);
       this.#exit(pushTarget, 1, 'codeDropped');
       this.close();
     }
     this.#pushRetired(1);
-    this.local('local_set', this.retired);
+    this.code.set(this.retired);
     if (!computed) {
       this.#branch(to, pushTarget);
       return;
     }
     pushTarget();
-    this.local('local_set', this.#computed);
-    this.#branch(to, () => this.local('local_get', this.#computed));
+    this.code.set(this.#computed);
+    this.#branch(to, () => this.code.get(this.#computed));
   }
 
   #isSwitched(block: RegionBlock): boolean {
@@ -292,18 +291,18 @@ export class RegionLowering extends ExitLowering {
     const size = offsets[offsets.length - 1] - first + 1;
     const outerBlock = this.#block;
     this.#block = n;
-    for (let i = 0; i <= offsets.length; i++) this.open('block');
-    this.local('local_get', this.#computed);
+    for (let i = 0; i <= offsets.length; i++) this.open(OP.block);
+    this.code.get(this.#computed);
     this.pushCached(IP_BASE.offset);
-    this.op('i64_sub');
-    this.constant('i64', BigInt(first));
-    this.op('i64_sub');
-    this.local('local_set', this.#distance);
+    this.code.byte(OP.i64_sub);
+    this.code.i64(first);
+    this.code.byte(OP.i64_sub);
+    this.code.set(this.#distance);
     if (size <= WIDEST_TABLE) this.#branchByTable(offsets, size);
     else this.#branchBySearch(offsets, 0, offsets.length, 0);
     for (const offset of offsets) {
       this.close();
-      this.#branch(this.#numbers.get(offset)!, () => this.local('local_get', this.#computed));
+      this.#branch(this.#numbers.get(offset)!, () => this.code.get(this.#computed));
     }
     this.close();
     this.#leaveForComputed();
@@ -311,15 +310,13 @@ export class RegionLowering extends ExitLowering {
   }
   /** Goes to the label that has the number of the target at `#distance` from the first, or behind all. */
   #branchByTable(offsets: readonly number[], size: number): void {
-    this.local('local_get', this.#distance);
-    this.constant('i64', BigInt(size));
-    this.op('i64_ge_u');
-    this.op('br_if');
-    this.code.u32(offsets.length);
-    this.local('local_get', this.#distance);
-    this.op('i32_wrap_i64');
-    this.op('br_table');
-    this.code.u32(size);
+    this.code.get(this.#distance);
+    this.code.i64(size);
+    this.code.byte(OP.i64_ge_u);
+    this.code.indexed(OP.br_if, offsets.length);
+    this.code.get(this.#distance);
+    this.code.byte(OP.i32_wrap_i64);
+    this.code.indexed(OP.br_table, size);
     for (let i = 0; i < size; i++) {
       const target = offsets.indexOf(offsets[0] + i);
       this.code.u32(target < 0 ? offsets.length : target);
@@ -328,30 +325,28 @@ export class RegionLowering extends ExitLowering {
   }
   /** As `#branchByTable`, among the targets `from` to `to`; `nested`: labels open around the search. */
   #branchBySearch(offsets: readonly number[], from: number, to: number, nested: number): void {
-    const compare = (op: 'i64_eq' | 'i64_lt_s', i: number): void => {
-      this.local('local_get', this.#distance);
-      this.constant('i64', BigInt(offsets[i] - offsets[0]));
-      this.op(op);
+    const compare = (op: number, i: number): void => {
+      this.code.get(this.#distance);
+      this.code.i64(offsets[i] - offsets[0]);
+      this.code.byte(op);
     };
     if (to - from === 1) {
-      compare('i64_eq', from);
-      this.op('br_if');
-      this.code.u32(from + nested);
-      this.op('br');
-      this.code.u32(offsets.length + nested);
+      compare(OP.i64_eq, from);
+      this.code.indexed(OP.br_if, from + nested);
+      this.code.indexed(OP.br, offsets.length + nested);
       return;
     }
     const middle = (from + to) >> 1;
-    compare('i64_lt_s', middle);
-    this.open('if');
+    compare(OP.i64_lt_s, middle);
+    this.open(OP.if);
     this.#branchBySearch(offsets, from, middle, nested + 1);
-    this.op('else');
+    this.code.byte(OP.else);
     this.#branchBySearch(offsets, middle, to, nested + 1);
     this.close();
   }
   #leaveForComputed(): void {
     this.noteExit('computedJump');
-    this.storeState(RIP.offset, 'i64', () => this.local('local_get', this.#computed));
+    this.storeState(RIP.offset, 'i64', () => this.code.get(this.#computed));
     this.br(EXIT_LABEL);
   }
 
@@ -359,11 +354,11 @@ export class RegionLowering extends ExitLowering {
     const { order, isMerge } = this.#structure;
     const isBack = order[to] <= order[this.#block];
     if (isBack) {
-      this.local('local_get', this.retired);
+      this.code.get(this.retired);
       this.loadState(RETIRED_LIMIT.offset, 'i64');
-      this.op('i64_ge_s');
+      this.code.byte(OP.i64_ge_s);
       this.code.hint(false);
-      this.open('if');
+      this.open(OP.if);
       this.noteExit('budget');
       this.storeState(RIP.offset, 'i64', pushTarget);
       this.br(EXIT_LABEL);
@@ -383,20 +378,20 @@ export class RegionLowering extends ExitLowering {
     const checked = this.#checked.get(page);
     if (checked === undefined || (from !== undefined && KnownCode.distanceOf(from.offset) === page)) return;
     const e = new Emitter(this.target.cpuBase, this.code);
-    this.local('local_get', checked);
-    this.op('i32_eqz');
+    this.code.get(checked);
+    this.code.byte(OP.i32_eqz);
     this.code.hint(false);
-    this.open('if');
+    this.open(OP.if);
     this.#pushIp(offset);
-    this.local('local_set', this.#distance);
+    this.code.set(this.#distance);
     pushIsCached(e, this.#distance, this.#scratch, true);
     pushCachedRecord(e, this.#scratch);
-    this.i32(record!);
-    this.op('i32_eq');
-    this.op('i32_and');
-    this.local('local_tee', checked);
-    this.op('i32_eqz');
-    this.open('if');
+    this.code.i32(record!);
+    this.code.byte(OP.i32_eq);
+    this.code.byte(OP.i32_and);
+    this.code.tee(checked);
+    this.code.byte(OP.i32_eqz);
+    this.open(OP.if);
     this.noteExit('jump');
     this.storeState(RIP.offset, 'i64', pushTarget);
     this.br(EXIT_LABEL);

@@ -11,9 +11,9 @@ import {
   WIDTH,
 } from '../../../isa/ir/types.ts';
 import { FLAG_AUX, IP_BASE, RETIRED, registerAt, TLB_BANK } from '../../../isa/x86/state.ts';
-import type { ByteWriter } from '../encoder.ts';
+import { type ByteWriter, OP } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
-import { WASM_TYPE, writeMask, writeMemoryOp } from '../op-code.ts';
+import { WASM_TYPE, writeLoad, writeMask, writeStore } from '../op-code.ts';
 import type { Locals, Target } from '../target.ts';
 import { isVector, registerOf, registersOf, registersTouched, type Use } from './registers-used.ts';
 
@@ -49,31 +49,31 @@ export class RegisterLowering extends Lowering {
   }
 
   protected storeState(offset: number, type: StateType, push: () => void): void {
-    this.i32(0);
+    this.code.i32(0);
     push();
-    writeMemoryOp(this.code, 'store', type, this.target.cpuBase + offset);
+    writeStore(this.code, type, this.target.cpuBase + offset);
   }
   protected loadState(offset: number, type: StateType): void {
-    this.i32(0);
-    writeMemoryOp(this.code, 'load', type, this.target.cpuBase + offset);
+    this.code.i32(0);
+    writeLoad(this.code, type, this.target.cpuBase + offset);
   }
   /** From memory; `only`: of these registers. */
   protected loadRegisters(only?: ReadonlySet<number>): void {
     for (const { local, type, offset } of this.#cached.values()) {
       if (only !== undefined && !only.has(offset)) continue;
       this.loadState(offset, type);
-      this.local('local_set', local);
+      this.code.set(local);
     }
   }
   #spill(only?: ReadonlySet<number>): void {
     for (const { local, type, offset } of this.#cached.values()) {
       if (!this.#dirty.has(offset) || (only !== undefined && !only.has(offset))) continue;
-      this.storeState(offset, type, () => this.local('local_get', local));
+      this.storeState(offset, type, () => this.code.get(local));
     }
   }
   protected spillAll(): void {
     this.#spill();
-    this.storeState(RETIRED.offset, 'i64', () => this.local('local_get', this.retired));
+    this.storeState(RETIRED.offset, 'i64', () => this.code.get(this.retired));
   }
   /** Names of registers by their locals. */
   protected *registerLocals(): Generator<[local: number, name: string]> {
@@ -81,12 +81,12 @@ export class RegisterLowering extends Lowering {
     yield [this.retired, 'RETIRED'];
   }
   protected pushCached(offset: number): void {
-    this.local('local_get', this.#cached.get(offset)!.local);
+    this.code.get(this.#cached.get(offset)!.local);
   }
 
   protected setCached(offset: number, push: () => void): void {
     push();
-    this.local('local_set', this.#cached.get(offset)!.local);
+    this.code.set(this.#cached.get(offset)!.local);
   }
   protected override pushBank(access: AccessKind): void {
     if (access === 'supervisor') super.pushBank(access);
@@ -104,7 +104,7 @@ export class RegisterLowering extends Lowering {
     if (v.kind === 'get') {
       const cached = this.#cached.get(v.state.offset);
       if (cached !== undefined) {
-        this.local('local_get', cached.local);
+        this.code.get(cached.local);
         return;
       }
     }
@@ -115,17 +115,17 @@ export class RegisterLowering extends Lowering {
       super.compute(v, loose);
       return;
     }
-    this.local('local_get', place.cached.local);
+    this.code.get(place.cached.local);
     if (v.type === place.cached.type) return;
     if (place.cached.type === 'i128') {
       this.#lane('extract', v.type as IntegerType, place.byte);
       return;
     }
     if (place.byte > 0) {
-      this.constant('i64', BigInt(8 * place.byte));
-      this.op('i64_shr_u');
+      this.code.i64(8 * place.byte);
+      this.code.byte(OP.i64_shr_u);
     }
-    this.op('i32_wrap_i64');
+    this.code.byte(OP.i32_wrap_i64);
     if (!loose) writeMask(this.code, v.type);
   }
 
@@ -134,7 +134,7 @@ export class RegisterLowering extends Lowering {
       const cached = this.#cached.get(s.state.offset);
       if (cached !== undefined) {
         this.push(s.value);
-        this.local('local_set', cached.local);
+        this.code.set(cached.local);
         return;
       }
     }
@@ -149,7 +149,7 @@ export class RegisterLowering extends Lowering {
     if (v.kind !== 'getAt' || !this.placement.inlined.has(v)) return super.pushVectorOf(v);
     const place = this.#registerAt(v.file, v.at);
     if (place?.cached.type !== 'i128' || place.byte !== 0 || (v.type !== 'i64' && v.type !== 'i32')) return false;
-    this.local('local_get', place.cached.local);
+    this.code.get(place.cached.local);
     return true;
   }
   /** A write to one of some registers, which of them shows when it runs: in memory. */
@@ -165,28 +165,28 @@ export class RegisterLowering extends Lowering {
   #writeVector({ local }: Cached, byte: number, value: Value): void {
     if (value.type === 'i128') this.push(value);
     else {
-      this.local('local_get', local);
+      this.code.get(local);
       this.push(value, true);
       this.#lane('replace', value.type as IntegerType, byte);
     }
-    this.local('local_set', local);
+    this.code.set(local);
   }
 
   #writeRegister({ local }: Cached, shift: number, value: Value): void {
     if (value.type !== 'i64') {
       const ones = value.type === 'i8' ? 0xffn : 0xffffn;
-      this.local('local_get', local);
-      this.constant('i64', BigInt.asUintN(64, ~(ones << BigInt(shift))));
-      this.op('i64_and');
+      this.code.get(local);
+      this.code.i64(~(ones << BigInt(shift)));
+      this.code.byte(OP.i64_and);
       this.push(value);
-      this.op('i64_extend_i32_u');
+      this.code.byte(OP.i64_extend_i32_u);
       if (shift > 0) {
-        this.constant('i64', BigInt(shift));
-        this.op('i64_shl');
+        this.code.i64(shift);
+        this.code.byte(OP.i64_shl);
       }
-      this.op('i64_or');
+      this.code.byte(OP.i64_or);
     } else this.push(value);
-    this.local('local_set', local);
+    this.code.set(local);
   }
 
   /** Procedures find and leave registers in memory. */
