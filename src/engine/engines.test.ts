@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { dword, ENGINES, FlatGuest, listeningBus, Wire } from '../../test/support/flat-guest.ts';
+import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE } from './layout.ts';
 
 const HLT = 0xf4;
 const CODE = 0x1000;
@@ -138,6 +139,30 @@ for (const [name, make] of Object.entries(ENGINES)) {
       guest.write(0x2000, [2]);
       assert.equal(guest.run(), 'halted');
       assert.equal(guest.vcpu.register('RAX'), 0x201n);
+    });
+
+    test('code beyond RAM leaves RAM alone, also when it is forgotten', () => {
+      // JMP to what a large page of PAE paging maps beyond RAM: all ones there are an invalid instruction.
+      const guest = new FlatGuest(make(), [0xe9, ...dword(0x20_0000 - (CODE + 5))]);
+      const forgotten = 0x4000;
+      // If the engine had a byte for each page here too, the page's were at `forgotten` in RAM.
+      const beyond = (RAM_BASE - PAGE_FLAGS_BASE + forgotten) * PAGE_SIZE;
+      guest.write(0x6000, [...dword(0x7001), ...dword(0)]);
+      const large = 0x83;
+      guest.write(0x7000, [...dword(large), ...dword(0), ...dword((beyond | large) >>> 0), ...dword(beyond / 2 ** 32)]);
+      const filled = new Array<number>(512).fill(0x55);
+      guest.write(forgotten, filled);
+      for (const [register, value] of [
+        ['CR3', 0x6000n],
+        ['CR4', 0x20n],
+        ['CR0', 0x8000_0011n],
+        ['IDTR.limit', 0n],
+      ] as const)
+        guest.vcpu.setRegister(register, value);
+      assert.equal(guest.run(), 'shutdown');
+      assert.equal(guest.vcpu.register('RIP'), 0x20_0000n);
+      guest.vcpu.reset();
+      assert.deepEqual([...guest.read(forgotten, filled.length)], filled);
     });
 
     test('an interrupt is taken within 1,000 instructions of its assertion', () => {

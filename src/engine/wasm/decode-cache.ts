@@ -277,11 +277,14 @@ export class DecodeCache {
       patience: 0,
     };
     this.#pages.set(frame, page);
-    if ((frame + 1) * PAGE_SIZE <= this.#ramSize) {
-      this.#memory[PAGE_FLAGS_BASE + frame] = 1;
-      this.#events.newPage(frame * PAGE_SIZE);
-    }
+    if (this.#setFlag(frame, 1)) this.#events.newPage(frame * PAGE_SIZE);
     return page;
+  }
+  /** Code may lie beyond RAM, whose pages alone have flags; false there. */
+  #setFlag(frame: number, flag: 0 | 1): boolean {
+    if ((frame + 1) * PAGE_SIZE > this.#ramSize) return false;
+    this.#memory[PAGE_FLAGS_BASE + frame] = flag;
+    return true;
   }
 
   #cover(page: CodePage, at: number, length: number): void {
@@ -344,7 +347,7 @@ export class DecodeCache {
   }
   #unwatch(frame: number): void {
     this.#pages.delete(frame);
-    this.#memory[PAGE_FLAGS_BASE + frame] = 0;
+    this.#setFlag(frame, 0);
   }
 
   /** What is known of the page of a start whose record a region may replace; undefined where there is none. */
@@ -425,7 +428,7 @@ export class DecodeCache {
   clear(): void {
     const regions: InstalledRegion[] = [];
     for (const [frame, page] of this.#pages) {
-      this.#memory[PAGE_FLAGS_BASE + frame] = 0;
+      this.#setFlag(frame, 0);
       regions.push(...page.regions.values());
     }
     this.#pages = new Map();
