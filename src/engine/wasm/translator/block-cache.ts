@@ -4,8 +4,10 @@ import type { BlockCode } from './region.ts';
 
 /** Where a block starts and what is known of its page. */
 export interface BlockPlace {
-  /** Offset from the entry's page, which the block's statements know. */
+  /** Offset in its page, which the block's statements know. */
   readonly start: number;
+  /** Offset of its page from the entry's. */
+  readonly base: number;
   readonly size: CodeSize;
   readonly physical: number;
   /** What its page holds from there on. */
@@ -22,7 +24,7 @@ interface Known {
 
 /** Instructions kept in each of two generations; one takes about 3 KB. */
 const MOST = 2000;
-/** Blocks kept for one place: regions have their entries on several pages, and blocks end where others start. */
+/** Blocks kept for one place: blocks end where others start. */
 const MOST_ALIKE = 4;
 const MAX_INSTRUCTION = 15;
 const SIZES = { 16: 0, 32: 1, 64: 2 } as const;
@@ -39,7 +41,7 @@ export class BlockCache {
   #older: ReadonlyMap<number, Known[]> = new Map();
   #instructions = 0;
 
-  /** The block at a place, if it was built before as it would be now; `starts` has the offsets of other blocks. */
+  /** The block at a place, if it was built before as it would be now; `starts` has the offsets of other blocks from the entry's page. */
   find(place: BlockPlace, starts: ReadonlyMap<number, unknown>): BlockCode | undefined {
     const key = keyOf(place);
     const fits = (known: Known): boolean => isStill(known, place, starts);
@@ -71,11 +73,11 @@ export class BlockCache {
 
 function isStill(
   { code, bytes, cut }: Known,
-  { start, bytes: now }: BlockPlace,
+  { base, bytes: now }: BlockPlace,
   starts: ReadonlyMap<number, unknown>,
 ): boolean {
-  if (code.offset !== start || bytes.length > now.length) return false;
+  if (bytes.length > now.length) return false;
   for (let i = 0; i < bytes.length; i++) if (bytes[i] !== now[i]) return false;
-  for (let i = 1; i < code.instructions.length; i++) if (starts.has(code.instructions[i].offset)) return false;
-  return !cut || starts.has(endOf(code));
+  for (let i = 1; i < code.instructions.length; i++) if (starts.has(code.instructions[i].offset + base)) return false;
+  return !cut || starts.has(endOf(code) + base);
 }

@@ -1,6 +1,6 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
 import { mayStore } from '../../../isa/ir/purity.ts';
-import type { CallNode, Statement } from '../../../isa/ir/types.ts';
+import type { CallNode, Statement, Value } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
 import type { ModuleParts } from '../assembly.ts';
 import { Emitter } from '../emitter.ts';
@@ -14,6 +14,7 @@ import { type ControlFlow, controlFlowOf } from './control-flow.ts';
 import { EXIT_LABEL, ExitLowering, FAULT_LABEL, type RegionPlace } from './exit-lowering.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
+import { registerOf } from './registers-used.ts';
 
 import type { Structure } from './structure.ts';
 
@@ -202,6 +203,15 @@ export class RegionLowering extends ExitLowering {
     this.taken = outer.taken;
     this.#block = block;
     this.#instruction = instruction;
+  }
+
+  /** Statements of a block on another page than the entry's take IP_BASE for the start of that. */
+  protected override compute(v: Value, loose: boolean): void {
+    super.compute(v, loose);
+    const { base } = this.#blocks[this.#block];
+    if (base === 0 || !isIpBase(v)) return;
+    this.code.i64(base);
+    this.code.byte(OP.i64_add);
   }
 
   #fallThrough(offset: number, next: number | undefined): void {
@@ -398,6 +408,11 @@ export class RegionLowering extends ExitLowering {
     this.close();
     this.close();
   }
+}
+
+function isIpBase(v: Value): boolean {
+  if (v.kind === 'get') return v.state === IP_BASE;
+  return v.kind === 'getAt' && registerOf(v.file, v.at) === IP_BASE.offset;
 }
 
 /** Why a block's jump over `link` leaves the region. */

@@ -35,7 +35,7 @@ export interface RegionInstruction {
   readonly stores: boolean;
 }
 
-/** What follows from the bytes of a block, and from its place in relation to the entry's page. */
+/** What follows from the bytes of a block and from its place in its page; offsets are from that. */
 export interface BlockCode {
   readonly offset: number;
   readonly instructions: readonly RegionInstruction[];
@@ -51,7 +51,10 @@ export interface BlockCode {
   readonly pointer: number | undefined;
 }
 
+/** A block of a region: offsets are from the entry's page, but in its statements, which take IP_BASE for the start of the block's. */
 export interface RegionBlock extends BlockCode {
+  /** Offset of its page. */
+  readonly base: number;
   /** Guest-physical page number. */
   readonly frame: number;
   /** The record of its first instruction, where there is one. */
@@ -112,7 +115,6 @@ class BlockBuilder extends X86Builder {
     return constant(type, value);
   }
 
-  /** Offsets of other pages may be negative. */
   override currentIp(): Value {
     return this.add(this.get(IP_BASE), this.#offset);
   }
@@ -203,17 +205,36 @@ function readBlock(
   starts: ReadonlyMap<number, unknown>,
 ): RegionBlock | undefined {
   const { bytes, frame } = code.page(start)!;
-  const place = { start, size, physical: code.physical(start), bytes: bytes.subarray(KnownCode.within(start)) };
+  const within = KnownCode.within(start);
+  const base = start - within;
+  const place = { start: within, base, size, physical: code.physical(start), bytes: bytes.subarray(within) };
   let block = built.find(place, starts);
   if (block === undefined) {
     block = buildBlock(place, starts);
     if (block === undefined) return undefined;
-    built.add(place, block, !alwaysLeaves(block.statements) && starts.has(endOf(block)));
+    built.add(place, block, !alwaysLeaves(block.statements) && starts.has(endOf(block) + base));
   }
-  return { ...block, frame, record: code.record(start) };
+  return { ...placed(block, base), base, frame, record: code.record(start) };
 }
 
-function buildBlock({ start, size, bytes }: BlockPlace, starts: ReadonlyMap<number, unknown>): BlockCode | undefined {
+/** The block with its offsets from the entry's page. */
+function placed(block: BlockCode, base: number): BlockCode {
+  if (base === 0) return block;
+  const at = (offset: number | undefined): number | undefined => (offset === undefined ? undefined : offset + base);
+  return {
+    ...block,
+    offset: block.offset + base,
+    instructions: block.instructions.map((i) => ({ ...i, offset: i.offset + base })),
+    taken: at(block.taken),
+    next: at(block.next),
+    pointer: at(block.pointer),
+  };
+}
+
+function buildBlock(
+  { start, base, size, bytes }: BlockPlace,
+  starts: ReadonlyMap<number, unknown>,
+): BlockCode | undefined {
   const b = new BlockBuilder(undefined);
   const instructions: { offset: number; length: number; end: number }[] = [];
   let at = start;
@@ -229,7 +250,7 @@ function buildBlock({ start, size, bytes }: BlockPlace, starts: ReadonlyMap<numb
     const result = decode(bytes, size, at - start);
     if (typeof result === 'string' || stops(result) || instructions.length === MAX_BLOCK_LENGTH) break;
     // What another block has already is not translated twice.
-    if (at !== start && starts.has(at)) break;
+    if (at !== start && starts.has(at + base)) break;
     b.instruction(result, at);
     instructions.push({ offset: at, length: result.fields.length, end: b.statements.length });
     at += result.fields.length;
