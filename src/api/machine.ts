@@ -6,7 +6,7 @@ import type { Instrument } from '../engine/execution-counters.ts';
 import { CodeStore } from '../engine/wasm/code-store.ts';
 import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import { createPcMachine } from '../machine/boards/pc.ts';
-import type { Result, Machine as VirtualMachine } from '../machine/machine.ts';
+import type { MachineState, Result, Machine as VirtualMachine } from '../machine/machine.ts';
 import type { TextMatch } from './console-text.ts';
 import { ConsoleText } from './console-text.ts';
 import { codeDump, registerDump } from './crash-report.ts';
@@ -89,6 +89,29 @@ export class Machine {
   /** Ends the run with the result `stopped`, as pulling the plug does. */
   stop(): void {
     this.#virtual.stop();
+  }
+
+  /** Powered off before `run`, then running or paused, then ended for good. */
+  get state(): MachineState {
+    return this.#virtual.state;
+  }
+
+  /**
+   * Lets the guest stand still, and resolves when it does, or when the run has ended. Guest time stops, what is typed waits;
+   * the real-time clock and a `timeout` go on. Before `run`: the machine will wait for `resume` before its first instruction.
+   */
+  pause(): Promise<void> {
+    return this.#virtual.pause();
+  }
+
+  /** Ends a pause. */
+  resume(): void {
+    this.#virtual.resume();
+  }
+
+  /** Presses the reset button: the guest restarts at once, or when a pause ends; also where `noReboot` is set. */
+  reset(): void {
+    this.#virtual.reset();
   }
 
   /** Presses the power button: a guest with ACPI shuts itself down. */

@@ -14,6 +14,9 @@ export interface MachineClock extends Clock {
   ran(instructions: number, hostNs: number): void;
   /** The processor is halted: resolves when an alarm is due, or earlier when `woken` does. */
   idle(woken: Promise<void>): Promise<void>;
+  /** Time stands still until `release`; wall-clock time need not. */
+  hold(): void;
+  release(): void;
 }
 
 interface PendingAlarm extends Alarm {
@@ -74,7 +77,9 @@ const LONGEST_SLEEP_MS = 3_600_000;
 /** Time passes as on the host. */
 export class RealClock implements MachineClock {
   readonly #host: HostTime;
-  readonly #start: bigint;
+  #start: bigint;
+  /** The time at which this clock stands still. */
+  #heldAt: bigint | undefined;
   readonly #alarms = new AlarmQueue();
   /** Instructions per nanosecond, averaged over recent runs. */
   #rate = FIRST_RATE;
@@ -85,7 +90,17 @@ export class RealClock implements MachineClock {
   }
 
   now(): bigint {
-    return this.#host.nowNs() - this.#start;
+    return this.#heldAt ?? this.#host.nowNs() - this.#start;
+  }
+
+  hold(): void {
+    this.#heldAt = this.now();
+  }
+
+  release(): void {
+    if (this.#heldAt === undefined) return;
+    this.#start = this.#host.nowNs() - this.#heldAt;
+    this.#heldAt = undefined;
   }
 
   after(ns: bigint, ring: () => void): Alarm {
@@ -186,6 +201,10 @@ export class VirtualClock implements MachineClock {
   }
 
   ran(): void {}
+
+  /** While no instruction retires time stands still anyway. */
+  hold(): void {}
+  release(): void {}
 
   async idle(woken: Promise<void>): Promise<void> {
     const next = this.#alarms.next();

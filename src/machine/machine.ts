@@ -22,6 +22,9 @@ export type Result =
   /** `stop` was called. */
   | { readonly kind: 'stopped' };
 
+/** Where a machine is in its life. */
+export type MachineState = 'off' | 'running' | 'paused' | 'ended';
+
 /** What a board may ask of the run loop. Callable from devices at any time. */
 export interface Supervisor {
   readonly clock: MachineClock;
@@ -96,6 +99,12 @@ export class Machine {
   /** Until the board is built there is no processor to kick; devices may ask all the same. */
   #kick = (): void => {};
   #wake = (): void => {};
+  /** Somebody wants the guest to stand still; it does when it rests. */
+  #held = false;
+  #resting = false;
+  /** Those who wait for that, or for what makes it pointless: the end, or `resume`. */
+  #pauseWaiters: (() => void)[] = [];
+  #resetPressed = false;
 
   constructor(options: MachineOptions, build: (supervisor: Supervisor) => Board) {
     this.#options = options;
@@ -135,7 +144,41 @@ export class Machine {
       cancel();
       await this.#board.quiesce();
       this.#endedNs = time.nowNs();
+      this.#announceRest();
     }
+  }
+
+  get state(): MachineState {
+    if (this.#startedNs === undefined) return 'off';
+    if (this.#endedNs !== undefined) return 'ended';
+    return this.#resting ? 'paused' : 'running';
+  }
+
+  /**
+   * Lets the guest stand still at the next boundary between slices, and resolves when it does, or when the run has ended.
+   * Guest time stops, typed input waits. Before `run`: that will start with a pause.
+   */
+  pause(): Promise<void> {
+    this.#held = true;
+    if (this.state === 'off' || this.state === 'ended') return Promise.resolve();
+    const resting = new Promise<void>((resolve) => this.#pauseWaiters.push(resolve));
+    if (this.#resting) this.#announceRest();
+    // A slice under way is not cut short: under a virtual clock a pause must not change where the guest is heard.
+    this.#wake();
+    return resting;
+  }
+
+  /** Ends a pause. */
+  resume(): void {
+    this.#held = false;
+    this.#announceRest();
+    this.#wake();
+  }
+
+  /** Presses the reset button: the guest restarts, whatever `noReboot` says of its own resets. A pause goes on. */
+  reset(): void {
+    this.#resetPressed = true;
+    this.#attention();
   }
 
   /** Ends the run as `stopped`. */
@@ -189,6 +232,7 @@ export class Machine {
 
   async #loop(): Promise<Result> {
     for (;;) {
+      if (this.#held) await this.#rest();
       const settled = this.#board.settle();
       if (settled !== undefined) await settled;
       this.#clock.ringDue();
@@ -225,9 +269,32 @@ export class Machine {
 
   async #sleep(): Promise<void> {
     // Guest time stands still while host I/O is under way: the loop settles that first.
-    if (this.#requested !== undefined || this.#board.settle() !== undefined) return;
+    if (this.#requested !== undefined || this.#resetPressed || this.#held || this.#board.settle() !== undefined) return;
     const woken = new Promise<void>((resolve) => (this.#wake = resolve));
     await this.#clock.idle(woken);
+  }
+
+  /** The guest stands still until somebody resumes or ends it. */
+  async #rest(): Promise<void> {
+    this.#clock.hold();
+    this.#resting = true;
+    while (this.#held && !this.#endRequested()) {
+      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
+      this.#announceRest();
+      await woken;
+    }
+    this.#resting = false;
+    this.#clock.release();
+  }
+
+  #announceRest(): void {
+    for (const tell of this.#pauseWaiters.splice(0)) tell();
+  }
+
+  /** What was asked for ends the run, unlike a reset that restarts the guest. */
+  #endRequested(): boolean {
+    const requested = this.#requested;
+    return requested !== undefined && (requested.kind !== 'reset' || this.#options.noReboot === true);
   }
 
   /** Lets the host's other work run: disks, terminals, timers. */
@@ -238,9 +305,10 @@ export class Machine {
 
   /** Ends the run with what was asked for, or restarts the guest. */
   #serveRequest(): Result | undefined {
-    const requested = this.#requested;
-    if (requested?.kind !== 'reset' || this.#options.noReboot === true) return requested;
+    if (this.#endRequested()) return this.#requested;
+    if (this.#requested === undefined && !this.#resetPressed) return undefined;
     this.#requested = undefined;
+    this.#resetPressed = false;
     this.#restarts += 1;
     // Both at once: virtual time must not go back, and devices look at it while they reset.
     this.#retiredBeforeReset += this.#board.vcpu.retired();

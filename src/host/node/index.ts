@@ -14,7 +14,7 @@ export type { DiskFile, MachineOptions, TerminalSize } from '../../api/options.t
 export type { CodeFigures, Statistics, VcpuFigures } from '../../api/statistics.ts';
 export type { TimelineEvent, TimelineListener } from '../../api/timeline.ts';
 export type { BlockBackend } from '../../devices/contract.ts';
-export type { Result } from '../../machine/machine.ts';
+export type { MachineState, Result } from '../../machine/machine.ts';
 export { UserError } from '../../user-error.ts';
 
 export type Machine = ApiMachine;
