@@ -8,9 +8,9 @@
  * | `TLB_BASE` | software TLB, four banks for each of some address spaces |
  * | `PAGE_FLAGS_BASE` | a byte for each page of RAM |
  * | `COUNTERS_BASE` | counters of executed instructions, where a run counts them |
- * | `JUMP_CACHE_BASE` | instruction pointer to record |
  * | `PROFILE_BASE` | counters of executed blocks, where a run is profiled |
  * | `RECORDS_BASE` | decoded instructions |
+ * | `JUMP_CACHE_BASE` | instruction pointer to record |
  * | `RAM_BASE` | guest-physical address 0 |
  */
 export const CPU_BASE = 0x1000;
@@ -18,11 +18,11 @@ export const TLB_BASE = 0x10000;
 export const PAGE_FLAGS_BASE = 0x100000;
 export const COUNTERS_BASE = 0x1c0000;
 export const COUNTERS_END = 0x200000;
-export const JUMP_CACHE_BASE = 0x200000;
-export const PROFILE_BASE = 0x300000;
-export const PROFILE_END = 0x400000;
-export const RECORDS_BASE = 0x400000;
-export const RECORDS_END = 0x3000000;
+export const PROFILE_BASE = 0x200000;
+export const PROFILE_END = 0x300000;
+export const RECORDS_BASE = 0x300000;
+export const RECORDS_END = 0x2c00000;
+export const JUMP_CACHE_BASE = 0x2c00000;
 export const RAM_BASE = 0x3000000;
 
 export const PAGE_SIZE = 4096;

@@ -237,6 +237,26 @@ for (const [name, make] of Object.entries(SYSTEM_ENGINES)) {
       assert.deepEqual(seen, expected);
     });
 
+    test('INVLPG makes calls to a page go where it is mapped now', () => {
+      const HIGH = -(1n << 39n);
+      const tableOf = (level: number): number => 0x60000 + level * 0x1000;
+      const frames = [0x90000, 0x91000];
+      const present = ENTRY.P | ENTRY.RW;
+      const code: number[] = [];
+      // MOV QWORD [table], frame; INVLPG [RDI]; twice: SHL EAX, 4; CALL RDI.
+      for (const frame of [...frames, ...frames]) {
+        code.push(0x48, 0xc7, 0x04, 0x25, ...dword(tableOf(2)), ...dword(frame | present), 0x0f, 0x01, 0x3f);
+        code.push(0xc1, 0xe0, 4, 0xff, 0xd7, 0xc1, 0xe0, 4, 0xff, 0xd7);
+      }
+      guest.start('long', code, { registers: { RDI: HIGH, RAX: 0n, CR4: CR4.PAE } });
+      guest.setNumber(PLACE.tables + 8 * 511, 8, tableOf(0) | present);
+      for (let level = 0; level < 2; level++) guest.setNumber(tableOf(level), 8, tableOf(level + 1) | present);
+      // OR AL, number of the frame; RET.
+      for (const [i, frame] of frames.entries()) guest.write(frame, [0x0c, i + 1, 0xc3]);
+      assert.equal(guest.run().vector, 3);
+      assert.equal(guest.get('RAX'), 0x11221122n);
+    });
+
     test('INVPCID refuses bad types and descriptors', () => {
       const invalidate = (type: bigint, pcid: bigint, address: bigint, cr4 = CR4.PAE): number => {
         // INVPCID RAX, [data].

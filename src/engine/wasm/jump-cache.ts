@@ -4,8 +4,8 @@ import { JUMP_CACHE_BASE } from '../layout.ts';
 import type { Emitter } from './emitter.ts';
 import { writeLoad } from './op-code.ts';
 
-/** Entries: key (8 bytes), record (4); a page of code has `slots` of them. */
-export const JUMP_CACHE = { pages: 128, slots: 512, entrySize: 16 } as const;
+/** Entries: key (8 bytes), record (4); a page of code has `slots` of them, one for each byte: blocks of one page never displace each other. */
+export const JUMP_CACHE = { pages: 64, slots: 4096, entrySize: 16 } as const;
 
 /** The upper half of the address space has an epoch of its own. */
 function pushEpoch(e: Emitter, linear: number, long: boolean): void {

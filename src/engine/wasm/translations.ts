@@ -15,7 +15,7 @@ import {
   TLB_BANKS,
   TLB_LARGE,
 } from '../../isa/x86/state.ts';
-import { JUMP_CACHE_BASE, RAM_BASE, TLB_BASE } from '../layout.ts';
+import { JUMP_CACHE_BASE, PAGE_SIZE, RAM_BASE, TLB_BASE } from '../layout.ts';
 import type { Registers } from '../registers.ts';
 import { JUMP_CACHE } from './jump-cache.ts';
 import { TLB_BANKS_COUNT, TLB_ENTRIES, TLB_ENTRY, TLB_INDEX_MASK, TLB_SPACES } from './tlb.ts';
@@ -28,13 +28,14 @@ const TLB_BYTES = TLB_SPACES * SPACE_BYTES;
 const PAGE_OF_JUMPS = JUMP_CACHE.slots * JUMP_CACHE.entrySize;
 const JUMP_CACHE_BYTES = JUMP_CACHE.pages * PAGE_OF_JUMPS;
 const SLOT_BITS = Math.log2(JUMP_CACHE.slots);
+const PAGE_BITS = Math.log2(PAGE_SIZE);
 const GENERATIONS = 0x1000;
 const GLOBAL_WORD = TLB_ENTRY.global >> 2;
 const WRITE_WORD = TLB_ENTRY.writeTag >> 2;
 const ADDEND_WORD = TLB_ENTRY.addend >> 2;
 const PCIDE = Number(CR4_BITS.PCIDE);
 const PCID_MASK = 0xfff;
-/** Neither 0 nor 1, the value of `global` in an entry that holds a page. */
+/** Neither 0 nor 1, the value of `global` in an entry of the TLB that holds a page; nor half a key of the jump cache. */
 const EMPTY = 0xffffffff;
 const LAST_ENTRY = (TLB_ENTRIES - 1) * TLB_ENTRY.size;
 /** The low half of a tag that no address has whose entry is at a word's place: another entry's. */
@@ -47,6 +48,8 @@ export class Translations {
   readonly #registers: Registers;
   /** The jump cache leads to pages of the upper half that are not global. */
   #hasLocalHigh = false;
+  /** By the low bits of a page's number: 1 where the jump cache may lead there. */
+  readonly #jumpsTo = new Uint8Array(2 ** (32 - PAGE_BITS));
   /** The PCID of each address space that is held; -1: none. */
   readonly #pcids = new Array<number>(TLB_SPACES).fill(-1);
   /** What distinguishes an address space's ways by instruction pointer from those of others. */
@@ -192,8 +195,17 @@ export class Translations {
     for (let at = (TLB_BASE + entry) >> 2; at < (TLB_BASE + TLB_BYTES) >> 2; at += BANK_BYTES >> 2) {
       this.#dropEntry(at);
     }
-    const jumps = JUMP_CACHE_BASE + (page % JUMP_CACHE.pages) * PAGE_OF_JUMPS;
-    this.#bytes.fill(0xff, jumps, jumps + PAGE_OF_JUMPS);
+    this.#dropJumpsTo(page);
+  }
+  /** Most pages that are dropped have never held code. */
+  #dropJumpsTo(page: number): void {
+    if (this.#jumpsTo[page] === 0) return;
+    this.#jumpsTo[page] = 0;
+    const words = this.#words;
+    const start = (JUMP_CACHE_BASE + (page % JUMP_CACHE.pages) * PAGE_OF_JUMPS) >> 2;
+    for (let at = start; at < start + (PAGE_OF_JUMPS >> 2); at += JUMP_CACHE.entrySize >> 2) {
+      if (words[at] >>> PAGE_BITS === page) words.fill(EMPTY, at, at + 2);
+    }
   }
 
   /** The 8 bytes at a linear address, if the TLB has them for reading at the current privilege. */
@@ -224,6 +236,7 @@ export class Translations {
     this.#words[at] = low;
     this.#words[at + 1] = (high ^ r.u32(isHigh ? JUMP_EPOCH_HIGH : JUMP_EPOCH, 1)) >>> 0;
     this.#words[at + 2] = record;
+    this.#jumpsTo[low >>> PAGE_BITS] = 1;
   }
 }
 
