@@ -1,5 +1,5 @@
 /** The functions behind the numbers that records have: cases of the main loops, and functions in the table, made at need. */
-import type { Statement } from '../../isa/ir/types.ts';
+import type { External, Procedure, Statement } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import type { Decoded } from '../../isa/x86/decoder.ts';
 import type { Encoding, Parameters } from '../../isa/x86/definition.ts';
@@ -9,6 +9,7 @@ import { alwaysLeaves, handlerKey, handlerName, hotParameters } from '../bodies.
 import type { Instrument } from '../execution-counters.ts';
 import { defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
+import type { Signature } from './encoder.ts';
 import type { Linker } from './linker.ts';
 import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
 import { PSEUDO_COUNT } from './record.ts';
@@ -41,7 +42,8 @@ export class Handlers {
   readonly #instrument: Instrument | undefined;
   readonly #modes = new Map<boolean, Mode>();
   readonly #handlers = new Map<number, Handler>();
-  #slots = 0;
+  /** Place 0 of the table stays empty. */
+  #slots = 1;
   #free: number[] = [];
 
   constructor(linker: Linker, table: WebAssembly.Table, instrument?: Instrument) {
@@ -86,11 +88,30 @@ export class Handlers {
     });
     return this.#add(exports[HANDLER], long);
   }
+  /** Makes functions that regions call through the table, with what they call; returns their places there, of which none is 0. */
+  makeCallees(
+    signature: Signature,
+    also: readonly (Procedure | External)[],
+    lower: readonly ((m: ModuleParts) => Uint8Array)[],
+  ): readonly number[] {
+    const define = (m: ModuleParts): void => {
+      for (const [i, write] of lower.entries()) {
+        const index = m.builder.declare(signature);
+        m.builder.define(index, write(m));
+        m.builder.exportFunction(`${HANDLER}${i}`, index);
+      }
+    };
+    const exports = this.#linker.build({ bodies: [], also, define });
+    return lower.map((_, i) => this.#put(exports[`${HANDLER}${i}`]));
+  }
   #add(handler: unknown, long: boolean): number {
+    return this.#firstInTable(long) + this.#put(handler);
+  }
+  #put(callee: unknown): number {
     const slot = this.#free.pop() ?? this.#slots++;
     if (slot >= this.#table.length) this.#table.grow(TABLE_STEP);
-    this.#table.set(slot, handler);
-    return this.#firstInTable(long) + slot;
+    this.#table.set(slot, callee);
+    return slot;
   }
   /** Forgets a function that no record leads to any more. */
   free(number: number, long: boolean): void {

@@ -8,7 +8,7 @@ import { writeLoad, writeStore } from '../op-code.ts';
 import { IS_REGION, RECORD_AT } from '../record.ts';
 import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
 import type { Locals, Target } from '../target.ts';
-import { FlagLowering, type LoweredBlock } from './flag-lowering.ts';
+import { type FlagFunctions, FlagLowering, type LoweredBlock } from './flag-lowering.ts';
 
 /** Labels around the whole body, by the depth at which they were opened. */
 export const EXIT_LABEL = 1;
@@ -24,6 +24,7 @@ export interface RegionPlace {
   readonly first: number;
   /** The index of the functions' type. */
   readonly type: number;
+  readonly flags: FlagFunctions;
 }
 
 export class ExitLowering extends FlagLowering {
@@ -35,7 +36,7 @@ export class ExitLowering extends FlagLowering {
   readonly #linear: number;
 
   constructor(code: ByteWriter, locals: Locals, target: Target, blocks: readonly LoweredBlock[], place: RegionPlace) {
-    super(code, locals, target, blocks);
+    super(code, locals, target, blocks, place.flags);
     this.around = place;
     this.faultOffset = locals.take('i32');
     this.#status = locals.take('i32');
@@ -68,8 +69,7 @@ export class ExitLowering extends FlagLowering {
     this.code.i32(STATUS.faulted);
     this.code.set(this.#status);
     this.close();
-    this.settleFlags();
-    this.spillAll();
+    this.spillSettled();
     this.#countExit();
     if (this.around.long) this.#goOn();
     this.code.get(this.#status);

@@ -1,6 +1,6 @@
 /**
  * The arithmetic flags of a region. FLAG_AUX and FLAG_RESULT are written together, take a dozen operations to compute and are hardly ever
- * read, but may be needed wherever the region can be left: so their inputs are kept in locals, with the number of the recipe that makes
+ * read, but may be needed wherever the region can be left: so their inputs are kept in locals, with the place of the function that makes
  * both of them.
  */
 import {
@@ -15,12 +15,12 @@ import {
 import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
 import { type ByteWriter, OP } from '../encoder.ts';
 import { analyse, type Placement } from '../liveness.ts';
-import { WASM_TYPE, writeMask } from '../op-code.ts';
-import { StatementMap, StatementSet } from '../statement-map.ts';
+import { WASM_TYPE } from '../op-code.ts';
+import { StatementSet } from '../statement-map.ts';
 import type { Locals, Target } from '../target.ts';
 import { type PageAccesses, pageAccesses } from './page-accesses.ts';
 import { PageLowering } from './page-lowering.ts';
-import { type Recipe, recipeOf } from './recipes.ts';
+import { MAX_INPUTS, type Recipe, recipeOf } from './recipes.ts';
 import { registersTouched, type Use } from './registers-used.ts';
 
 /** How one block is lowered. */
@@ -41,7 +41,7 @@ export interface LoweredBlock {
   readonly registers: Use;
 }
 
-const FLAGS = [FLAG_AUX.offset, FLAG_RESULT.offset];
+const FLAGS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]);
 const isFlag = (offset: number): boolean => offset === FLAG_AUX.offset || offset === FLAG_RESULT.offset;
 const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && isFlag(s.state.offset);
 const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && isFlag(s.state.offset);
@@ -97,24 +97,32 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
 const auxOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_AUX.offset ? a : b).value;
 const resultOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_RESULT.offset ? a : b).value;
 
-const NONE_INLINED = new StatementSet(0);
+/** What regions know of the functions that make flags (`FlagMakers`). */
+export interface FlagFunctions {
+  /** Index of their type. */
+  readonly type: number;
+  /** Place in the table by the shape of the recipe. */
+  placeOf(shape: number): number;
+}
 
 export class FlagLowering extends PageLowering {
-  readonly #recipes: {
-    readonly recipe: Recipe;
-    readonly placement: Placement;
-    readonly values: StatementMap<number>;
-  }[] = [];
-  /** From 1, by shape; 0 where the registers' own locals have the values. */
-  readonly #numbers = new Map<number, number>();
+  readonly #functions: FlagFunctions;
+  /** The place of the function that makes both flags of the inputs; 0 where the registers' own locals have the values. */
   readonly #current: number;
-  /** Locals of 64 bits, which narrower inputs are extended to. */
+  /** Locals of 64 bits, which narrower inputs are extended to; none where the region has no recipes. */
   readonly #inputs: readonly number[];
+  readonly #hasRecipes: boolean;
   protected plan: BlockPlan;
   /** Statements around the one being lowered, in its block. */
   protected nesting = 0;
 
-  constructor(code: ByteWriter, locals: Locals, target: Target, blocks: readonly LoweredBlock[]) {
+  constructor(
+    code: ByteWriter,
+    locals: Locals,
+    target: Target,
+    blocks: readonly LoweredBlock[],
+    functions: FlagFunctions,
+  ) {
     super(
       code,
       locals,
@@ -122,17 +130,15 @@ export class FlagLowering extends PageLowering {
       blocks.map((b) => b.registers),
     );
     this.plan = blocks[0].plan;
+    this.#functions = functions;
+    let most = 0;
+    let recipes = 0;
     for (const { plan } of blocks) {
-      const { recipes, placement } = plan;
-      for (const recipe of recipes.values()) {
-        if (this.#numbers.has(recipe.shape)) continue;
-        const values = new StatementMap<number>(placement.size);
-        this.#recipes.push({ recipe, placement: { ...placement, inlined: NONE_INLINED }, values });
-        this.#numbers.set(recipe.shape, this.#recipes.length);
-      }
+      for (const { inputs } of plan.recipes.values()) most = Math.max(most, inputs.length);
+      recipes += plan.recipes.size;
     }
+    this.#hasRecipes = recipes > 0;
     this.#current = locals.take('i32');
-    const most = Math.max(0, ...this.#recipes.map(({ recipe }) => recipe.inputs.length));
     this.#inputs = Array.from({ length: most }, () => locals.take('i64'));
   }
 
@@ -148,7 +154,7 @@ export class FlagLowering extends PageLowering {
         if (WASM_TYPE[v.type] === 'i32') this.code.byte(OP.i64_extend_i32_u);
         this.code.set(this.#inputs[i]);
       }
-      this.#note(this.#numbers.get(recipe.shape)!);
+      this.#note(this.#functions.placeOf(recipe.shape));
       return;
     }
     if (!this.plan.pairs.has(s)) this.settleFlags();
@@ -177,66 +183,37 @@ export class FlagLowering extends PageLowering {
 
   /** Sees to it that the locals of FLAG_AUX and FLAG_RESULT have their values. */
   protected settleFlags(): void {
-    const count = this.#recipes.length;
-    if (count === 0) return;
-    for (let i = 0; i <= count; i++) {
-      this.code.open(OP.block);
+    if (!this.#hasRecipes) return;
+    this.code.get(this.#current);
+    this.code.open(OP.if);
+    this.#make();
+    this.loadRegisters(FLAGS);
+    this.#note(0);
+    this.code.byte(OP.end);
+  }
+  /** As `spillAll`, with the flags' values. */
+  protected spillSettled(): void {
+    if (!this.#hasRecipes) {
+      this.spillAll();
+      return;
+    }
+    this.spillAll(FLAGS);
+    this.code.get(this.#current);
+    this.code.open(OP.if);
+    this.#make();
+    this.code.byte(OP.else);
+    this.spill(FLAGS);
+    this.code.byte(OP.end);
+  }
+  /** Makes both flags in memory. */
+  #make(): void {
+    for (let i = 0; i < MAX_INPUTS; i++) {
+      if (i < this.#inputs.length) this.code.get(this.#inputs[i]);
+      else this.code.i64(0);
     }
     this.code.get(this.#current);
-    this.code.i32(1);
-    this.code.byte(OP.i32_sub);
-    this.code.indexed(OP.br_table, count);
-    for (let i = 0; i <= count; i++) this.code.u32(i);
-    for (let i = 0; i < count; i++) {
-      this.code.byte(OP.end);
-      this.#make(i);
-      this.code.indexed(OP.br, count - 1 - i);
-    }
-    this.code.byte(OP.end);
-    this.#note(0);
-  }
-
-  /** The values of one recipe, into the registers' locals. */
-  #make(i: number): void {
-    const { recipe, placement, values } = this.#recipes[i];
-    const outer = { placement: this.placement, values: this.values, taken: this.taken };
-    this.placement = placement;
-    this.values = values;
-    this.taken = [];
-    for (const [i, v] of recipe.inputs.entries()) this.#unpack(v, () => this.code.get(this.#inputs[i]));
-    if (recipe.inverse !== undefined) {
-      this.compute(recipe.inverse.from, false);
-      this.keep(recipe.inverse.value);
-    }
-    for (const v of recipe.again) {
-      this.compute(v, false);
-      this.keep(v);
-    }
-    for (const v of recipe.inner) {
-      if (v.kind === 'result') this.#callOf(v.call);
-      else this.compute(v, false);
-      this.keep(v);
-    }
-    const [aux, result] = recipe.roots;
-    this.setCached(FLAG_AUX.offset, () => this.push(aux));
-    this.setCached(FLAG_RESULT.offset, () => this.push(result));
-    for (const [type, index] of this.taken) this.locals.release(type, index);
-    this.placement = outer.placement;
-    this.values = outer.values;
-    this.taken = outer.taken;
-  }
-  /** A value from the low bits of 64. */
-  #unpack(v: Value, push: () => void): void {
-    push();
-    if (WASM_TYPE[v.type] === 'i32') {
-      this.code.byte(OP.i32_wrap_i64);
-      writeMask(this.code, v.type);
-    }
-    this.keep(v);
-  }
-  #callOf(s: CallNode): void {
-    for (const v of s.args) this.push(v);
-    this.code.indexed(OP.call, this.target.functionIndex(s.target));
+    this.code.indexed(OP.call_indirect, this.#functions.type);
+    this.code.byte(0);
   }
 
   protected override if(s: IfNode): void {

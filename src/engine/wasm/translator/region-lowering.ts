@@ -12,6 +12,7 @@ import { StatementMap } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import { type ControlFlow, controlFlowOf } from './control-flow.ts';
 import { EXIT_LABEL, ExitLowering, FAULT_LABEL, type RegionPlace } from './exit-lowering.ts';
+import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
 import { registerOf } from './registers-used.ts';
@@ -22,6 +23,9 @@ import type { Structure } from './structure.ts';
 const WIDEST_TABLE = 4096;
 /** Parameter 0 is the record, which regions do not need. */
 const PARAMETERS = 1;
+
+/** What is around a region; `makers` know the recipes of its blocks. */
+type Surroundings = Omit<RegionPlace, 'type' | 'flags'> & { readonly makers: FlagMakers };
 
 export class RegionLowering extends ExitLowering {
   readonly #blocks: readonly RegionBlock[];
@@ -78,8 +82,12 @@ export class RegionLowering extends ExitLowering {
   }
 
   /** The function's body: record → status. */
-  static write(m: ModuleParts, region: Region, where: Omit<RegionPlace, 'type'>, listing?: RegionListing): Uint8Array {
-    const place = { ...where, type: m.builder.type({ parameters: ['i32'], results: ['i32'] }) };
+  static write(m: ModuleParts, region: Region, around: Surroundings, listing?: RegionListing): Uint8Array {
+    const place = {
+      ...around,
+      type: m.builder.type({ parameters: ['i32'], results: ['i32'] }),
+      flags: { type: m.builder.type(FLAG_MAKER), placeOf: (shape: number) => around.makers.placeOf(shape) },
+    };
     const code = new ByteWriter();
     const locals = new Locals(PARAMETERS);
     // The lowering is its own target, but the base class wants one first.

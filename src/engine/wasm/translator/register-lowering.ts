@@ -65,14 +65,15 @@ export class RegisterLowering extends Lowering {
       this.code.set(local);
     }
   }
-  #spill(only?: ReadonlySet<number>): void {
+  /** To memory; `only`: of these registers, `but`: not these. */
+  protected spill(only?: ReadonlySet<number>, but?: ReadonlySet<number>): void {
     for (const { local, type, offset } of this.#cached.values()) {
-      if (!this.#dirty.has(offset) || (only !== undefined && !only.has(offset))) continue;
+      if (!this.#dirty.has(offset) || (only !== undefined && !only.has(offset)) || but?.has(offset)) continue;
       this.storeState(offset, type, () => this.code.get(local));
     }
   }
-  protected spillAll(): void {
-    this.#spill();
+  protected spillAll(but?: ReadonlySet<number>): void {
+    this.spill(undefined, but);
     this.storeState(RETIRED.offset, 'i64', () => this.code.get(this.retired));
   }
   /** Names of registers by their locals. */
@@ -84,10 +85,6 @@ export class RegisterLowering extends Lowering {
     this.code.get(this.#cached.get(offset)!.local);
   }
 
-  protected setCached(offset: number, push: () => void): void {
-    push();
-    this.code.set(this.#cached.get(offset)!.local);
-  }
   protected override pushBank(access: AccessKind): void {
     if (access === 'supervisor') super.pushBank(access);
     else this.pushCached(TLB_BANK.offset);
@@ -111,7 +108,7 @@ export class RegisterLowering extends Lowering {
     const place = v.kind === 'getAt' ? this.#registerAt(v.file, v.at) : undefined;
     if (place === undefined) {
       // Which register it is shows when it runs: all of them are read from memory.
-      if (v.kind === 'getAt') this.#spill(new Set(registersOf(v.file, v.at)));
+      if (v.kind === 'getAt') this.spill(new Set(registersOf(v.file, v.at)));
       super.compute(v, loose);
       return;
     }
@@ -154,7 +151,7 @@ export class RegisterLowering extends Lowering {
   }
   /** A write to one of some registers, which of them shows when it runs: in memory. */
   #writeAnyOf(registers: ReadonlySet<number>, write: () => void): void {
-    this.#spill(registers);
+    this.spill(registers);
     write();
     this.loadRegisters(registers);
   }
@@ -192,7 +189,7 @@ export class RegisterLowering extends Lowering {
   /** Procedures find and leave registers in memory. */
   protected override call(s: CallNode): void {
     const { read, written } = registersTouched(s.target);
-    this.#spill(new Set([...read, ...written]));
+    this.spill(new Set([...read, ...written]));
     super.call(s);
     this.loadRegisters(new Set(written));
   }

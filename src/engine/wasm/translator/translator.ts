@@ -5,6 +5,7 @@ import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
 import type { Tier } from '../tier.ts';
 import type { TranslationEvents } from '../translation-events.ts';
+import { FlagMakers } from './flag-makers.ts';
 import { KnownCode, type KnownPage, type Surroundings } from './known-code.ts';
 import { mayGoTo, type Reach, reachOf, readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
@@ -27,6 +28,7 @@ interface Made {
 export class Translator {
   readonly #cache: DecodeCache;
   readonly #handlers: Handlers;
+  readonly #makers: FlagMakers;
   readonly #tier: Tier;
   readonly #events: TranslationEvents;
   /** The oldest first. */
@@ -35,6 +37,7 @@ export class Translator {
   constructor(cache: DecodeCache, handlers: Handlers, tier: Tier, events: TranslationEvents) {
     this.#cache = cache;
     this.#handlers = handlers;
+    this.#makers = new FlagMakers(handlers);
     this.#tier = tier;
     this.#events = events;
   }
@@ -79,13 +82,14 @@ export class Translator {
     const { blocks } = region;
     if (blocks.length === 0) return;
     const long = size === 64;
+    this.#makers.prepare(blocks);
     const listing = this.#events.listing();
     let code: Uint8Array = new Uint8Array();
     const number = this.#handlers.make(
       blocks.map((b) => b.statements),
       long,
       (m, first) => {
-        const place = { long, first, startRecord: DecodeCache.start };
+        const place = { long, first, startRecord: DecodeCache.start, makers: this.#makers };
         code = RegionLowering.write(listing?.watch(m) ?? m, region, place, listing);
         return code;
       },
