@@ -1,8 +1,16 @@
 /** How regions are entered and left: registers from and to memory, and on to the next region where that is known. */
-import { CODE_DROPPED, IP_BASE, REGION_EXIT_COUNTS, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
+import {
+  CODE_DROPPED,
+  IP_BASE,
+  RECORD,
+  REGION_EXIT_COUNTS,
+  RETIRED,
+  RETIRED_LIMIT,
+  RIP,
+} from '../../../isa/x86/state.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { Emitter, STATUS } from '../emitter.ts';
-import { type ByteWriter, OP } from '../encoder.ts';
+import { BLOCK_EMPTY, type ByteWriter, OP, TYPE_CODE } from '../encoder.ts';
 import { pushCachedRecord, pushIsCached } from '../jump-cache.ts';
 import { writeLoad, writeStore } from '../op-code.ts';
 import { IS_REGION, RECORD_AT } from '../record.ts';
@@ -10,9 +18,15 @@ import { REGION_EXITS, type RegionExit } from '../region-exits.ts';
 import type { Locals, Target } from '../target.ts';
 import { type FlagFunctions, FlagLowering, type LoweredBlock } from './flag-lowering.ts';
 
-/** Labels around the whole body, by the depth at which they were opened. */
-export const EXIT_LABEL = 1;
-export const FAULT_LABEL = 2;
+/**
+ * Labels around the whole body, by the depth at which they were opened. What goes there leaves on the stack where the guest goes on: for
+ * `exit` the instruction pointer, for others an offset. For `dropped` and `fault` RETIRED is in memory, without the instruction that is
+ * left.
+ */
+const LABEL = { exit: 1, place: 2, dropped: 3, budget: 4, fault: 5 } as const;
+
+/** Where a region is left for: an offset, or what pushes the instruction pointer. */
+export type Place = number | (() => void);
 
 /** What a region's function knows of the engine around it. */
 export interface RegionPlace {
@@ -29,46 +43,58 @@ export interface RegionPlace {
 
 export class ExitLowering extends FlagLowering {
   protected readonly around: RegionPlace;
-  /** Offset of the instruction that faulted. */
-  protected readonly faultOffset: number;
   readonly #status: number;
   readonly #cause: number;
-  readonly #linear: number;
+  readonly #rip: number;
+  readonly #scratch: number;
 
   constructor(code: ByteWriter, locals: Locals, target: Target, blocks: readonly LoweredBlock[], place: RegionPlace) {
     super(code, locals, target, blocks, place.flags);
     this.around = place;
-    this.faultOffset = locals.take('i32');
     this.#status = locals.take('i32');
     this.#cause = locals.take('i32');
-    this.#linear = locals.take('i64');
+    this.#rip = locals.take('i64');
+    this.#scratch = locals.take('i32');
   }
 
-  /** Up to where the first block starts; branches to `EXIT_LABEL` have stored RIP, those to `FAULT_LABEL` have set `faultOffset`. */
+  /** Up to where the first block starts. */
   protected prologue(): void {
     this.loadRegisters();
     this.loadState(RETIRED.offset, 'i64');
     this.code.set(this.retired);
     this.storeState(CODE_DROPPED.offset, 'i32', () => this.code.i32(0));
+    this.storeState(RECORD.offset, 'i32', () => this.code.i32(this.around.startRecord));
     this.code.i32(STATUS.arrived);
     this.code.set(this.#status);
-    this.open(OP.block);
-    this.open(OP.block);
+    this.open(OP.block, TYPE_CODE.i64);
+    for (let label: number = LABEL.place; label <= LABEL.fault; label++) this.open(OP.block, TYPE_CODE.i32);
   }
   /** Behind all blocks. */
   protected epilogue(): void {
     this.code.byte(OP.unreachable);
     this.close();
-    this.storeState(RIP.offset, 'i64', () => {
-      this.pushCached(IP_BASE.offset);
-      this.code.get(this.faultOffset);
-      this.code.byte(OP.i64_extend_i32_s);
-      this.code.byte(OP.i64_add);
-    });
+    this.loadState(RETIRED.offset, 'i64');
+    this.code.set(this.retired);
     this.noteExit('fault');
     this.code.i32(STATUS.faulted);
     this.code.set(this.#status);
+    this.br(LABEL.place);
     this.close();
+    this.noteExit('budget');
+    this.br(LABEL.place);
+    this.close();
+    this.loadState(RETIRED.offset, 'i64');
+    this.code.i64(1);
+    this.code.byte(OP.i64_add);
+    this.code.set(this.retired);
+    this.noteExit('codeDropped');
+    this.close();
+    this.code.byte(OP.i64_extend_i32_s);
+    this.pushCached(IP_BASE.offset);
+    this.code.byte(OP.i64_add);
+    this.close();
+    this.code.set(this.#rip);
+    this.storeState(RIP.offset, 'i64', () => this.code.get(this.#rip));
     this.spillSettled();
     this.#countExit();
     if (this.around.long) this.#goOn();
@@ -76,8 +102,32 @@ export class ExitLowering extends FlagLowering {
     this.code.byte(OP.end);
   }
 
-  protected open(op: number): void {
-    this.code.open(op);
+  /** Leaves the region; what it retired is in its local. */
+  protected leaveFor(place: Place): void {
+    if (typeof place === 'number') {
+      this.code.i32(place);
+      this.br(LABEL.place);
+    } else {
+      place();
+      this.br(LABEL.exit);
+    }
+  }
+  /** Leaves the region for an offset where the condition holds that is pushed. */
+  protected leaveIf(why: 'dropped' | 'budget' | 'fault', offset: number, pushCondition: () => void): void {
+    this.code.i32(offset);
+    pushCondition();
+    this.code.hint(false);
+    this.code.indexed(OP.br_if, this.depth - LABEL[why]);
+    this.code.byte(OP.drop);
+  }
+  /** Leaves the region at an instruction that faults; `depth` labels are open. */
+  protected leaveAtFault(offset: number, depth: number): void {
+    this.code.i32(offset);
+    this.code.indexed(OP.br, depth - LABEL.fault);
+  }
+
+  protected open(op: number, type = BLOCK_EMPTY): void {
+    this.code.open(op, type);
     this.depth++;
   }
   protected close(): void {
@@ -88,8 +138,9 @@ export class ExitLowering extends FlagLowering {
     this.code.indexed(OP.br, this.depth - label);
   }
 
-  /** For the statistics. */
+  /** For the statistics. Locals are 0 at first: most exits are of the first cause. */
   protected noteExit(cause: RegionExit): void {
+    if (cause === REGION_EXITS[0]) return;
     this.code.i32(8 * REGION_EXITS.indexOf(cause));
     this.code.set(this.#cause);
   }
@@ -106,7 +157,7 @@ export class ExitLowering extends FlagLowering {
   /** Where the next instruction is known to start a region, that is called in place of going back to the main loop. */
   #goOn(): void {
     const e = new Emitter(this.target.cpuBase, this.code);
-    const [linear, scratch] = [this.#linear, this.faultOffset];
+    const [linear, scratch] = [this.#rip, this.#scratch];
     this.open(OP.block);
     const unless = (): void => {
       this.code.byte(OP.i32_eqz);
@@ -120,8 +171,6 @@ export class ExitLowering extends FlagLowering {
     this.loadState(RETIRED_LIMIT.offset, 'i64');
     this.code.byte(OP.i64_lt_s);
     unless();
-    this.loadState(RIP.offset, 'i64');
-    this.code.set(linear);
     pushIsCached(e, linear, scratch, true);
     unless();
     pushCachedRecord(e, scratch);

@@ -1,7 +1,7 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
 import { mayStore } from '../../../isa/ir/purity.ts';
 import type { CallNode, Statement, Value } from '../../../isa/ir/types.ts';
-import { CODE_DROPPED, IP_BASE, RECORD, RETIRED, RETIRED_LIMIT, RIP } from '../../../isa/x86/state.ts';
+import { CODE_DROPPED, FAULT, IP_BASE, RETIRED, RETIRED_LIMIT } from '../../../isa/x86/state.ts';
 import type { ModuleParts } from '../assembly.ts';
 import { Emitter } from '../emitter.ts';
 import { ByteWriter, OP } from '../encoder.ts';
@@ -11,7 +11,7 @@ import type { RegionListing } from '../region-listing.ts';
 import { StatementMap } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import { type ControlFlow, controlFlowOf } from './control-flow.ts';
-import { EXIT_LABEL, ExitLowering, FAULT_LABEL, type RegionPlace } from './exit-lowering.ts';
+import { ExitLowering, type Place, type RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
@@ -100,7 +100,7 @@ export class RegionLowering extends ExitLowering {
       },
       beforeCall: () => self.#beforeCall(),
       fault: (_code, depth) => self.#fault(depth),
-      jump: (_code, _depth, link, pushTarget) => self.#jump(link, pushTarget),
+      jump: (_code, _depth, link, pushTarget) => self.#jump(link, self.#placeOver(link) ?? pushTarget),
       exit: () => {
         throw new Error('a region does not stop the machine');
       },
@@ -126,7 +126,6 @@ export class RegionLowering extends ExitLowering {
   /** What looks at the processor from outside sees instructions up to this one. */
   #beforeCall(): void {
     this.storeState(RETIRED.offset, 'i64', () => this.#pushRetired(0));
-    this.storeState(RECORD.offset, 'i32', () => this.code.i32(this.around.startRecord));
   }
   #pushRetired(more: number): void {
     this.code.get(this.retired);
@@ -223,7 +222,7 @@ export class RegionLowering extends ExitLowering {
   }
 
   #fallThrough(offset: number, next: number | undefined): void {
-    this.#jump(next !== undefined ? 1 : undefined, () => this.#pushIp(offset));
+    this.#jump(next !== undefined ? 1 : undefined, offset);
   }
   #pushIp(offset: number): void {
     this.pushCached(IP_BASE.offset);
@@ -231,12 +230,21 @@ export class RegionLowering extends ExitLowering {
     this.code.byte(OP.i64_add);
   }
 
+  #push(place: Place): void {
+    if (typeof place === 'number') this.#pushIp(place);
+    else place();
+  }
+
   /** A store reached code: the rest of this region may be stale. */
-  #leaveIfDropped(offset: number): void {
+  #leaveIfDropped(place: Place): void {
+    if (typeof place === 'number') {
+      this.leaveIf('dropped', place, () => this.code.get(this.#dropped));
+      return;
+    }
     this.code.get(this.#dropped);
     this.code.hint(false);
     this.open(OP.if);
-    this.#exit(() => this.#pushIp(offset), 1, 'codeDropped');
+    this.#exit(place, 'codeDropped');
     this.close();
   }
   protected override stored(): void {
@@ -247,50 +255,51 @@ export class RegionLowering extends ExitLowering {
     super.call(s);
     if (mayStore(s.target)) this.stored();
   }
-  #exit(pushTarget: () => void, more: number, cause: RegionExit): void {
+  #exit(place: Place, cause: RegionExit): void {
     this.noteExit(cause);
-    this.storeState(RIP.offset, 'i64', pushTarget);
-    this.#pushRetired(more);
+    this.#pushRetired(1);
     this.code.set(this.retired);
-    this.br(EXIT_LABEL);
+    this.leaveFor(place);
+  }
+  #offset(): number {
+    return this.#blocks[this.#block].instructions[this.#instruction].offset;
   }
   #fault(depth: number): void {
-    const { offset } = this.#blocks[this.#block].instructions[this.#instruction];
-    this.code.i32(offset);
-    this.code.set(this.faultOffset);
-    this.#pushRetired(0);
-    this.code.set(this.retired);
-    this.code.indexed(OP.br, depth - FAULT_LABEL);
+    this.#beforeCall();
+    this.leaveAtFault(this.#offset(), depth);
+  }
+  protected override checkFault(): void {
+    this.leaveIf('fault', this.#offset(), () => this.loadState(FAULT.offset, 'i32'));
   }
 
   #numberOf(offset: number | undefined): number | undefined {
     return offset === undefined ? undefined : this.#numbers.get(offset);
   }
 
-  #jump(link: 0 | 1 | undefined, pushTarget: () => void): void {
+  /** Where a jump over a link goes, where that is an offset for sure: in other modes the instruction pointer may wrap. */
+  #placeOver(link: 0 | 1 | undefined): Place | undefined {
+    if (!this.around.long || link === undefined) return undefined;
+    const { taken, next } = this.#blocks[this.#block];
+    return link === 0 ? taken : next;
+  }
+  #jump(link: 0 | 1 | undefined, place: Place): void {
     const block = this.#blocks[this.#block];
     const offset = link === undefined ? undefined : link === 0 ? block.taken : block.next;
     const known = this.#numberOf(offset);
     const computed = known === undefined ? link === undefined && this.#isSwitched(block) : this.#isDispatched(known);
     const to = computed ? this.#blocks.length : known;
     if (to === undefined) {
-      this.#exit(pushTarget, 1, exitOf(block, link));
+      this.#exit(place, exitOf(block, link));
       return;
     }
-    if (block.instructions[block.instructions.length - 1].stores) {
-      this.code.get(this.#dropped);
-      this.code.hint(false);
-      this.open(OP.if);
-      this.#exit(pushTarget, 1, 'codeDropped');
-      this.close();
-    }
+    if (block.instructions[block.instructions.length - 1].stores) this.#leaveIfDropped(place);
     this.#pushRetired(1);
     this.code.set(this.retired);
     if (!computed) {
-      this.#branch(to, pushTarget);
+      this.#branch(to, place);
       return;
     }
-    pushTarget();
+    this.#push(place);
     this.code.set(this.#computed);
     this.#branch(to, () => this.code.get(this.#computed));
   }
@@ -364,31 +373,39 @@ export class RegionLowering extends ExitLowering {
   }
   #leaveForComputed(): void {
     this.noteExit('computedJump');
-    this.storeState(RIP.offset, 'i64', () => this.code.get(this.#computed));
-    this.br(EXIT_LABEL);
+    this.leaveFor(() => this.code.get(this.#computed));
   }
 
-  #branch(to: number, pushTarget: () => void): void {
+  #branch(to: number, place: Place): void {
     const { order, isMerge } = this.#structure;
     const isBack = order[to] <= order[this.#block];
-    if (isBack) {
-      this.code.get(this.retired);
-      this.loadState(RETIRED_LIMIT.offset, 'i64');
-      this.code.byte(OP.i64_ge_s);
-      this.code.hint(false);
-      this.open(OP.if);
-      this.noteExit('budget');
-      this.storeState(RIP.offset, 'i64', pushTarget);
-      this.br(EXIT_LABEL);
-      this.close();
-    }
-    this.#checkPage(to, pushTarget);
+    if (isBack) this.#leaveAtLimit(place);
+    this.#checkPage(to, place);
     if (isBack || isMerge[to]) this.br(this.#labels.get(to)!);
     else this.#tree(to);
   }
 
+  /** Leaves the region where the budget of instructions is spent. */
+  #leaveAtLimit(place: Place): void {
+    const isSpent = (): void => {
+      this.code.get(this.retired);
+      this.loadState(RETIRED_LIMIT.offset, 'i64');
+      this.code.byte(OP.i64_ge_s);
+    };
+    if (typeof place === 'number') {
+      this.leaveIf('budget', place, isSpent);
+      return;
+    }
+    isSpent();
+    this.code.hint(false);
+    this.open(OP.if);
+    this.noteExit('budget');
+    this.leaveFor(place);
+    this.close();
+  }
+
   /** Leaves the region unless the page of the block `to` lies where it did when the region was made. Once is enough. */
-  #checkPage(to: number, pushTarget: () => void): void {
+  #checkPage(to: number, place: Place): void {
     if (to === this.#blocks.length) return;
     const { offset, record } = this.#blocks[to];
     const page = KnownCode.distanceOf(offset);
@@ -410,9 +427,7 @@ export class RegionLowering extends ExitLowering {
     this.code.tee(checked);
     this.code.byte(OP.i32_eqz);
     this.open(OP.if);
-    this.noteExit('jump');
-    this.storeState(RIP.offset, 'i64', pushTarget);
-    this.br(EXIT_LABEL);
+    this.leaveFor(place);
     this.close();
     this.close();
   }
