@@ -44,35 +44,34 @@ export interface Assembly {
   readonly procedures: readonly string[];
 }
 
-const signatureOf = (c: { parameters: readonly Type[]; results: readonly Type[] }): Signature => ({
-  parameters: c.parameters.map((t) => WASM_TYPE[t]),
-  results: c.results.map((t) => WASM_TYPE[t]),
-});
+const signatures = new WeakMap<Callable, Signature>();
+function signatureOf(c: Callable): Signature {
+  const known = signatures.get(c);
+  if (known !== undefined) return known;
+  const signature = {
+    parameters: c.parameters.map((t) => WASM_TYPE[t]),
+    results: c.results.map((t) => WASM_TYPE[t]),
+  };
+  signatures.set(c, signature);
+  return signature;
+}
 
 const answered = (c: Callable): Callable => (c.kind === 'external' ? (OWN_ANSWERS.get(c) ?? c) : c);
 
 /** What a body calls, the slow paths of its memory accesses included. */
 function callsOf(body: readonly Statement[]): ReadonlySet<Callable> {
-  const known = calls.get(body);
-  if (known !== undefined) return known;
   const found = new Set<Callable>();
   for (const s of walk(body)) {
     if (s.kind === 'call') found.add(answered(s.target));
     else if (s.kind === 'load') found.add(slowLoad(s.type, s.access, s.forWrite));
     else if (s.kind === 'store') found.add(slowStore(s.value.type, s.access));
   }
-  calls.set(body, found);
   return found;
 }
-/** A block may be part of several regions. */
-const calls = new WeakMap<readonly Statement[], ReadonlySet<Callable>>();
 
 /** Builds a module; procedures that are not known (`isKnown`) become part of it. */
 export function assemble(cpuBase: number, isKnown: (p: Procedure) => boolean, plan: ModulePlan): Assembly {
-  const builder = new ModuleBuilder();
-  // Of any size: the same modules serve all machines.
-  builder.importMemory(IMPORTS, MEMORY, RAM_BASE / WASM_PAGE, MOST_PAGES);
-  builder.importTable(IMPORTS, TABLE);
+  const builder = newModule();
   const indices = new Map<Callable, number>();
   const imports: string[] = [];
   const own: Procedure[] = [];
@@ -97,11 +96,49 @@ export function assemble(cpuBase: number, isKnown: (p: Procedure) => boolean, pl
   return { bytes: builder.finish(), imports, procedures: own.map((p) => p.name) };
 }
 
-/** Adds the function for the table: record → status. */
+function newModule(): ModuleBuilder {
+  const builder = new ModuleBuilder();
+  // Of any size: the same modules serve all machines.
+  builder.importMemory(IMPORTS, MEMORY, RAM_BASE / WASM_PAGE, MOST_PAGES);
+  builder.importTable(IMPORTS, TABLE);
+  return builder;
+}
+
+/** Builds a module without procedures: it imports what it turns out to call, of which `need` hears. */
+export function assembleCaller(
+  cpuBase: number,
+  need: (c: Callable) => void,
+  define: (m: ModuleParts) => void,
+): Assembly {
+  const builder = newModule();
+  const indices = new Map<Callable, number>();
+  const imports: string[] = [];
+  const functionIndex = (asked: Callable): number => {
+    const c = answered(asked);
+    const known = indices.get(c);
+    if (known !== undefined) return known;
+    need(c);
+    imports.push(c.name);
+    const index = builder.importFunction(IMPORTS, c.name, signatureOf(c));
+    indices.set(c, index);
+    return index;
+  };
+  define({ builder, cpuBase, functionIndex });
+  return { bytes: builder.finish(), imports, procedures: [] };
+}
+
+/** Type of the functions that records lead to: record → status. */
+export const HANDLER_TYPE: Signature = { parameters: ['i32'], results: ['i32'] };
+
+/** Adds the function for the table. */
 export function defineHandler(m: ModuleParts, lower: (m: ModuleParts) => Uint8Array): void {
-  const index = m.builder.declare({ parameters: ['i32'], results: ['i32'] });
-  m.builder.define(index, lower(m));
-  m.builder.exportFunction(HANDLER, index);
+  defineExported(m, HANDLER, HANDLER_TYPE, lower(m));
+}
+/** Adds a function that is exported. All is imported by then. */
+export function defineExported({ builder }: ModuleParts, name: string, type: Signature, body: Uint8Array): void {
+  const index = builder.declare(type);
+  builder.define(index, body);
+  builder.exportFunction(name, index);
 }
 
 function closure(isKnown: (p: Procedure) => boolean, { bodies, also = [] }: ModulePlan): ReadonlySet<Callable> {

@@ -299,7 +299,8 @@ export class ByteWriter {
   }
   name(text: string): void {
     this.u32(text.length);
-    for (let i = 0; i < text.length; i++) this.byte(text.charCodeAt(i));
+    if (this.length + text.length > this.#bytes.length) this.#grow(text.length);
+    for (let i = 0; i < text.length; i++) this.#bytes[this.length++] = text.charCodeAt(i);
   }
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.length);
@@ -309,6 +310,16 @@ export class ByteWriter {
 export interface Signature {
   readonly parameters: readonly WasmType[];
   readonly results: readonly WasmType[];
+}
+
+const keys = new WeakMap<Signature, string>();
+function keyOf(signature: Signature): string {
+  let key = keys.get(signature);
+  if (key === undefined) {
+    key = `${signature.parameters.join()}>${signature.results.join()}`;
+    keys.set(signature, key);
+  }
+  return key;
 }
 
 /** A module: imports of functions, one memory and one table; functions; exports. */
@@ -325,7 +336,7 @@ export class ModuleBuilder {
 
   /** The index of a function type. */
   type(signature: Signature): number {
-    const key = `${signature.parameters.join()}>${signature.results.join()}`;
+    const key = keyOf(signature);
     const known = this.#types.indexOf(key);
     if (known >= 0) return known;
     this.#typeBytes.byte(0x60);
@@ -340,7 +351,7 @@ export class ModuleBuilder {
     this.#imports.name(name);
     this.#importCount++;
   }
-  /** All functions are imported before the first is declared. */
+  /** Functions are imported before the first is declared. */
   importFunction(module: string, name: string, signature: Signature): number {
     this.#import(module, name);
     this.#imports.byte(0);
@@ -368,9 +379,7 @@ export class ModuleBuilder {
   }
   /** `body`: locals and code, without its size. */
   define(index: number, body: Uint8Array): void {
-    const copy = body.slice();
-    hintsOf.set(copy, hintsOf.get(body) ?? []);
-    this.#bodies[index - this.#importedFunctions] = copy;
+    this.#bodies[index - this.#importedFunctions] = body;
   }
   exportFunction(name: string, index: number): void {
     this.#exports.name(name);
@@ -402,7 +411,8 @@ export class ModuleBuilder {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    const out = new ByteWriter();
+    const size = this.#bodies.reduce((sum, body) => sum + (body?.length ?? 0), 0);
+    const out = new ByteWriter(size + (size >> 2) + 1024);
     for (const b of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]) out.byte(b);
     const section = (id: number, count: number, content: Uint8Array): void => {
       const head = new ByteWriter();
@@ -419,7 +429,7 @@ export class ModuleBuilder {
     section(3, this.#functionTypes.length, functions.view());
     section(7, this.#exportCount, this.#exports.view());
     this.#writeHints(out);
-    const code = new ByteWriter();
+    const code = new ByteWriter(size + 16 * this.#bodies.length);
     for (const body of this.#bodies) {
       if (body === undefined) throw new Error('a declared function has no body');
       code.u32(body.length);

@@ -1,5 +1,5 @@
 /** The functions behind the numbers that records have: cases of the main loops, and functions in the table, made at need. */
-import type { External, Procedure, Statement } from '../../isa/ir/types.ts';
+import type { Statement } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import type { Decoded } from '../../isa/x86/decoder.ts';
 import type { Encoding, Parameters } from '../../isa/x86/definition.ts';
@@ -7,7 +7,7 @@ import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { alwaysLeaves, handlerKey, handlerName, hotParameters } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
-import { defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
+import { defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import type { Signature } from './encoder.ts';
 import type { Linker } from './linker.ts';
@@ -80,29 +80,19 @@ export class Handlers {
     return { number: this.#add(exports[HANDLER], parameters.long), end: note as BlockEnd };
   }
 
-  /** Makes a function in the table for code of a mode; `bodies` are what it is made of. Returns its number. */
-  make(bodies: readonly (readonly Statement[])[], long: boolean, lower: Lower): number {
-    const exports = this.#linker.build({
-      bodies,
-      define: (parts) => defineHandler(parts, (m) => lower(m, this.#firstInTable(long))),
-    });
+  /** Makes a function in the table for code of a mode. Returns its number. */
+  make(long: boolean, lower: Lower): number {
+    const exports = this.#linker.build((parts) => defineHandler(parts, (m) => lower(m, this.#firstInTable(long))));
     return this.#add(exports[HANDLER], long);
   }
-  /** Makes functions that regions call through the table, with what they call; returns their places there, of which none is 0. */
-  makeCallees(
-    signature: Signature,
-    also: readonly (Procedure | External)[],
-    lower: readonly ((m: ModuleParts) => Uint8Array)[],
-  ): readonly number[] {
-    const define = (m: ModuleParts): void => {
-      for (const [i, write] of lower.entries()) {
-        const index = m.builder.declare(signature);
-        m.builder.define(index, write(m));
-        m.builder.exportFunction(`${HANDLER}${i}`, index);
-      }
-    };
-    const exports = this.#linker.build({ bodies: [], also, define });
-    return lower.map((_, i) => this.#put(exports[`${HANDLER}${i}`]));
+  /** Makes functions that regions call through the table; returns their places there, of which none is 0. */
+  makeCallees(type: Signature, lower: readonly ((m: ModuleParts) => Uint8Array)[]): readonly number[] {
+    const nameOf = (i: number): string => `${HANDLER}${i}`;
+    const exports = this.#linker.build((m) => {
+      const bodies = lower.map((write) => write(m));
+      for (const [i, body] of bodies.entries()) defineExported(m, nameOf(i), type, body);
+    });
+    return lower.map((_, i) => this.#put(exports[nameOf(i)]));
   }
   #add(handler: unknown, long: boolean): number {
     return this.#firstInTable(long) + this.#put(handler);

@@ -1,6 +1,6 @@
 /** Makes modules of procedures and handlers as they are needed, or takes them from a store; what one module has, the next imports. */
-import type { Procedure } from '../../isa/ir/types.ts';
-import { type Assembly, assemble, IMPORTS, MEMORY, type ModulePlan, TABLE } from './assembly.ts';
+import type { External, Procedure } from '../../isa/ir/types.ts';
+import { type Assembly, assemble, assembleCaller, IMPORTS, MEMORY, type ModulePlan, TABLE } from './assembly.ts';
 import type { CodeStore, Note } from './code-store.ts';
 import type { TranslationEvents } from './translation-events.ts';
 
@@ -26,16 +26,21 @@ export interface OwnModule {
 
 export class Linker {
   readonly #options: LinkerOptions;
-  /** Procedures by their names. */
-  readonly #functions = new Map<string, unknown>();
+  /** What modules import of each other and of the host, as far as any has asked for it: one object for all. */
+  readonly #imports: Record<string, unknown> = Object.create(null);
 
   constructor(options: LinkerOptions) {
     this.#options = options;
+    this.#imports[MEMORY] = options.memory;
+    this.#imports[TABLE] = options.table;
   }
 
-  /** The exports of a new module. New procedures are part of it and known afterwards. */
-  build(plan: ModulePlan): Exports {
-    return this.#link(assemble(this.#options.cpuBase, (p) => this.#knows(p) || this.#isStored(p), plan));
+  /** The exports of a new module without procedures of its own. */
+  build(define: ModulePlan['define']): Exports {
+    const need = (c: Procedure | External): void => {
+      if (c.kind === 'procedure') this.#make(c);
+    };
+    return this.#link(assembleCaller(this.#options.cpuBase, need, define));
   }
 
   /** The exports of the module of the engine that has a key, and its note. Its procedures are the store's. */
@@ -52,20 +57,20 @@ export class Linker {
 
   /** A procedure as a function of the host. */
   procedure(p: Procedure): unknown {
-    if (!this.#knows(p) && !this.#isStored(p))
-      this.own(`procedure ${p.name}`, () => ({ plan: { bodies: [], also: [p], define: () => {} }, note: () => null }));
+    this.#make(p);
     return this.#function(p.name);
   }
-
-  #knows({ name }: Procedure): boolean {
-    return this.#functions.has(name);
+  #make(p: Procedure): void {
+    if (p.name in this.#imports || this.#isStored(p)) return;
+    this.own(`procedure ${p.name}`, () => ({ plan: { bodies: [], also: [p], define: () => {} }, note: () => null }));
   }
+
   #isStored({ name }: Procedure): boolean {
     return this.#options.store.whatHas(name) !== undefined;
   }
   #function(name: string): unknown {
     const { externals, store } = this.#options;
-    const known = this.#functions.get(name) ?? externals[name];
+    const known = this.#imports[name] ?? externals[name];
     if (known !== undefined) return known;
     const module = store.whatHas(name);
     if (module === undefined) throw new Error(`the host has no ${name}`);
@@ -73,14 +78,12 @@ export class Linker {
   }
 
   #link({ bytes, imports, procedures }: Assembly): Exports {
-    const { memory, table, events } = this.#options;
-    const functions = Object.fromEntries(imports.map((name) => [name, this.#function(name)]));
+    const { events } = this.#options;
+    for (const name of imports) this.#imports[name] ??= this.#function(name);
     const startMs = events.now();
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      [IMPORTS]: { ...functions, [MEMORY]: memory, [TABLE]: table },
-    });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { [IMPORTS]: this.#imports });
     events.moduleMade(bytes.length, startMs);
-    for (const name of procedures) this.#functions.set(name, exports[name]);
+    for (const name of procedures) this.#imports[name] = exports[name];
     return exports;
   }
 }

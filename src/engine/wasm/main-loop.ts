@@ -7,7 +7,7 @@ import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { CS_AT, EXIT, IP_BASE, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS, TRANSLATED } from '../../isa/x86/state.ts';
 import { PAGE_SIZE } from '../layout.ts';
-import type { ModuleParts } from './assembly.ts';
+import { HANDLER_TYPE, type ModuleParts } from './assembly.ts';
 import { Emitter, noteRecord, pushField, REC, STATUS } from './emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from './encoder.ts';
 import { pushCachedRecord, pushIsCached } from './jump-cache.ts';
@@ -244,7 +244,7 @@ export class MainLoop {
     e.recordField('i16', RECORD_AT.handler);
     e.i32(handlers);
     e.op('i32_sub', 'call_indirect');
-    e.code.u32(this.#m.builder.type({ parameters: ['i32'], results: ['i32'] }));
+    e.code.u32(this.#m.builder.type(HANDLER_TYPE));
     e.code.u32(0);
     e.set(SCRATCH_LOCAL);
     const statuses = 8;

@@ -50,7 +50,7 @@ export interface Target {
 
 /** A function body: the declarations of its locals, then its code. */
 export function withLocals(locals: Locals, code: ByteWriter): Uint8Array {
-  const out = new ByteWriter();
+  const out = new ByteWriter(code.length + 1024);
   locals.write(out);
   out.append(code);
   return out.body();

@@ -44,12 +44,8 @@ export class FlagMakers {
     }
     if (missing.size === 0) return;
     const sources = [...missing.values()];
-    const called = sources.flatMap(({ recipe }) =>
-      recipe.inner.filter((v) => v.kind === 'result').map((v) => v.call.target),
-    );
     const places = this.#handlers.makeCallees(
       FLAG_MAKER,
-      called,
       sources.map((source) => (m) => MakerLowering.write(m, source)),
     );
     for (const [i, { recipe }] of sources.entries()) this.#places.set(recipe.shape, places[i]);

@@ -2,7 +2,7 @@
 import { mayStore } from '../../../isa/ir/purity.ts';
 import type { CallNode, Statement, Value } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, FAULT, IP_BASE, RETIRED, RETIRED_LIMIT } from '../../../isa/x86/state.ts';
-import type { ModuleParts } from '../assembly.ts';
+import { HANDLER_TYPE, type ModuleParts } from '../assembly.ts';
 import { Emitter } from '../emitter.ts';
 import { ByteWriter, OP } from '../encoder.ts';
 import { pushCachedRecord, pushIsCached } from '../jump-cache.ts';
@@ -21,6 +21,8 @@ import type { Structure } from './structure.ts';
 
 /** Widest range of computed targets that gets a table. */
 const WIDEST_TABLE = 4096;
+/** Bytes that most regions' code takes less than. */
+const LIKELY_SIZE = 16384;
 /** Parameter 0 is the record, which regions do not need. */
 const PARAMETERS = 1;
 
@@ -78,17 +80,17 @@ export class RegionLowering extends ExitLowering {
       if (page !== 0 && !this.#checked.has(page)) this.#checked.set(page, locals.take('i32'));
     }
     this.#listing = listing;
-    for (const [local, name] of this.registerLocals()) listing?.locals.set(local, name);
+    if (listing !== undefined) for (const [local, name] of this.registerLocals()) listing.locals.set(local, name);
   }
 
   /** The function's body: record → status. */
   static write(m: ModuleParts, region: Region, around: Surroundings, listing?: RegionListing): Uint8Array {
     const place = {
       ...around,
-      type: m.builder.type({ parameters: ['i32'], results: ['i32'] }),
+      type: m.builder.type(HANDLER_TYPE),
       flags: { type: m.builder.type(FLAG_MAKER), placeOf: (shape: number) => around.makers.placeOf(shape) },
     };
-    const code = new ByteWriter();
+    const code = new ByteWriter(LIKELY_SIZE);
     const locals = new Locals(PARAMETERS);
     // The lowering is its own target, but the base class wants one first.
     let self: RegionLowering;

@@ -85,15 +85,11 @@ export class Translator {
     this.#makers.prepare(blocks);
     const listing = this.#events.listing();
     let code: Uint8Array = new Uint8Array();
-    const number = this.#handlers.make(
-      blocks.map((b) => b.statements),
-      long,
-      (m, first) => {
-        const place = { long, first, startRecord: DecodeCache.start, makers: this.#makers };
-        code = RegionLowering.write(listing?.watch(m) ?? m, region, place, listing);
-        return code;
-      },
-    );
+    const number = this.#handlers.make(long, (m, first) => {
+      const place = { long, first, startRecord: DecodeCache.start, makers: this.#makers };
+      code = RegionLowering.write(listing?.watch(m) ?? m, region, place, listing);
+      return code;
+    });
     // They are entered inside the region now; one that is entered from elsewhere as well will be hot again.
     for (const { offset } of blocks) this.#cache.cool(around.physical(offset), size);
     const ranges = blocks.flatMap((b) => b.instructions.map((i) => [around.physical(i.offset), i.length] as const));
