@@ -1,5 +1,5 @@
 /** Values of the IR as WebAssembly expressions. */
-import { type OpNode, type Type, type Value, WIDTH } from '../../isa/ir/types.ts';
+import { type GetAtNode, type GetNode, type OpNode, type Type, type Value, WIDTH } from '../../isa/ir/types.ts';
 import { RAM_SIZE } from '../../isa/x86/state.ts';
 import { RAM_BASE } from '../layout.ts';
 import { type ByteWriter, OP, TYPE_CODE, type WasmType } from './encoder.ts';
@@ -33,14 +33,22 @@ type Group =
   | 'signed'
   | 'integer';
 
-const groups = new Map<string, Group>();
-function groupOf(op: string): Group {
-  const known = groups.get(op);
-  if (known !== undefined) return known;
-  const group = findGroup(op);
-  groups.set(op, group);
-  return group;
+/** With the opcodes of those that have one for each width. */
+interface Operation {
+  readonly group: Group;
+  readonly i32: number;
+  readonly i64: number;
 }
+const operations = new Map<string, Operation>();
+function operationOf(op: string): Operation {
+  const known = operations.get(op);
+  if (known !== undefined) return known;
+  const { i32, i64 } = MODULAR[op] ?? UNSIGNED[op] ?? SIGNED[op] ?? NO_OPCODE;
+  const operation = { group: findGroup(op), i32, i64 };
+  operations.set(op, operation);
+  return operation;
+}
+const NO_OPCODE = { i32: OP.unreachable, i64: OP.unreachable };
 function findGroup(op: string): Group {
   const [how] = op.split('.');
   if (op in VECTOR_OPCODES) return 'vector';
@@ -146,12 +154,10 @@ export class ValueLowering {
         this.code.get(v.index);
         break;
       case 'get':
-        this.code.i32(0);
-        writeLoad(code, v.type, this.target.cpuBase + v.state.offset);
+        this.readState(v);
         break;
       case 'getAt':
-        this.push(v.at);
-        writeLoad(code, v.type, this.target.cpuBase + v.file.offset);
+        this.readFile(v, loose);
         break;
       case 'readVariable':
         this.code.get(this.variable(v.variable.id, v.type));
@@ -169,6 +175,15 @@ export class ValueLowering {
       default:
         throw new Error(`IR value ${v.kind} has no local`);
     }
+  }
+
+  protected readState({ type, state }: GetNode): void {
+    this.code.i32(0);
+    writeLoad(this.code, type, this.target.cpuBase + state.offset);
+  }
+  protected readFile({ type, file, at }: GetAtNode, _loose: boolean): void {
+    this.push(at);
+    writeLoad(this.code, type, this.target.cpuBase + file.offset);
   }
 
   protected constant(type: Type, value: bigint): void {
@@ -201,8 +216,8 @@ export class ValueLowering {
 
   protected operation(v: OpNode, loose: boolean): void {
     const { op, args } = v;
-    const group = groupOf(op);
-    switch (group) {
+    const operation = operationOf(op);
+    switch (operation.group) {
       case 'vector':
         for (const a of args) this.push(a);
         this.vector(op, v.immediate);
@@ -213,7 +228,7 @@ export class ValueLowering {
       case 'trunc':
       case 'zext':
       case 'sext':
-        this.resize(v, group, loose);
+        this.resize(v, operation.group, loose);
         break;
       case 'float':
         for (const a of args) this.push(a);
@@ -224,10 +239,10 @@ export class ValueLowering {
         if (!writeFloatConversion(this.code, op, args[0].type)) throw new Error(`no code for ${op} of ${args[0].type}`);
         break;
       case 'modular':
-        this.modular(v, WASM_TYPE[args[0].type] as 'i32' | 'i64', loose);
+        this.modular(v, args[0].type === 'i64' ? operation.i64 : operation.i32, loose);
         break;
       default:
-        this.integer(v, group, loose);
+        this.integer(v, operation, loose);
     }
   }
 
@@ -255,10 +270,11 @@ export class ValueLowering {
     if ((truncates && !loose) || (how === 'sext' && to === 'i32' && !loose)) writeMask(this.code, v.type);
   }
 
-  protected integer(v: OpNode, group: 'unsigned' | 'signed' | 'integer', loose: boolean): void {
+  protected integer(v: OpNode, { group, i32, i64 }: Operation, loose: boolean): void {
     const { op, args } = v;
     const [a, b] = args;
-    const type = WASM_TYPE[a.type] as 'i32' | 'i64';
+    const type = a.type === 'i64' ? 'i64' : 'i32';
+    const code = type === 'i64' ? i64 : i32;
     if (op === 'shl') {
       this.push(a, true);
       this.push(b);
@@ -269,13 +285,13 @@ export class ValueLowering {
       this.code.byte(type === 'i64' ? OP.i64_eqz : OP.i32_eqz);
     } else if (group === 'unsigned') {
       for (const arg of args) this.push(arg);
-      this.code.byte(UNSIGNED[op][type]);
+      this.code.byte(code);
     } else if (group === 'signed') {
       for (const arg of args) {
         this.push(arg, true);
         writeSignExtension(this.code, arg.type);
       }
-      this.code.byte(SIGNED[op][type]);
+      this.code.byte(code);
       if (v.type !== 'i1') writeMask(this.code, v.type);
     } else if (op === 'shr_s') {
       this.push(a, true);
@@ -286,7 +302,7 @@ export class ValueLowering {
     } else this.count(v, type);
   }
 
-  protected modular(v: OpNode, type: 'i32' | 'i64', loose: boolean): void {
+  protected modular(v: OpNode, code: number, loose: boolean): void {
     const [a, b] = v.args;
     const keepsZeros = v.op === 'and' || v.op === 'or' || v.op === 'xor';
     if (v.op === 'xor' && v.type === 'i1' && b.kind === 'const') {
@@ -297,7 +313,7 @@ export class ValueLowering {
     const looseArguments = loose || !keepsZeros;
     this.push(a, looseArguments);
     this.push(b, looseArguments);
-    this.code.byte(MODULAR[v.op][type]);
+    this.code.byte(code);
     if (!loose && !keepsZeros) writeMask(this.code, v.type);
   }
 

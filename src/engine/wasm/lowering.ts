@@ -3,7 +3,15 @@
  * is and how a body ends is the target's.
  */
 import { isPure } from '../../isa/ir/purity.ts';
-import { type CallNode, type IfNode, isValue, type Statement, type Value } from '../../isa/ir/types.ts';
+import {
+  type CallNode,
+  type IfNode,
+  isValue,
+  type SetAtNode,
+  type SetNode,
+  type Statement,
+  type Value,
+} from '../../isa/ir/types.ts';
 import { FAULT, FAULT_CODE, FAULT_HAS_CODE, FAULT_VECTOR } from '../../isa/x86/state.ts';
 import { OP } from './encoder.ts';
 import { analyse, isRepeated } from './liveness.ts';
@@ -68,14 +76,10 @@ export class Lowering extends MemoryLowering {
     const code = this.code;
     switch (s.kind) {
       case 'set':
-        this.code.i32(0);
-        this.push(s.value, true);
-        writeStore(code, s.state.type, this.target.cpuBase + s.state.offset);
+        this.writeState(s);
         break;
       case 'setAt':
-        this.push(s.at);
-        this.push(s.value, true);
-        writeStore(code, s.value.type, this.target.cpuBase + s.file.offset);
+        this.writeFile(s);
         break;
       case 'writeVariable':
         this.push(s.value);
@@ -115,6 +119,17 @@ export class Lowering extends MemoryLowering {
       default:
         this.end(s);
     }
+  }
+
+  protected writeState({ state, value }: SetNode): void {
+    this.code.i32(0);
+    this.push(value, true);
+    writeStore(this.code, state.type, this.target.cpuBase + state.offset);
+  }
+  protected writeFile({ file, at, value }: SetAtNode): void {
+    this.push(at);
+    this.push(value, true);
+    writeStore(this.code, value.type, this.target.cpuBase + file.offset);
   }
 
   protected end(s: Extract<Statement, { kind: 'return' | 'raise' | 'jump' | 'exit' }>): void {

@@ -142,9 +142,9 @@ export class FlagLowering extends PageLowering {
     this.#inputs = Array.from({ length: most }, () => locals.take('i64'));
   }
 
-  protected override effect(s: Exclude<Statement, Value>): void {
-    if (!isFlagWrite(s)) {
-      super.effect(s);
+  protected override writeState(s: SetNode): void {
+    if (!isFlag(s.state.offset)) {
+      super.writeState(s);
       return;
     }
     const recipe = this.plan.recipes.get(s);
@@ -158,7 +158,7 @@ export class FlagLowering extends PageLowering {
       return;
     }
     if (!this.plan.pairs.has(s)) this.settleFlags();
-    super.effect(s);
+    super.writeState(s);
     this.#note(0);
   }
   #note(number: number): void {
@@ -166,9 +166,9 @@ export class FlagLowering extends PageLowering {
     this.code.set(this.#current);
   }
 
-  protected override compute(v: Value, loose: boolean): void {
-    if (isFlagRead(v)) this.settleFlags();
-    super.compute(v, loose);
+  protected override readState(v: GetNode): void {
+    if (isFlag(v.state.offset)) this.settleFlags();
+    super.readState(v);
   }
 
   protected override call(s: CallNode): void {

@@ -1,6 +1,6 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
 import { mayStore } from '../../../isa/ir/purity.ts';
-import type { CallNode, Statement, Value } from '../../../isa/ir/types.ts';
+import type { CallNode, GetAtNode, GetNode, Statement } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, FAULT, IP_BASE, RETIRED, RETIRED_LIMIT } from '../../../isa/x86/state.ts';
 import { HANDLER_TYPE, type ModuleParts } from '../assembly.ts';
 import { Emitter } from '../emitter.ts';
@@ -214,11 +214,18 @@ export class RegionLowering extends ExitLowering {
     this.#instruction = instruction;
   }
 
+  protected override readState(v: GetNode): void {
+    super.readState(v);
+    if (v.state === IP_BASE) this.#addBase();
+  }
+  protected override readFile(v: GetAtNode, loose: boolean): void {
+    super.readFile(v, loose);
+    if (registerOf(v.file, v.at) === IP_BASE.offset) this.#addBase();
+  }
   /** Statements of a block on another page than the entry's take IP_BASE for the start of that. */
-  protected override compute(v: Value, loose: boolean): void {
-    super.compute(v, loose);
+  #addBase(): void {
     const { base } = this.#blocks[this.#block];
-    if (base === 0 || !isIpBase(v)) return;
+    if (base === 0) return;
     this.code.i64(base);
     this.code.byte(OP.i64_add);
   }
@@ -433,11 +440,6 @@ export class RegionLowering extends ExitLowering {
     this.close();
     this.close();
   }
-}
-
-function isIpBase(v: Value): boolean {
-  if (v.kind === 'get') return v.state === IP_BASE;
-  return v.kind === 'getAt' && registerOf(v.file, v.at) === IP_BASE.offset;
 }
 
 /** Why a block's jump over `link` leaves the region. */

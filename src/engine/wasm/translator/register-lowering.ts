@@ -3,9 +3,12 @@ import {
   type AccessKind,
   type CallNode,
   type ConstNode,
+  type GetAtNode,
+  type GetNode,
   type IntegerType,
+  type SetAtNode,
+  type SetNode,
   type StateFile,
-  type Statement,
   type StateType,
   type Value,
   WIDTH,
@@ -97,47 +100,46 @@ export class RegisterLowering extends Lowering {
     return cached && { cached, byte: file.offset + Number((at as ConstNode).value) - cached.offset };
   }
 
-  protected override compute(v: Value, loose: boolean): void {
-    if (v.kind === 'get') {
-      const cached = this.#cached.get(v.state.offset);
-      if (cached !== undefined) {
-        this.code.get(cached.local);
-        return;
-      }
-    }
-    const place = v.kind === 'getAt' ? this.#registerAt(v.file, v.at) : undefined;
+  protected override readState(v: GetNode): void {
+    const cached = this.#cached.get(v.state.offset);
+    if (cached !== undefined) this.code.get(cached.local);
+    else super.readState(v);
+  }
+  protected override readFile(v: GetAtNode, loose: boolean): void {
+    const place = this.#registerAt(v.file, v.at);
     if (place === undefined) {
       // Which register it is shows when it runs: all of them are read from memory.
-      if (v.kind === 'getAt') this.spill(new Set(registersOf(v.file, v.at)));
-      super.compute(v, loose);
+      this.spill(new Set(registersOf(v.file, v.at)));
+      super.readFile(v, loose);
       return;
     }
-    this.code.get(place.cached.local);
-    if (v.type === place.cached.type) return;
-    if (place.cached.type === 'i128') {
-      this.#lane('extract', v.type as IntegerType, place.byte);
+    const { cached, byte } = place;
+    this.code.get(cached.local);
+    if (v.type === cached.type) return;
+    if (cached.type === 'i128') {
+      this.#lane('extract', v.type as IntegerType, byte);
       return;
     }
-    if (place.byte > 0) {
-      this.code.i64(8 * place.byte);
+    if (byte > 0) {
+      this.code.i64(8 * byte);
       this.code.byte(OP.i64_shr_u);
     }
     this.code.byte(OP.i32_wrap_i64);
     if (!loose) writeMask(this.code, v.type);
   }
 
-  protected override effect(s: Exclude<Statement, Value>): void {
-    if (s.kind === 'set') {
-      const cached = this.#cached.get(s.state.offset);
-      if (cached !== undefined) {
-        this.push(s.value);
-        this.code.set(cached.local);
-        return;
-      }
+  protected override writeState(s: SetNode): void {
+    const cached = this.#cached.get(s.state.offset);
+    if (cached === undefined) {
+      super.writeState(s);
+      return;
     }
-    const place = s.kind === 'setAt' ? this.#registerAt(s.file, s.at) : undefined;
-    if (s.kind !== 'setAt') super.effect(s);
-    else if (place === undefined) this.#writeAnyOf(new Set(registersOf(s.file, s.at)), () => super.effect(s));
+    this.push(s.value);
+    this.code.set(cached.local);
+  }
+  protected override writeFile(s: SetAtNode): void {
+    const place = this.#registerAt(s.file, s.at);
+    if (place === undefined) this.#writeAnyOf(new Set(registersOf(s.file, s.at)), () => super.writeFile(s));
     else if (place.cached.type === 'i128') this.#writeVector(place.cached, place.byte, s.value);
     else this.#writeRegister(place.cached, 8 * place.byte, s.value);
   }
