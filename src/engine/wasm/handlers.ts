@@ -7,12 +7,13 @@ import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { alwaysLeaves, handlerKey, handlerName, hotParameters } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
-import { defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
+import { defineExported, defineHandler, HANDLER, HANDLER_TYPE, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import type { Signature } from './encoder.ts';
 import type { Linker } from './linker.ts';
 import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
 import { PSEUDO_COUNT } from './record.ts';
+import { STACK_PATHS } from './slow-path.ts';
 
 type Run = (record: number) => number;
 /** The main loop of 64-bit code, or of 16- and 32-bit code, and the numbers of the rows that it has cases for. */
@@ -34,6 +35,14 @@ const TABLE_STEP = 1024;
 function endOf(encoding: Encoding, body: readonly Statement[]): BlockEnd {
   if (alwaysLeaves(body)) return 'jump';
   return encoding.definition.endsBlock ? 'block' : 'no';
+}
+
+/** A function that regions call through the table. */
+export interface Callee {
+  /** Reserved for it. */
+  readonly place: number;
+  readonly type: Signature;
+  readonly write: (m: ModuleParts) => Uint8Array;
 }
 
 export class Handlers {
@@ -80,28 +89,28 @@ export class Handlers {
     return { number: this.#add(exports[HANDLER], parameters.long), end: note as BlockEnd };
   }
 
-  /** Makes a function in the table for code of a mode. Returns its number. */
-  make(long: boolean, lower: Lower): number {
-    const exports = this.#linker.build((parts) => defineHandler(parts, (m) => lower(m, this.#firstInTable(long))));
-    return this.#add(exports[HANDLER], long);
-  }
-  /** Makes functions that regions call through the table; returns their places there, of which none is 0. */
-  makeCallees(type: Signature, lower: readonly ((m: ModuleParts) => Uint8Array)[]): readonly number[] {
-    const nameOf = (i: number): string => `${HANDLER}${i}`;
-    const exports = this.#linker.build((m) => {
-      const bodies = lower.map((write) => write(m));
-      for (const [i, body] of bodies.entries()) defineExported(m, nameOf(i), type, body);
-    });
-    return lower.map((_, i) => this.#put(exports[nameOf(i)]));
-  }
-  #add(handler: unknown, long: boolean): number {
-    return this.#firstInTable(long) + this.#put(handler);
-  }
-  #put(callee: unknown): number {
+  /** A place in the table for a function to come; none is 0. */
+  reserve(): number {
     const slot = this.#free.pop() ?? this.#slots++;
     if (slot >= this.#table.length) this.#table.grow(TABLE_STEP);
-    this.#table.set(slot, callee);
     return slot;
+  }
+  /** Makes a function in the table for code of a mode, and others in the same module; returns its number. */
+  make(long: boolean, lower: Lower, others: readonly Callee[] = []): number {
+    const nameOf = (i: number): string => `${HANDLER}${i}`;
+    const exports = this.#linker.build((m) => {
+      const body = lower(m, this.#firstInTable(long));
+      const bodies = others.map(({ write }) => write(m));
+      defineExported(m, HANDLER, HANDLER_TYPE, body);
+      for (const [i, { type }] of others.entries()) defineExported(m, nameOf(i), type, bodies[i]);
+    });
+    for (const [i, { place }] of others.entries()) this.#table.set(place, exports[nameOf(i)]);
+    return this.#add(exports[HANDLER], long);
+  }
+  #add(handler: unknown, long: boolean): number {
+    const slot = this.reserve();
+    this.#table.set(slot, handler);
+    return this.#firstInTable(long) + slot;
   }
   /** Forgets a function that no record leads to any more. */
   free(number: number, long: boolean): void {
@@ -122,7 +131,7 @@ export class Handlers {
     const { exports, note } = this.#linker.own(`main loop of ${long ? '64' : '16 and 32'} bits`, () => {
       const bodies = rows.map(({ encoding, parameters }) => this.#body(encoding, parameters));
       const define = (parts: ModuleParts): void => defineHandler(parts, (m) => new MainLoop(m, bodies, long).write());
-      const plan = { bodies, also: [deliverFault, findBlock, hotBlock, noteFault], define };
+      const plan = { bodies, also: [deliverFault, findBlock, hotBlock, noteFault, ...STACK_PATHS], define };
       return { plan, note: () => rows.map(({ encoding }, i) => endOf(encoding, bodies[i])) };
     });
     const ends = note as readonly BlockEnd[];

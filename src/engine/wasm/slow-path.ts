@@ -259,6 +259,11 @@ const LOADS = byKind('load', (t, access) => makeLoad(t, access, false));
 const LOADS_FOR_WRITE = byKind('for_write', (t, access) => makeLoad(t, access, true));
 const STORES = byKind('store', (t, access) => makeStore(t, access));
 
+/** Those of the stack: handlers name the segment of an operand instead, regions need these. */
+export const STACK_PATHS: readonly Procedure[] = [LOADS, LOADS_FOR_WRITE, STORES].flatMap((kind) => [
+  ...kind.stack.values(),
+]);
+
 /** The procedure behind a load that misses the TLB: linear address, for an operand its segment too → value. */
 export function slowLoad(type: Type, access: AccessKind, forWrite: boolean): Procedure {
   return (forWrite ? LOADS_FOR_WRITE : LOADS)[access].get(type)!;

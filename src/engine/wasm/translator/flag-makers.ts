@@ -5,7 +5,7 @@
 import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
 import type { ModuleParts } from '../assembly.ts';
 import { ByteWriter, OP, type Signature } from '../encoder.ts';
-import type { Handlers } from '../handlers.ts';
+import type { Callee, Handlers } from '../handlers.ts';
 import type { Placement } from '../liveness.ts';
 import { Lowering } from '../lowering.ts';
 import { WASM_TYPE, writeMask } from '../op-code.ts';
@@ -19,12 +19,6 @@ export const FLAG_MAKER: Signature = { parameters: new Array(MAX_INPUTS).fill('i
 
 const NONE_INLINED = new StatementSet(0);
 
-/** A recipe and the block that it is from. */
-interface Source {
-  readonly recipe: Recipe;
-  readonly placement: Placement;
-}
-
 export class FlagMakers {
   readonly #handlers: Handlers;
   /** Places in the table by shape. */
@@ -34,23 +28,20 @@ export class FlagMakers {
     this.#handlers = handlers;
   }
 
-  /** Makes the functions that some blocks are the first to need. */
-  prepare(blocks: readonly { readonly plan: BlockPlan }[]): void {
-    const missing = new Map<number, Source>();
+  /** The functions that some blocks are the first to need: part of the module that is made of those. */
+  missing(blocks: readonly { readonly plan: BlockPlan }[]): readonly Callee[] {
+    const found: Callee[] = [];
     for (const { plan } of blocks) {
       for (const recipe of plan.recipes.values()) {
-        if (!this.#places.has(recipe.shape)) missing.set(recipe.shape, { recipe, placement: plan.placement });
+        if (this.#places.has(recipe.shape)) continue;
+        const place = this.#handlers.reserve();
+        this.#places.set(recipe.shape, place);
+        found.push({ place, type: FLAG_MAKER, write: (m) => MakerLowering.write(m, recipe, plan.placement) });
       }
     }
-    if (missing.size === 0) return;
-    const sources = [...missing.values()];
-    const places = this.#handlers.makeCallees(
-      FLAG_MAKER,
-      sources.map((source) => (m) => MakerLowering.write(m, source)),
-    );
-    for (const [i, { recipe }] of sources.entries()) this.#places.set(recipe.shape, places[i]);
+    return found;
   }
-  /** The place of a function that `prepare` saw the recipe of. */
+  /** The place of the function of a recipe that `missing` saw. */
   placeOf(shape: number): number {
     return this.#places.get(shape)!;
   }
@@ -61,7 +52,7 @@ const fail = (): never => {
 };
 
 class MakerLowering extends Lowering {
-  static write({ cpuBase, functionIndex }: ModuleParts, source: Source): Uint8Array {
+  static write({ cpuBase, functionIndex }: ModuleParts, recipe: Recipe, placement: Placement): Uint8Array {
     const code = new ByteWriter();
     const locals = new Locals(MAX_INPUTS);
     const target: Target = {
@@ -74,12 +65,12 @@ class MakerLowering extends Lowering {
       exit: fail,
       return: fail,
     };
-    new MakerLowering(code, locals, target).#make(source);
+    new MakerLowering(code, locals, target).#make(recipe, placement);
     code.byte(OP.end);
     return withLocals(locals, code);
   }
 
-  #make({ recipe, placement }: Source): void {
+  #make(recipe: Recipe, placement: Placement): void {
     this.placement = { ...placement, inlined: NONE_INLINED };
     this.values = new StatementMap(placement.size);
     for (const [i, v] of recipe.inputs.entries()) {

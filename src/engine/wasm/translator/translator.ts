@@ -1,6 +1,7 @@
 /** Decides what is translated, and makes it so. */
 import type { CodeSize } from '../../../isa/x86/decoder.ts';
 import { PAGE_SIZE } from '../../layout.ts';
+import type { ModuleParts } from '../assembly.ts';
 import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
 import type { Tier } from '../tier.ts';
@@ -82,14 +83,14 @@ export class Translator {
     const { blocks } = region;
     if (blocks.length === 0) return;
     const long = size === 64;
-    this.#makers.prepare(blocks);
     const listing = this.#events.listing();
     let code: Uint8Array = new Uint8Array();
-    const number = this.#handlers.make(long, (m, first) => {
+    const write = (m: ModuleParts, first: number): Uint8Array => {
       const place = { long, first, startRecord: DecodeCache.start, makers: this.#makers };
       code = RegionLowering.write(listing?.watch(m) ?? m, region, place, listing);
       return code;
-    });
+    };
+    const number = this.#handlers.make(long, write, this.#makers.missing(blocks));
     // They are entered inside the region now; one that is entered from elsewhere as well will be hot again.
     for (const { offset } of blocks) this.#cache.cool(around.physical(offset), size);
     const ranges = blocks.flatMap((b) => b.instructions.map((i) => [around.physical(i.offset), i.length] as const));
