@@ -144,12 +144,12 @@ export const OP_FC = {
 /** The type of a block without parameters and results. */
 export const BLOCK_EMPTY = 0x40;
 
-/** Whether the `if` at a place of a function's body is likely taken (proposal "branch hinting", section metadata.code.branch_hint). */
-interface BranchHint {
-  readonly at: number;
-  readonly likely: boolean;
-}
-const hintsOf = new WeakMap<Uint8Array, readonly BranchHint[]>();
+/**
+ * Whether branches of a function's body are likely taken (proposal "branch hinting", section metadata.code.branch_hint): their places
+ * doubled, plus 1 where they are.
+ */
+type BranchHints = readonly number[];
+const hintsOf = new WeakMap<Uint8Array, BranchHints>();
 
 /** More than an instruction with two numbers takes. */
 const MOST_BYTES = 16;
@@ -158,7 +158,7 @@ const MOST_BYTES = 16;
 export class ByteWriter {
   #bytes: Uint8Array;
   length = 0;
-  readonly #hints: BranchHint[] = [];
+  readonly #hints: number[] = [];
 
   /** `size`: bytes that it will likely hold. */
   constructor(size = 256) {
@@ -167,11 +167,11 @@ export class ByteWriter {
 
   /** The `if` that is written next is likely taken, or hardly ever. */
   hint(likely: boolean): void {
-    this.#hints.push({ at: this.length, likely });
+    this.#hints.push(2 * this.length + (likely ? 1 : 0));
   }
   /** What another buffer holds, with its hints. */
   append(other: ByteWriter): void {
-    for (const { at, likely } of other.#hints) this.#hints.push({ at: this.length + at, likely });
+    for (const hint of other.#hints) this.#hints.push(2 * this.length + hint);
     this.bytes(other.view());
   }
   /** The body of a function, with its hints. */
@@ -389,22 +389,22 @@ export class ModuleBuilder {
   }
 
   #writeHints(out: ByteWriter): void {
-    const content = new ByteWriter();
+    const hints = this.#bodies.map((body) => hintsOf.get(body!) ?? []);
+    const hinted = hints.filter((h) => h.length > 0).length;
+    if (hinted === 0) return;
+    const content = new ByteWriter(5 * hints.reduce((sum, h) => sum + h.length, 16));
     content.name('metadata.code.branch_hint');
-    const hinted = this.#bodies
-      .map((body, i) => ({ i, hints: hintsOf.get(body!) ?? [] }))
-      .filter((f) => f.hints.length > 0);
-    content.u32(hinted.length);
-    for (const { i, hints } of hinted) {
+    content.u32(hinted);
+    for (let i = 0; i < hints.length; i++) {
+      if (hints[i].length === 0) continue;
       content.u32(this.#importedFunctions + i);
-      content.u32(hints.length);
-      for (const { at, likely } of hints) {
-        content.u32(at);
-        content.u32(1);
-        content.byte(likely ? 1 : 0);
+      content.u32(hints[i].length);
+      for (const hint of hints[i]) {
+        content.u32(hint >>> 1);
+        content.byte(1);
+        content.byte(hint & 1);
       }
     }
-    if (hinted.length === 0) return;
     out.byte(0);
     out.u32(content.length);
     out.bytes(content.view());

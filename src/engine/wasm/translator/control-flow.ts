@@ -15,32 +15,46 @@ export interface ControlFlow {
   readonly dispatched: readonly ReadonlySet<number>[];
 }
 
+const NONE: ReadonlySet<number> = new Set();
+
 /** `blocks`: where branches of each lead; `computed`: which end in computed jumps; `targets`: of those. The switch's number is the next. */
 export function controlFlowOf(blocks: Graph, computed: readonly boolean[], targets: readonly number[]): ControlFlow {
   const node = blocks.length;
   const known = new Set(targets);
-  const dispatched = blocks.map(() => new Set<number>());
-  const build = (): Graph => [
-    ...blocks.map((successors, n) => {
-      const direct = successors.filter((s) => !dispatched[n].has(s));
-      return (computed[n] && known.size > 0) || direct.length < successors.length ? [...direct, node] : direct;
-    }),
-    [...known],
-  ];
+  const dispatched: ReadonlySet<number>[] = new Array(node).fill(NONE);
   for (let root = 0; ; root = node) {
     if (root === node) known.add(0);
-    const graph = build();
+    const graph = graphOf(blocks, computed, known, dispatched);
     const structure = structureOf(graph, root);
     let reducible = true;
-    for (const [n, successors] of graph.entries()) {
-      for (const s of successors) {
-        if (structure.order[n] < 0 || !structure.isIrreducible(n, s)) continue;
+    for (let n = 0; n < graph.length; n++) {
+      if (structure.order[n] < 0) continue;
+      for (const s of graph[n]) {
+        if (!structure.isIrreducible(n, s)) continue;
         reducible = false;
         if (root === 0) break;
-        dispatched[n].add(s);
+        dispatched[n] = new Set(dispatched[n]).add(s);
         known.add(s);
       }
     }
     if (reducible) return { structure, root, targets: [...known], dispatched };
   }
+}
+
+/** The blocks, and the switch that leads to `known`. */
+function graphOf(
+  blocks: Graph,
+  computed: readonly boolean[],
+  known: ReadonlySet<number>,
+  dispatched: readonly ReadonlySet<number>[],
+): Graph {
+  const graph: (readonly number[])[] = [];
+  for (let n = 0; n < blocks.length; n++) {
+    const through = dispatched[n];
+    const direct = through.size === 0 ? blocks[n] : blocks[n].filter((s) => !through.has(s));
+    const switches = (computed[n] && known.size > 0) || direct.length < blocks[n].length;
+    graph.push(switches ? [...direct, blocks.length] : direct);
+  }
+  graph.push([...known]);
+  return graph;
 }

@@ -31,7 +31,8 @@ type Surroundings = Omit<RegionPlace, 'type' | 'flags'> & { readonly makers: Fla
 
 export class RegionLowering extends ExitLowering {
   readonly #blocks: readonly RegionBlock[];
-  readonly #numbers: ReadonlyMap<number, number>;
+  /** Blocks by their offsets. */
+  readonly #numbers = new Map<number, number>();
   readonly #flow: ControlFlow;
   readonly #structure: Structure;
   /** Where branches to loop headers and merge points go, by block. */
@@ -60,14 +61,9 @@ export class RegionLowering extends ExitLowering {
   ) {
     super(code, locals, target, blocks, place);
     this.#blocks = blocks;
-    this.#numbers = new Map(blocks.map((b, i) => [b.offset, i]));
-    const numbersOf = (offsets: readonly (number | undefined)[]): number[] =>
-      offsets.map((offset) => this.#numberOf(offset)).filter((n) => n !== undefined);
-    this.#flow = controlFlowOf(
-      blocks.map((b) => numbersOf([b.taken, b.next])),
-      blocks.map(isComputed),
-      numbersOf(targets),
-    );
+    for (let i = 0; i < blocks.length; i++) this.#numbers.set(blocks[i].offset, i);
+    const graph = blocks.map(({ taken, next }) => this.#numbersOf(taken, next));
+    this.#flow = controlFlowOf(graph, blocks.map(isComputed), this.#numbersOf(...targets));
     this.#structure = this.#flow.structure;
     this.#targets = this.#flow.targets.map((n) => blocks[n].offset);
     if (this.#structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));
@@ -149,16 +145,16 @@ export class RegionLowering extends ExitLowering {
     this.#within(n, merges);
     this.close();
   }
-  /** `merges`: blocks that follow, the last in reverse postorder first. */
-  #within(n: number, merges: readonly number[]): void {
-    const [outer, ...rest] = merges;
-    if (outer === undefined) {
+  /** `merges`: blocks that follow, the last in reverse postorder first; those before `from` are open. */
+  #within(n: number, merges: readonly number[], from = 0): void {
+    if (from === merges.length) {
       this.#body(n);
       return;
     }
+    const outer = merges[from];
     this.open(OP.block);
     this.#labels.set(outer, this.depth);
-    this.#within(n, rest);
+    this.#within(n, merges, from + 1);
     this.close();
     this.#tree(outer);
   }
@@ -281,6 +277,14 @@ export class RegionLowering extends ExitLowering {
     this.leaveIf('fault', this.#offset(), () => this.loadState(FAULT.offset, 'i32'));
   }
 
+  #numbersOf(...offsets: readonly (number | undefined)[]): number[] {
+    const numbers: number[] = [];
+    for (const offset of offsets) {
+      const n = this.#numberOf(offset);
+      if (n !== undefined) numbers.push(n);
+    }
+    return numbers;
+  }
   #numberOf(offset: number | undefined): number | undefined {
     return offset === undefined ? undefined : this.#numbers.get(offset);
   }
@@ -353,10 +357,8 @@ export class RegionLowering extends ExitLowering {
     this.code.get(this.#distance);
     this.code.byte(OP.i32_wrap_i64);
     this.code.indexed(OP.br_table, size);
-    for (let i = 0; i < size; i++) {
-      const target = offsets.indexOf(offsets[0] + i);
-      this.code.u32(target < 0 ? offsets.length : target);
-    }
+    let target = 0;
+    for (let i = 0; i < size; i++) this.code.u32(i === offsets[target] - offsets[0] ? target++ : offsets.length);
     this.code.u32(offsets.length);
   }
   /** As `#branchByTable`, among the targets `from` to `to`; `nested`: labels open around the search. */

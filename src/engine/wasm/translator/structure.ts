@@ -19,18 +19,22 @@ export interface Structure {
 }
 
 function reversePostorder(graph: Graph, root: number): number[] {
-  const seen = new Set<number>([root]);
+  const seen: boolean[] = new Array(graph.length).fill(false);
   const postorder: number[] = [];
-  const stack: [node: number, next: number][] = [[root, 0]];
-  while (stack.length > 0) {
-    const top = stack[stack.length - 1];
-    const successor = graph[top[0]][top[1]++];
+  const path = [root];
+  /** Of each node of the path: which successor comes next. */
+  const next = [0];
+  seen[root] = true;
+  while (path.length > 0) {
+    const top = path.length - 1;
+    const successor = graph[path[top]][next[top]++];
     if (successor === undefined) {
-      postorder.push(top[0]);
-      stack.pop();
-    } else if (!seen.has(successor)) {
-      seen.add(successor);
-      stack.push([successor, 0]);
+      postorder.push(path.pop()!);
+      next.pop();
+    } else if (!seen[successor]) {
+      seen[successor] = true;
+      path.push(successor);
+      next.push(0);
     }
   }
   return postorder.reverse();
@@ -41,7 +45,8 @@ function dominators(nodes: readonly number[], order: readonly number[], predeces
   const idom: number[] = new Array(order.length).fill(-1);
   idom[nodes[0]] = nodes[0];
   const intersect = (a: number, b: number): number => {
-    let [x, y] = [a, b];
+    let x = a;
+    let y = b;
     while (x !== y) {
       while (order[x] > order[y]) x = idom[x];
       while (order[y] > order[x]) y = idom[y];
@@ -50,13 +55,15 @@ function dominators(nodes: readonly number[], order: readonly number[], predeces
   };
   for (let changed = true; changed; ) {
     changed = false;
-    for (const n of nodes.slice(1)) {
-      const known = predecessors[n].filter((p) => idom[p] >= 0);
-      const dominator = known.reduce(intersect);
-      if (idom[n] !== dominator) {
-        idom[n] = dominator;
-        changed = true;
+    for (let i = 1; i < nodes.length; i++) {
+      const n = nodes[i];
+      let dominator = -1;
+      for (const p of predecessors[n]) {
+        if (idom[p] >= 0) dominator = dominator < 0 ? p : intersect(dominator, p);
       }
+      if (idom[n] === dominator) continue;
+      idom[n] = dominator;
+      changed = true;
     }
   }
   return idom;
@@ -66,7 +73,7 @@ function dominators(nodes: readonly number[], order: readonly number[], predeces
 export function structureOf(graph: Graph, root = 0): Structure {
   const nodes = reversePostorder(graph, root);
   const order: number[] = new Array(graph.length).fill(-1);
-  for (const [i, n] of nodes.entries()) order[n] = i;
+  for (let i = 0; i < nodes.length; i++) order[nodes[i]] = i;
   const predecessors: number[][] = graph.map(() => []);
   for (const n of nodes) for (const s of graph[n]) predecessors[s].push(n);
   const idom = dominators(nodes, order, predecessors);
@@ -76,16 +83,18 @@ export function structureOf(graph: Graph, root = 0): Structure {
       if (n === root) return false;
     }
   };
-  const isBack = (from: number, to: number): boolean => order[to] <= order[from];
   const children: number[][] = graph.map(() => []);
-  for (const n of nodes.slice(1)) children[idom[n]].push(n);
-  for (const list of children) list.sort((a, b) => order[b] - order[a]);
-  const isIrreducible = (from: number, to: number): boolean => isBack(from, to) && !dominates(to, from);
-  return {
-    order,
-    children,
-    isLoopHeader: graph.map((_, n) => predecessors[n].some((p) => isBack(p, n) && !isIrreducible(p, n))),
-    isMerge: graph.map((_, n) => predecessors[n].filter((p) => !isBack(p, n)).length > 1),
-    isIrreducible,
-  };
+  for (let i = nodes.length - 1; i > 0; i--) children[idom[nodes[i]]].push(nodes[i]);
+  const isLoopHeader: boolean[] = new Array(graph.length).fill(false);
+  const isMerge: boolean[] = new Array(graph.length).fill(false);
+  for (const n of nodes) {
+    let forwards = 0;
+    for (const p of predecessors[n]) {
+      if (order[n] > order[p]) forwards++;
+      else if (dominates(n, p)) isLoopHeader[n] = true;
+    }
+    isMerge[n] = forwards > 1;
+  }
+  const isIrreducible = (from: number, to: number): boolean => order[to] <= order[from] && !dominates(to, from);
+  return { order, children, isLoopHeader, isMerge, isIrreducible };
 }
