@@ -3,7 +3,7 @@ import type { AccessKind, LoadNode, Procedure, StoreNode, Type, Value } from '..
 import { WIDTH } from '../../isa/ir/types.ts';
 import { FAULT, TLB_BANK, TLB_BANK_SUPERVISOR } from '../../isa/x86/state.ts';
 import { PAGE_SIZE, RAM_BASE } from '../layout.ts';
-import { BLOCK_EMPTY, OP, TYPE_CODE } from './encoder.ts';
+import { BLOCK_EMPTY, ByteWriter, OP, TYPE_CODE } from './encoder.ts';
 import { ValueLowering } from './lower-values.ts';
 import { WASM_TYPE, writeLoad, writeStore, writeVectorMemoryOp } from './op-code.ts';
 import { slowLoad, slowStore } from './slow-path.ts';
@@ -20,6 +20,32 @@ export interface KeptPage {
   /** How often a page was put here: an access that goes to many gives up, for it would be mispredicted each time. */
   readonly times: number;
 }
+/** An access in the making. */
+interface Access {
+  readonly node: LoadNode | StoreNode;
+  /** Of what is loaded or stored. */
+  readonly type: Type;
+  /** The local with the linear address. */
+  readonly address: number;
+  /** Code of the type that it leaves on the stack. */
+  readonly result: number;
+  /** A load into a vector, or a store of the lowest lane of one. */
+  readonly vector: boolean;
+  /** The local with what is stored; undefined for a constant. */
+  readonly value: number | undefined;
+}
+
+/** From a linear address to the place of its entry in a bank. */
+const PLACE_IN_BANK = ((): Uint8Array => {
+  const code = new ByteWriter();
+  code.byte(OP.i32_wrap_i64);
+  code.i32(7);
+  code.byte(OP.i32_shr_u);
+  code.i32(TLB_INDEX_MASK);
+  code.byte(OP.i32_and);
+  return code.view();
+})();
+
 const MOST_TIMES = 16;
 /** Any access that starts below does not cross the page's end. */
 const KEPT_LIMIT = PAGE_SIZE - 16 + 1;
@@ -57,64 +83,49 @@ export class MemoryLowering extends ValueLowering {
     return undefined;
   }
 
-  /**
-   * An access of `bytes` bytes at the address in a local, checked by `tag`: `found` with the host's address on the stack, or `slow`. Both
-   * leave what `result` says.
-   */
-  #access(
-    access: LoadNode | StoreNode,
-    address: number,
-    how: { readonly bytes: number; readonly tag: number; readonly result: number },
-    found: () => void,
-    slow: (labels: number) => void,
-  ): void {
-    const kept = this.keptPage(access);
+  /** Writes an access; a load leaves its value on the stack. */
+  #access(a: Access): void {
+    const { node, result } = a;
+    const kept = this.keptPage(node);
     if (kept !== undefined) {
-      this.#accessKept(kept, access.access, address, how, found, slow);
+      this.#accessKept(kept, a);
       return;
     }
-    const entry = this.lookUp(address, how.bytes, how.tag, access.access);
+    const entry = this.lookUp(a);
     this.code.hint(true);
-    this.code.open(OP.if, how.result);
-    this.hostAddress(address, entry);
-    found();
+    this.code.open(OP.if, result);
+    this.hostAddress(a.address, entry);
+    this.#found(a);
     this.code.byte(OP.else);
-    slow(1);
+    this.#slow(a, 1);
     this.code.byte(OP.end);
   }
-  #accessKept(
-    kept: KeptPage,
-    access: AccessKind,
-    address: number,
-    { bytes, tag, result }: { readonly bytes: number; readonly tag: number; readonly result: number },
-    found: () => void,
-    slow: (labels: number) => void,
-  ): void {
+  #accessKept(kept: KeptPage, a: Access): void {
     const offset = this.take('i64');
-    this.code.open(OP.block, result);
+    this.code.open(OP.block, a.result);
     this.code.open(OP.block);
-    this.#offsetIn(kept, address);
+    this.#offsetIn(kept, a.address);
     this.code.tee(offset);
     this.code.get(kept.limit);
     this.code.byte(OP.i64_lt_u);
     this.code.hint(true);
     this.code.indexed(OP.br_if, 0);
-    const entry = this.lookUp(address, bytes, tag, access);
+    const entry = this.lookUp(a);
     this.code.hint(true);
     this.code.open(OP.if);
-    this.#keep(kept, address, entry);
-    this.#offsetIn(kept, address);
+    this.#keep(kept, a.address, entry);
+    this.#offsetIn(kept, a.address);
     this.code.set(offset);
     this.code.indexed(OP.br, 1);
     this.code.byte(OP.end);
-    slow(2);
+    this.#slow(a, 2);
     this.code.indexed(OP.br, 1);
     this.code.byte(OP.end);
     this.code.get(offset);
     this.code.byte(OP.i32_wrap_i64);
     this.code.get(kept.host);
     this.code.byte(OP.i32_add);
-    found();
+    this.#found(a);
     this.code.byte(OP.end);
   }
   #offsetIn({ tag }: KeptPage, address: number): void {
@@ -143,51 +154,78 @@ export class MemoryLowering extends ValueLowering {
   }
 
   /**
-   * Pushes whether the TLB has the page of all `bytes` at `address` in the tag `tag`; the entry's place is in the local returned. A tag
-   * and an address of its page differ in the offset alone.
+   * Pushes whether the TLB has the page of all bytes of an access; the entry's place is in the local returned. A tag and an address of its
+   * page differ in the offset alone.
    */
-  protected lookUp(address: number, bytes: number, tag: number, access: AccessKind): number {
+  protected lookUp({ node, address, type }: Access): number {
     const code = this.code;
     const entry = this.take('i32');
-    this.code.get(address);
-    this.code.byte(OP.i32_wrap_i64);
-    this.code.i32(7);
-    this.code.byte(OP.i32_shr_u);
-    this.code.i32(TLB_INDEX_MASK);
-    this.code.byte(OP.i32_and);
-    this.pushBank(access);
-    this.code.byte(OP.i32_add);
-    this.code.tee(entry);
-    writeLoad(code, 'i64', tag);
-    this.code.get(address);
-    this.code.byte(OP.i64_xor);
-    code.i64(PAGE_SIZE - bytes + 1);
-    this.code.byte(OP.i64_lt_u);
+    code.get(address);
+    code.bytes(PLACE_IN_BANK);
+    this.pushBank(node.access);
+    code.byte(OP.i32_add);
+    code.tee(entry);
+    const writes = node.kind === 'store' || node.forWrite;
+    code.memory(OP.i64_load, writes ? TLB_ENTRY.writeTag : TLB_ENTRY.readTag);
+    code.get(address);
+    code.byte(OP.i64_xor);
+    code.i64(PAGE_SIZE + 1 - WIDTH[type] / 8);
+    code.byte(OP.i64_lt_u);
     return entry;
   }
   protected hostAddress(address: number, entry: number): void {
     this.code.get(address);
     this.code.byte(OP.i32_wrap_i64);
     this.code.get(entry);
-    writeLoad(this.code, 'i32', TLB_ENTRY.addend);
+    this.code.memory(OP.i32_load, TLB_ENTRY.addend);
     this.code.byte(OP.i32_add);
   }
 
   /** Leaves the loaded value on the stack; `extended`: as a vector with zeros above it. */
   protected load(v: LoadNode, extended = false): void {
     const address = this.inLocal(v.address);
-    const tag = v.forWrite ? TLB_ENTRY.writeTag : TLB_ENTRY.readTag;
     const result = extended ? TYPE_CODE.v128 : TYPE_CODE[WASM_TYPE[v.type]];
-    const found = (): void => {
-      if (extended) writeVectorMemoryOp(this.code, v.type === 'i32' ? 'v128_load32_zero' : 'v128_load64_zero');
-      else writeLoad(this.code, v.type, 0);
-    };
-    this.#access(v, address, { bytes: WIDTH[v.type] / 8, tag, result }, found, (labels) => {
-      this.code.get(address);
-      this.#pushSegment(v.access);
-      this.slowCall(slowLoad(v.type, v.access, v.forWrite), labels);
-      if (extended) this.#extend(v.type);
-    });
+    this.#access({ node: v, type: v.type, address, result, vector: extended, value: undefined });
+  }
+  protected store(s: StoreNode): void {
+    const { type } = s.value;
+    const address = this.inLocal(s.address);
+    const vector = this.pushVectorOf(s.value);
+    let value: number | undefined;
+    if (vector) {
+      value = this.take('v128');
+      this.code.set(value);
+    } else if (s.value.kind !== 'const') value = this.inLocal(s.value);
+    this.#access({ node: s, type, address, result: BLOCK_EMPTY, vector, value });
+  }
+
+  /** The access itself, with the host's address on the stack. */
+  #found({ node, type, vector, value }: Access): void {
+    if (node.kind === 'load') {
+      if (vector) writeVectorMemoryOp(this.code, type === 'i32' ? 'v128_load32_zero' : 'v128_load64_zero');
+      else writeLoad(this.code, type, 0);
+      return;
+    }
+    if (value === undefined) this.push(node.value);
+    else this.code.get(value);
+    if (vector) writeVectorMemoryOp(this.code, type === 'i32' ? 'v128_store32_lane' : 'v128_store64_lane');
+    else writeStore(this.code, type, 0);
+  }
+  /** The call for what the TLB does not have; `labels`: those open around it, inside the access. */
+  #slow({ node, type, address, vector, value }: Access, labels: number): void {
+    this.code.get(address);
+    if (node.kind === 'load') {
+      this.#pushSegment(node.access);
+      this.slowCall(slowLoad(type, node.access, node.forWrite), labels);
+      if (vector) this.#extend(type);
+      return;
+    }
+    if (value === undefined) this.push(node.value);
+    else this.code.get(value);
+    if (vector) this.vector(type === 'i32' ? 'i32x4.extract' : 'i64x2.extract', [0]);
+    this.#pushSegment(node.access);
+    this.slowCall(slowStore(type, node.access), labels);
+    this.stored();
   }
   /** The value on the stack as a vector with zeros above it. */
   #extend(type: Type): void {
@@ -204,49 +242,6 @@ export class MemoryLowering extends ValueLowering {
     if ((v.op !== 'i64x2.extract' && v.op !== 'i32x4.extract') || v.immediate[0] !== 0) return false;
     this.push(v.args[0]);
     return true;
-  }
-
-  protected store(s: StoreNode): void {
-    const { type } = s.value;
-    const address = this.inLocal(s.address);
-    const value = this.#stored(s.value);
-    const how = { bytes: WIDTH[type] / 8, tag: TLB_ENTRY.writeTag, result: BLOCK_EMPTY };
-    const found = (): void => value.write();
-    this.#access(s, address, how, found, (labels) => {
-      this.code.get(address);
-      value.push();
-      this.#pushSegment(s.access);
-      this.slowCall(slowStore(type, s.access), labels);
-      this.stored();
-    });
-  }
-
-  /** How a value is pushed, and how it is pushed and written to the address below it. */
-  #stored(v: Value): { push(): void; write(): void } {
-    if (this.pushVectorOf(v)) {
-      const vector = this.take('v128');
-      this.code.set(vector);
-      const get = (): void => this.code.get(vector);
-      return {
-        push: () => {
-          get();
-          this.vector(v.type === 'i32' ? 'i32x4.extract' : 'i64x2.extract', [0]);
-        },
-        write: () => {
-          get();
-          writeVectorMemoryOp(this.code, v.type === 'i32' ? 'v128_store32_lane' : 'v128_store64_lane');
-        },
-      };
-    }
-    const local = v.kind === 'const' ? undefined : this.inLocal(v);
-    const push = (): void => (local === undefined ? this.push(v) : this.code.get(local));
-    return {
-      push,
-      write: () => {
-        push();
-        writeStore(this.code, v.type, 0);
-      },
-    };
   }
 
   #pushSegment(access: AccessKind): void {
