@@ -5,6 +5,12 @@ import type { HostServices } from '../machine/host-services.ts';
 /** How a disk file is used: in place, never written, or copy-on-write over an untouched file. */
 export type DiskMode = 'rw' | 'ro' | 'cow';
 
+/** What else may be said of a disk. */
+export interface DiskExtras {
+  /** The file in which what is fetched from a server is kept from run to run. */
+  readonly cache?: string | undefined;
+}
+
 /** The Linux that comes with the package. */
 export interface EmbeddedGuest {
   readonly kernel: Uint8Array;
@@ -21,13 +27,14 @@ export interface EngineCode {
 }
 
 export interface Host extends HostServices {
-  /** @throws UserError when the file cannot be read. */
+  /** Reads a file, or what lies at an address that begins with http:// or https://. @throws UserError when that cannot be. */
   readFile(path: string): Promise<Uint8Array>;
   /**
-   * Opens a disk image. `report` gets a line, at most once, when the host runs out of space.
-   * @throws UserError when the file cannot serve as a disk.
+   * Opens a disk image: a file, or an address that begins with http:// or https://. `report` gets a line when the host
+   * runs out of space or a server is in trouble.
+   * @throws UserError when it cannot serve as a disk.
    */
-  openDisk(path: string, mode: DiskMode, report: (line: string) => void): Promise<BlockBackend>;
+  openDisk(path: string, mode: DiskMode, report: (line: string) => void, extras?: DiskExtras): Promise<BlockBackend>;
   /** Undefined: each run makes the engine's code anew. */
   readonly engineCode?: EngineCode;
   /** @throws UserError when the package is incomplete. */

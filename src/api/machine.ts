@@ -36,6 +36,7 @@ export class Machine {
   readonly inputPort: Port;
   readonly #closeDisks: () => Promise<void>;
   readonly #store: CodeStore;
+  readonly #disks: readonly BlockBackend[];
   readonly #listeners = new Set<OutputListener>();
   readonly #text = new ConsoleText();
   #startedNs: bigint | undefined;
@@ -53,6 +54,7 @@ export class Machine {
     this.inputPort = inputPort(boot.commandLine);
     this.#closeDisks = parts.closeDisks;
     this.#store = parts.store;
+    this.#disks = disks;
     this.#virtual = createPcMachine({
       engine: this.#engine,
       host,
@@ -161,7 +163,7 @@ export class Machine {
   statistics(): Statistics {
     const first = this.#firstOutputNs;
     const firstNs = first === undefined ? undefined : Number(first - this.#startedNs!);
-    return toStatistics(this.#engine.name, this.#virtual.statistics(), firstNs);
+    return toStatistics(this.#engine.name, this.#virtual.statistics(), firstNs, this.#disks);
   }
 
   /** Registers and the last instructions, for people; meaningful when the run ended as `shutdown`. */
@@ -262,7 +264,7 @@ async function openDisks(
   };
   try {
     for (const disk of disks) {
-      if ('path' in disk) own.push(await host.openDisk(disk.path, disk.mode, onWarning ?? (() => {})));
+      if ('path' in disk) own.push(await host.openDisk(disk.path, disk.mode, onWarning ?? (() => {}), disk));
       opened.push('path' in disk ? own.at(-1)! : disk);
     }
   } catch (error) {

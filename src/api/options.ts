@@ -1,6 +1,7 @@
 /** The options of a machine, checked: everything here comes from a person. */
 import { z } from 'zod';
 import type { BlockBackend } from '../devices/contract.ts';
+import { isHttp } from '../storage/http/address.ts';
 import { UserError } from '../user-error.ts';
 import type { TraceKind } from './choices.ts';
 import { CLOCKS, CONSOLES, ENGINES, TIERS, TRACE_KINDS } from './choices.ts';
@@ -34,25 +35,39 @@ const cells = z.int('give whole numbers of columns and rows').min(1, 'at least 1
 
 const terminal = z.strictObject({ columns: cells, rows: cells }, { error: 'give { columns, rows }' });
 
-const diskFile = z.strictObject({
-  path: z.string().min(1, 'give a file name'),
-  mode: z.enum(['rw', 'ro', 'cow'], { error: "choose 'rw', 'ro' or 'cow'" }).default('rw'),
-});
+/** What lies on a server is not written. */
+const usualMode = (path: string): DiskMode => (isHttp(path) ? 'cow' : 'rw');
+
+const diskFile = z
+  .strictObject({
+    path: z.string().min(1, 'give a file name'),
+    mode: z.enum(['rw', 'ro', 'cow'], { error: "choose 'rw', 'ro' or 'cow'" }).optional(),
+    cache: z.string().min(1, 'give a file name').optional(),
+  })
+  .transform((disk) => ({ ...disk, mode: disk.mode ?? usualMode(disk.path) }));
 
 const isBackend = (value: unknown): value is BlockBackend =>
   typeof value === 'object' && value !== null && 'read' in value && 'flush' in value && 'size' in value;
 
-const disk = z.union(
+const anyDisk = z.union(
   [
     z
       .string()
       .min(1)
-      .transform((path) => ({ path, mode: 'rw' as const })),
+      .transform((path) => ({ path }))
+      .pipe(diskFile),
     diskFile,
     z.custom<BlockBackend>(isBackend),
   ],
   { error: "give a file name, { path, mode: 'rw' | 'ro' | 'cow' } or a BlockBackend" },
 );
+
+const disk = anyDisk.superRefine((disk, context) => {
+  if (!('path' in disk)) return;
+  const remote = isHttp(disk.path);
+  if (remote && disk.mode === 'rw') context.addIssue("a disk on a server cannot be 'rw': choose 'ro' or 'cow'");
+  if (!remote && disk.cache !== undefined) context.addIssue("a 'cache' is for disks on servers: leave it out");
+});
 
 const listener = z.custom<(line: string) => void>((value) => typeof value === 'function', 'give a function');
 
@@ -127,8 +142,13 @@ export interface TerminalSize {
 
 export interface DiskFile {
   readonly path: string;
-  /** `rw` writes the file in place (the default), `ro` never writes, `cow` keeps changes for this run only. */
+  /**
+   * `rw` writes the file in place (the default), `ro` never writes, `cow` keeps changes for this run only (the default
+   * for a path that begins with http:// or https://, which cannot be `rw`).
+   */
   readonly mode?: DiskMode | undefined;
+  /** For disks on servers: the file in which what is fetched is kept from run to run. */
+  readonly cache?: string | undefined;
 }
 
 /** Options as checked and completed. */

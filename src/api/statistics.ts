@@ -1,4 +1,5 @@
 /** What a run cost and did, as plain data. */
+import type { BlockBackend, FetchFigures } from '../devices/contract.ts';
 import type { CodeStatistics } from '../engine/engine.ts';
 import { VECTOR_NAMES } from '../isa/x86/exceptions.ts';
 import type { MachineStatistics } from '../machine/machine.ts';
@@ -26,6 +27,8 @@ export interface Statistics {
   readonly interrupts: Readonly<Record<string, number>>;
   /** Register accesses by device, of those that were accessed. */
   readonly devices: Readonly<Record<string, { readonly reads: number; readonly writes: number }>>;
+  /** By disk: what was fetched over a network; null for a disk that is here. */
+  readonly disks: readonly (FetchFigures | null)[];
   /** By virtual CPU. */
   readonly vcpus: readonly VcpuFigures[];
 }
@@ -64,6 +67,7 @@ export function toStatistics(
   engine: Statistics['engine'],
   measured: MachineStatistics,
   firstOutputNs: number | undefined,
+  disks: readonly BlockBackend[],
 ): Statistics {
   const busySeconds = measured.busyNs / NS_PER_S;
   const vectors = [...measured.vectors].filter(([, count]) => count > 0).sort(([a], [b]) => a - b);
@@ -83,6 +87,7 @@ export function toStatistics(
     exceptions: Object.fromEntries(exceptions.map(([vector, count]) => [VECTOR_NAMES[vector] ?? `${vector}`, count])),
     interrupts: Object.fromEntries(interrupts),
     devices: Object.fromEntries(accessed.map(([name, { reads, writes }]) => [name, { reads, writes }])),
+    disks: disks.map((disk) => disk.fetched?.() ?? null),
     vcpus: measured.code.map((code) => vcpuFigures(measured.instructions, code)),
   };
 }

@@ -5,6 +5,7 @@ import { Argument, Command, Option } from 'commander';
 import { completionScript, SHELLS } from './completion.ts';
 import { addCount } from './count-command.ts';
 import type { DisasmFlags } from './disasm.ts';
+import { addDisk } from './disk-command.ts';
 import { addIsa } from './isa-command.ts';
 import { addProfile } from './profile-command.ts';
 import { addRun } from './run-command.ts';
@@ -42,6 +43,7 @@ export function createProgram(finish: (code: number) => void): Command {
   addIsa(program);
   addCount(program, finish);
   addProfile(program, finish);
+  addDisk(program);
   addCompletion(program);
   return program;
 }

@@ -11,6 +11,8 @@ Examples:
       boots your own kernel
   trapeze run --disk root.img,cow --append 'root=/dev/vda'
       a disk image that stays as it is: changes are kept for this run only
+  trapeze run --disk https://example.org/root.img --append 'root=/dev/vda'
+      a disk image on a server: only what the guest reads is fetched
   trapeze run --timeout 60 --serial file:boot.log --stats boot.json < /dev/null
       for scripts: output in one file, figures in another
   trapeze run --trace perfetto:boot.json
@@ -32,7 +34,7 @@ export function withRunOptions(command: Command): Command {
     .option('--memory <size>', 'RAM, 4M to 3G (default: 512M)')
     .option(
       '--disk <file[,ro|,cow]>',
-      'raw disk image: in place, read-only, or copy-on-write; may be repeated',
+      'raw disk image, or its http:// address: in place, read-only, or copy-on-write; may be repeated',
       collect,
     )
     .addOption(new Option('--engine <name>', 'what executes the guest (default: auto)').choices(ENGINES))

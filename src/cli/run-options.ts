@@ -1,5 +1,5 @@
 /** The options of `trapeze run`: from the words of a command line to those of the library. */
-import type { MachineOptions, TraceKind } from '../host/node/index.ts';
+import type { DiskFile, MachineOptions, TraceKind } from '../host/node/index.ts';
 import { UserError } from '../host/node/index.ts';
 
 /** As commander leaves them. */
@@ -76,10 +76,13 @@ export function parseTrace(text: string | undefined): {
   return { kinds: words.filter((word) => !word.startsWith(PERFETTO)), timeline };
 }
 
-/** `FILE`, `FILE,ro` or `FILE,cow`. */
-function parseDisk(text: string): { path: string; mode: 'rw' | 'ro' | 'cow' } {
-  const match = /^(.+),(rw|ro|cow)$/.exec(text);
-  return match === null ? { path: text, mode: 'rw' } : { path: match[1]!, mode: match[2] as 'rw' | 'ro' | 'cow' };
+/** `FILE`, and behind it in any order `,ro` or `,cow` and `,cache=FILE`. */
+function parseDisk(text: string): DiskFile {
+  const match = /^(.+),(?:(rw|ro|cow)|cache=([^,]+))$/.exec(text);
+  if (match === null) return { path: text };
+  const [, rest, mode, cache] = match;
+  const found = { ...(mode && { mode: mode as DiskFile['mode'] }), ...(cache && { cache }) };
+  return { ...found, ...parseDisk(rest!) };
 }
 
 /** @throws UserError when it is none of the three. */

@@ -68,7 +68,7 @@ class Session {
     make: MakeMachine,
   ): Promise<Session> {
     let session: Session | undefined;
-    const report = (line: string): void => session?.say(line);
+    const report = (line: string): void => (session === undefined ? console.error(line) : session.say(line));
     const machine = await createMachine(flags, serial, report, make);
     session = new Session(machine, serial.kind === 'stdio' || machine.inputPort === 'console');
     machine.onOutput(session.#output(serial, serialFile));

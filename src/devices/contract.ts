@@ -93,4 +93,21 @@ export interface BlockBackend {
   /** Resolves when everything written before is durable. */
   flush(): Promise<void>;
   close(): Promise<void>;
+  /** What reading over a network cost so far; undefined where nothing is. */
+  fetched?(): FetchFigures | undefined;
+}
+
+/** What a disk fetched over a network. */
+export interface FetchFigures {
+  readonly requests: number;
+  /** Bytes that came, those of no use included. */
+  readonly bytes: number;
+  /** Requests that had to be made again. */
+  readonly retries: number;
+  /** Reads that failed for good. */
+  readonly failures: number;
+  /** Blocks that were in memory or on their way when they were asked for. */
+  readonly cacheHits: number;
+  /** Blocks that an earlier run had kept. */
+  readonly keptHits: number;
 }

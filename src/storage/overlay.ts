@@ -1,4 +1,4 @@
-import type { BlockBackend } from '../devices/contract.ts';
+import type { BlockBackend, FetchFigures } from '../devices/contract.ts';
 import { type RandomAccessFile, StorageFullError } from './file.ts';
 import { BASE, SectorMap, WRITTEN, ZERO } from './sector-map.ts';
 
@@ -62,6 +62,10 @@ export class OverlayDisk implements BlockBackend {
 
   /** The changes do not outlive the machine, so they need not be durable. */
   async flush(): Promise<void> {}
+
+  fetched(): FetchFigures | undefined {
+    return this.#base.fetched?.();
+  }
 
   async close(): Promise<void> {
     await this.#changes.close();

@@ -7,7 +7,8 @@ import { after, test } from 'node:test';
 import { StorageFullError } from '../../storage/file.ts';
 import { RawDisk } from '../../storage/raw.ts';
 import { UserError } from '../../user-error.ts';
-import { type DiskMode, NodeFile, openDisk } from './files.ts';
+import { type DiskMode, openDisk } from './files.ts';
+import { NodeFile } from './node-file.ts';
 
 const directory = await mkdtemp(join(tmpdir(), 'trapeze-files-'));
 after(() => rm(directory, { recursive: true }));

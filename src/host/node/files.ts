@@ -3,71 +3,34 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { DiskExtras } from '../../api/host.ts';
 import type { BlockBackend } from '../../devices/contract.ts';
-import { type RandomAccessFile, StorageFullError } from '../../storage/file.ts';
+import { isHttp } from '../../storage/http/address.ts';
 import { OverlayDisk } from '../../storage/overlay.ts';
 import { RawDisk } from '../../storage/raw.ts';
 import { UserError } from '../../user-error.ts';
+import { codeOf, NodeFile } from './node-file.ts';
+import { openRemoteDisk, shownAddress } from './remote-disk.ts';
 
 /** How a disk file is used: in place, never written, or copy-on-write over an untouched file. */
 export type DiskMode = 'rw' | 'ro' | 'cow';
 
 const SECTOR = 512;
 
-/** What the host says when a file cannot grow: no space, over quota, larger than the file system allows. */
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
-
-const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error ? String(error.code) : undefined;
-
-/** An open file of the host. */
-export class NodeFile implements RandomAccessFile {
-  readonly #handle: FileHandle;
-  readonly #onClose: () => Promise<void>;
-
-  constructor(handle: FileHandle, onClose: () => Promise<void> = async () => {}) {
-    this.#handle = handle;
-    this.#onClose = onClose;
-  }
-
-  async read(offset: number, into: Uint8Array): Promise<void> {
-    for (let done = 0; done < into.length; ) {
-      const { bytesRead } = await this.#handle.read(into, done, into.length - done, offset + done);
-      if (bytesRead === 0) {
-        into.fill(0, done);
-        return;
-      }
-      done += bytesRead;
-    }
-  }
-
-  async write(offset: number, from: Uint8Array): Promise<void> {
-    try {
-      for (let done = 0; done < from.length; ) {
-        const { bytesWritten } = await this.#handle.write(from, done, from.length - done, offset + done);
-        done += bytesWritten;
-      }
-    } catch (error) {
-      if (FULL.has(codeOf(error) ?? '')) throw new StorageFullError('the host has no room', { cause: error });
-      throw error;
-    }
-  }
-
-  async flush(): Promise<void> {
-    await this.#handle.datasync();
-  }
-
-  async close(): Promise<void> {
-    await this.#handle.close();
-    await this.#onClose();
-  }
-}
-
 /**
  * Opens a file as a disk. `report` gets one line, once, if the host runs out of room for what the guest writes.
  * @throws UserError when the file cannot serve as a disk.
  */
-export async function openDisk(path: string, mode: DiskMode, report: (line: string) => void): Promise<BlockBackend> {
+export async function openDisk(
+  path: string,
+  mode: DiskMode,
+  report: (line: string) => void,
+  { cache }: DiskExtras = {},
+): Promise<BlockBackend> {
+  if (isHttp(path)) {
+    const disk = await openRemoteDisk(path, cache, report);
+    return mode === 'ro' ? disk : await overlay(shownAddress(path), disk, report);
+  }
   const size = await diskSize(path);
   const file = new NodeFile(await openImage(path, mode));
   if (mode !== 'cow') {
@@ -75,12 +38,7 @@ export async function openDisk(path: string, mode: DiskMode, report: (line: stri
       report(`disk ${path}: the host's file system is full and the guest gets write errors; free some space there`);
     return new RawDisk(file, { size, readOnly: mode === 'ro', onFull });
   }
-  try {
-    return await overlay(path, new RawDisk(file, { size, readOnly: true }), report);
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+  return await overlay(path, new RawDisk(file, { size, readOnly: true }), report);
 }
 
 async function diskSize(path: string): Promise<number> {
@@ -125,9 +83,13 @@ function explain(path: string, error: unknown): Error {
   }
 }
 
+/** Changes in a temporary file; closes `base` when there can be none. */
 async function overlay(path: string, base: BlockBackend, report: (line: string) => void): Promise<BlockBackend> {
   const directory = tmpdir();
-  const changes = await temporaryFile(directory);
+  const changes = await temporaryFile(directory).catch(async (error: unknown) => {
+    await base.close();
+    throw error;
+  });
   const onFull = () =>
     report(
       `disk ${path}: no room left in ${directory} for the guest's changes and it gets write errors; ` +

@@ -13,7 +13,7 @@ export type { OutputListener, Port } from '../../api/machine.ts';
 export type { DiskFile, MachineOptions, TerminalSize } from '../../api/options.ts';
 export type { CodeFigures, Statistics, VcpuFigures } from '../../api/statistics.ts';
 export type { TimelineEvent, TimelineListener } from '../../api/timeline.ts';
-export type { BlockBackend } from '../../devices/contract.ts';
+export type { BlockBackend, FetchFigures } from '../../devices/contract.ts';
 export type { MachineState, Result } from '../../machine/machine.ts';
 export { UserError } from '../../user-error.ts';
 
