@@ -71,6 +71,8 @@ const MAX_BLOCK = 64;
 const HOT_ENTRIES = 32000;
 /** Part of a region, it must be entered from elsewhere so many times as often: to have its code twice costs more than it gains. */
 const COVERED = 2;
+/** Stands for the entries of a block that is part of a region: more than are ever left. */
+const WAS_HOT = 2 ** 31;
 /** Code that is rewritten while it is hot has to be entered twice as often each time, up to so many doublings, before it is translated again. */
 const MAX_PATIENCE = 4;
 /** Of the records of a block, with those at its start and end that are no instructions. */
@@ -194,9 +196,18 @@ export class DecodeCache {
 
   #writeEnter(page: CodePage, frame: number, offset: number): void {
     this.#header(this.#room.next, PSEUDO.enter, 0, offset);
-    this.#view.setUint32(this.#room.next + COUNT_AT.left, HOT_ENTRIES << page.patience, true);
+    this.#count(this.#room.next, HOT_ENTRIES << page.patience);
     this.#view.setUint32(this.#room.next + COUNT_AT.frame, frame, true);
     this.#room.next += RECORD_SIZE;
+  }
+  #count(record: number, left: number, whole = left): void {
+    this.#view.setUint32(record + COUNT_AT.left, left, true);
+    this.#view.setUint32(record + COUNT_AT.whole, whole, true);
+  }
+  /** How often the block that a record starts was entered, as far as that is known. */
+  #entered(record: number): number {
+    if (!this.#counts || this.#memory[record + RECORD_AT.flags] & IS_REGION) return WAS_HOT;
+    return this.#view.getUint32(record + COUNT_AT.whole, true) - this.#view.getUint32(record + COUNT_AT.left, true);
   }
   /** The physical address of the block that a counting record starts. */
   placeOf(record: number): number {
@@ -371,6 +382,7 @@ export class DecodeCache {
       bytes: this.#pageBytes(frame),
       indirect: [...page.indirect].filter((k) => (k & 3) === SIZE_CODE[size]).map((k) => k >> 2),
       record: (offset) => page.starts.get(offset * 4 + SIZE_CODE[size]),
+      entered: (record) => this.#entered(record),
     };
   }
   /** From now on the record of the start at `physical` has the handler of a region that covers some ranges of memory. */
@@ -409,7 +421,7 @@ export class DecodeCache {
     const page = this.#pages.get(Math.floor(physical / PAGE_SIZE));
     const record = page?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
     if (record === undefined || !this.#counts) return;
-    this.#view.setUint32(record + COUNT_AT.left, (COVERED * HOT_ENTRIES) << page!.patience, true);
+    this.#count(record, (COVERED * HOT_ENTRIES) << page!.patience, WAS_HOT);
   }
   /** The block of a region is interpreted again. */
   uninstall(region: InstalledRegion): void {
@@ -421,7 +433,7 @@ export class DecodeCache {
     page.regions.delete(key);
     this.#view.setUint16(record + RECORD_AT.handler, before, true);
     this.#memory[record + RECORD_AT.flags] &= ~IS_REGION;
-    if (before === PSEUDO.enter) this.#view.setUint32(record + COUNT_AT.left, HOT_ENTRIES << page.patience, true);
+    if (before === PSEUDO.enter) this.#count(record, HOT_ENTRIES << page.patience, WAS_HOT);
   }
 
   /** Drops everything. Not while a record is being executed other than to look the next one up. */

@@ -58,5 +58,5 @@ export const PSEUDO = {
   enter: 4,
 } as const;
 export const PSEUDO_COUNT = 5;
-/** In the record that counts entries: those left until the block is hot, and the frame that the block is in. */
-export const COUNT_AT = { left: 16, frame: 20 } as const;
+/** In the record that counts entries: those left until the block is hot, the frame that the block is in, and how many were left at first. */
+export const COUNT_AT = { left: 16, frame: 20, whole: 24 } as const;

@@ -10,6 +10,8 @@ export interface KnownPage {
   readonly indirect: readonly number[];
   /** The record of the block at an offset, which was executed or is about to be. */
   record(offset: number): number | undefined;
+  /** How often the block that a record starts was entered, as far as that is known. */
+  entered(record: number): number;
 }
 
 /** What is known around the page of a hot block, by offsets from that. */
@@ -22,6 +24,9 @@ export interface Surroundings {
 
 /** Farther away nothing is part of a region: offsets are 32-bit numbers. */
 const FARTHEST = 2 ** 30;
+
+/** Entries to a block that make it worth translating with a hot one that leads to it. */
+const MANY = 1000;
 
 export class KnownCode {
   /** By distance in pages from the entry's. */
@@ -67,7 +72,9 @@ export class KnownCode {
   /** The block at an offset is worth translating with others. */
   isWanted(offset: number): boolean {
     if (this.#everything && KnownCode.distanceOf(offset) === 0) return true;
-    return this.record(offset) !== undefined;
+    const page = this.page(offset);
+    const record = page?.record(KnownCode.within(offset));
+    return record !== undefined && page!.entered(record) >= MANY;
   }
   /** Where a pointer at an offset leads now, if code there was executed. */
   pointedTo(offset: number): number | undefined {
