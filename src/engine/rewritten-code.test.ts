@@ -165,3 +165,22 @@ test('every engine and tier runs code that rewrites itself alike', () => {
 test('so do the tiers where the code is hot', () => {
   check(['interpreter', 'both'], fc.integer({ min: 20_000, max: 60_000 }), 12);
 });
+
+for (const [name, engine] of Object.entries(ENGINES))
+  test(`${name}: a store reaches the next instruction, which is one that often follows it`, () => {
+    const ROUNDS = 100;
+    const seen = 0x8000;
+    const code = [
+      ...[0x89, 0x0d, ...dword(0x100c)], // 1000: MOV [0x100c], ECX: the constant of the next instruction
+      ...[0xc7, 0x05, ...dword(seen), ...dword(0)], // 1006: MOV [seen], constant
+      ...[0x03, 0x15, ...dword(seen)], // 1010: ADD EDX, [seen]
+      0x49, // DEC ECX
+      ...[0x75, 0xe7], // JNZ 1000
+      0xf4, // HLT
+    ];
+    const guest = new FlatGuest(engine(), code);
+    guest.vcpu.setRegister('RCX', BigInt(ROUNDS));
+    guest.vcpu.setRegister('RDX', 0n);
+    assert.equal(guest.run(), 'halted');
+    assert.equal(guest.vcpu.register('RDX'), BigInt((ROUNDS * (ROUNDS + 1)) / 2));
+  });

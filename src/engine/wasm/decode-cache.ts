@@ -163,6 +163,7 @@ export class DecodeCache {
     if (this.#counts && most === MAX_BLOCK) this.#writeEnter(page, frame, offset);
     let limit = most;
     let at = offset;
+    let alone = 0;
     for (let index = 0; index < limit; index++) {
       const result = decode(bytes, place.size, at);
       if (result === 'truncated' && PAGE_SIZE - at < MAX_INSTRUCTION) {
@@ -176,6 +177,7 @@ export class DecodeCache {
         typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
       const handler = this.#handlers.handlerOf(decoded);
       this.#write(this.#room.next, decoded, handler.number, index, at);
+      alone = this.#pair(alone, handler.number, decoded.parameters.long);
       this.#cover(
         page,
         at,
@@ -192,6 +194,14 @@ export class DecodeCache {
       if (end === 'block' || at >= PAGE_SIZE) return this.#finish(page, start, index + 1, at);
     }
     return this.#finish(page, start, limit, at);
+  }
+
+  /** `first`: handler of the record before the newest, 0 where that is part of a pair. Returns that of the newest. */
+  #pair(first: number, second: number, long: boolean): number {
+    const pair = this.#handlers.pairOf(first, second, long);
+    if (pair === undefined) return second;
+    this.#view.setUint16(this.#room.next - RECORD_SIZE + RECORD_AT.handler, pair, true);
+    return 0;
   }
 
   #writeEnter(page: CodePage, frame: number, offset: number): void {

@@ -7,6 +7,7 @@ import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { alwaysLeaves, handlerKey, handlerName, hotParameters } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
+import { hotPairs } from '../hot-pairs.ts';
 import { defineExported, defineHandler, HANDLER, HANDLER_TYPE, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import type { Signature } from './encoder.ts';
@@ -20,6 +21,8 @@ type Run = (record: number) => number;
 interface Mode {
   readonly run: Run;
   readonly hot: ReadonlyMap<number, Handler>;
+  /** Handlers of two rows, by `pairKey` of their own. */
+  readonly pairs: ReadonlyMap<number, number>;
 }
 /** Writes a function; `first`: the handler number of the table's first. */
 type Lower = (m: ModuleParts, first: number) => Uint8Array;
@@ -31,6 +34,7 @@ export interface Handler {
 }
 
 const TABLE_STEP = 1024;
+const pairKey = (first: number, second: number): number => first * 65536 + second;
 
 function endOf(encoding: Encoding, body: readonly Statement[]): BlockEnd {
   if (alwaysLeaves(body)) return 'jump';
@@ -80,6 +84,10 @@ export class Handlers {
     this.#handlers.set(key, handler);
     return handler;
   }
+  /** The handler that executes two instructions, by theirs. */
+  pairOf(first: number, second: number, long: boolean): number | undefined {
+    return this.#mode(long).pairs.get(pairKey(first, second));
+  }
   #makeCold(encoding: Encoding, parameters: Parameters): Handler {
     const { exports, note } = this.#linker.own(handlerName(encoding, parameters), () => {
       const body = this.#body(encoding, parameters);
@@ -119,7 +127,8 @@ export class Handlers {
     this.#free.push(slot);
   }
   #firstInTable(long: boolean): number {
-    return PSEUDO_COUNT + this.#mode(long).hot.size;
+    const { hot, pairs } = this.#mode(long);
+    return PSEUDO_COUNT + hot.size + pairs.size;
   }
 
   #mode(long: boolean): Mode {
@@ -128,9 +137,11 @@ export class Handlers {
     const rows = ENCODINGS.flatMap((encoding) =>
       encoding.definition.hot ? hotParameters(encoding, long).map((parameters) => ({ encoding, parameters })) : [],
     );
+    const couples = hotPairs(rows, long);
     const { exports, note } = this.#linker.own(`main loop of ${long ? '64' : '16 and 32'} bits`, () => {
       const bodies = rows.map(({ encoding, parameters }) => this.#body(encoding, parameters));
-      const define = (parts: ModuleParts): void => defineHandler(parts, (m) => new MainLoop(m, bodies, long).write());
+      const define = (parts: ModuleParts): void =>
+        defineHandler(parts, (m) => new MainLoop(m, bodies, couples, long).write());
       const plan = { bodies, also: [deliverFault, findBlock, hotBlock, noteFault, ...STACK_PATHS], define };
       return { plan, note: () => rows.map(({ encoding }, i) => endOf(encoding, bodies[i])) };
     });
@@ -141,7 +152,11 @@ export class Handlers {
         { number: PSEUDO_COUNT + i, end: ends[i] } satisfies Handler,
       ]),
     );
-    const mode: Mode = { run: exports[HANDLER] as Run, hot };
+    const numbers = couples.map(
+      (couple, i) =>
+        [pairKey(PSEUDO_COUNT + couple[0], PSEUDO_COUNT + couple[1]), PSEUDO_COUNT + rows.length + i] as const,
+    );
+    const mode: Mode = { run: exports[HANDLER] as Run, hot, pairs: new Map(numbers) };
     this.#modes.set(long, mode);
     return mode;
   }

@@ -3,6 +3,7 @@
  * rows are functions of their own, made at their first use and reached through a table.
  */
 import { external } from '../../isa/ir/builder.ts';
+import { storesIn } from '../../isa/ir/purity.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { CS_AT, EXIT, IP_BASE, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS, TRANSLATED } from '../../isa/x86/state.ts';
@@ -37,14 +38,21 @@ export class MainLoop {
   readonly #e: Emitter;
   readonly #long: boolean;
   readonly #bodies: readonly (readonly Statement[])[];
+  readonly #pairs: readonly (readonly [number, number])[];
   readonly #locals = new Locals(FIXED_LOCALS);
 
-  /** `bodies`: of the hot rows, in the order of their handler numbers. */
-  constructor(m: ModuleParts, bodies: readonly (readonly Statement[])[], long: boolean) {
+  /** `bodies`: of the hot rows, in the order of their handler numbers. `pairs`: those of two of them, which come behind. */
+  constructor(
+    m: ModuleParts,
+    bodies: readonly (readonly Statement[])[],
+    pairs: readonly (readonly [first: number, second: number])[],
+    long: boolean,
+  ) {
     this.#m = m;
     this.#e = new Emitter(m.cpuBase);
     this.#long = long;
     this.#bodies = bodies;
+    this.#pairs = pairs;
   }
 
   /**
@@ -53,7 +61,8 @@ export class MainLoop {
    */
   write(): Uint8Array {
     const e = this.#e;
-    const handlers = PSEUDO_COUNT + this.#bodies.length;
+    const rows = PSEUDO_COUNT + this.#bodies.length;
+    const handlers = rows + this.#pairs.length;
     e.op('loop');
     e.code.byte(BLOCK_EMPTY);
     // transfer, lookUp, deliver, fault, the cold handlers, then one for each handler.
@@ -71,7 +80,8 @@ export class MainLoop {
       // Open: the handlers behind this one, cold, fault, deliver, lookUp, transfer, loop.
       const depth = handlers - 1 - i;
       if (i < PSEUDO_COUNT) this.#pseudo(i, depth);
-      else this.#hot(this.#bodies[i - PSEUDO_COUNT], depth);
+      else if (i < rows) this.#hot(this.#bodies[i - PSEUDO_COUNT], depth);
+      else this.#pair(this.#pairs[i - rows], depth);
     }
     e.op('end');
     this.#cold(handlers);
@@ -169,6 +179,28 @@ export class MainLoop {
   }
 
   #hot(body: readonly Statement[], depth: number): void {
+    this.#body(body, depth);
+    this.#next(depth);
+  }
+  /** One instruction and the next, which the first may make stale. */
+  #pair([first, second]: readonly [number, number], depth: number): void {
+    const e = this.#e;
+    const body = this.#bodies[first];
+    this.#body(body, depth);
+    e.get(REC);
+    e.i32(RECORD_SIZE);
+    e.op('i32_add');
+    e.set(REC);
+    if (storesIn(body)) {
+      e.recordField('i16', RECORD_AT.handler);
+      e.i32(PSEUDO.stale);
+      e.op('i32_eq', 'br_if');
+      e.code.u32(this.#to('loop', depth));
+    }
+    this.#hot(this.#bodies[second], depth);
+  }
+
+  #body(body: readonly Statement[], depth: number): void {
     const e = this.#e;
     const target: Target = {
       cpuBase: this.#m.cpuBase,
@@ -183,7 +215,6 @@ export class MainLoop {
       return: (_code, inner) => this.#next(depth + inner),
     };
     new Lowering(e.code, this.#locals, target).body(body);
-    this.#next(depth);
   }
 
   #next(depth: number): void {

@@ -44,8 +44,13 @@ export function mayStore(target: Procedure | External): boolean {
   if (before !== undefined) return before;
   // What one that calls itself stores is found in the rest of it.
   storing.set(target, false);
-  const stores = [...walk(target.body())].some((s) => STORES.has(s.kind) || (s.kind === 'call' && mayStore(s.target)));
+  const stores = storesIn(target.body());
   storing.set(target, stores);
   return stores;
 }
 const STORES: ReadonlySet<string> = new Set(['store', 'storePhysical', 'storeRaw', 'copyRaw', 'fillRaw']);
+
+/** Whether a body may write to memory. */
+export function storesIn(body: readonly Statement[]): boolean {
+  return [...walk(body)].some((s) => STORES.has(s.kind) || (s.kind === 'call' && mayStore(s.target)));
+}
