@@ -17,44 +17,6 @@ export interface Placement {
 /** Values that the code generator repeats at every use: a constant, a field, a parameter. */
 export const isRepeated = (v: Value): boolean => v.kind === 'const' || v.kind === 'field' || v.kind === 'parameter';
 
-export function operandsOf(s: Statement): readonly Value[] {
-  switch (s.kind) {
-    case 'op':
-      return s.args;
-    case 'getAt':
-      return [s.at];
-    case 'load':
-    case 'loadPhysical':
-    case 'loadRaw':
-      return [s.address];
-    case 'set':
-    case 'writeVariable':
-      return [s.value];
-    case 'setAt':
-      return [s.at, s.value];
-    case 'store':
-    case 'storePhysical':
-    case 'storeRaw':
-      return [s.address, s.value];
-    case 'copyRaw':
-      return [s.to, s.from, s.bytes];
-    case 'fillRaw':
-      return [s.to, s.value, s.bytes];
-    case 'call':
-      return s.args;
-    case 'return':
-      return s.values;
-    case 'if':
-      return [s.condition];
-    case 'raise':
-      return s.errorCode === undefined ? [s.vector] : [s.vector, s.errorCode];
-    case 'jump':
-      return [s.target];
-    default:
-      return NONE;
-  }
-}
-
 /** A statement that must happen: everything but values that have no effect. Loads may fault. */
 const isRoot = (s: Statement): boolean => (isValue(s) ? s.kind === 'load' : s.kind !== 'call' || !isPure(s.target));
 
@@ -68,8 +30,6 @@ const isRead = (v: Value): boolean =>
 
 /** Statements over which a read may not move. */
 const isBarrier = (s: Statement): boolean => !isValue(s) && s.kind !== 'store';
-
-const NONE: readonly Value[] = [];
 
 /** What an analysis writes down before it reads it, in arrays that the next one uses again. */
 interface Notes {
@@ -110,7 +70,8 @@ class Analysis implements Placement {
 
   /** Finds where statements are, and what those that must happen need. */
   #count(list: readonly Statement[]): void {
-    for (const s of list) {
+    for (let i = 0; i < list.length; i++) {
+      const s = list[i];
       this.#notes.list.set(s, list);
       if (isRoot(s)) this.#use(s);
       if (s.kind === 'if') {
@@ -120,16 +81,67 @@ class Analysis implements Placement {
     }
   }
 
+  /** Its operands are needed. */
   #use(user: Statement): void {
-    for (const v of operandsOf(user)) {
-      if (isRepeated(v)) continue;
-      const n = this.uses.get(v) ?? 0;
-      this.uses.set(v, n + 1);
-      this.#notes.user.set(v, user);
-      if (n > 0) continue;
-      if (v.kind === 'result') this.#useCall(v, v.call);
-      else if (!isRoot(v)) this.#use(v);
+    switch (user.kind) {
+      case 'op':
+      case 'call':
+        this.#needAll(user.args, user);
+        break;
+      case 'getAt':
+        this.#need(user.at, user);
+        break;
+      case 'set':
+      case 'writeVariable':
+        this.#need(user.value, user);
+        break;
+      case 'setAt':
+        this.#need(user.at, user);
+        this.#need(user.value, user);
+        break;
+      case 'load':
+      case 'loadPhysical':
+      case 'loadRaw':
+        this.#need(user.address, user);
+        break;
+      case 'store':
+      case 'storePhysical':
+      case 'storeRaw':
+        this.#need(user.address, user);
+        this.#need(user.value, user);
+        break;
+      case 'if':
+        this.#need(user.condition, user);
+        break;
+      case 'jump':
+        this.#need(user.target, user);
+        break;
+      case 'raise':
+        this.#need(user.vector, user);
+        if (user.errorCode !== undefined) this.#need(user.errorCode, user);
+        break;
+      case 'return':
+        this.#needAll(user.values, user);
+        break;
+      case 'copyRaw':
+        this.#needAll([user.to, user.from, user.bytes], user);
+        break;
+      case 'fillRaw':
+        this.#needAll([user.to, user.value, user.bytes], user);
+        break;
     }
+  }
+  #needAll(values: readonly Value[], user: Statement): void {
+    for (let i = 0; i < values.length; i++) this.#need(values[i], user);
+  }
+  #need(v: Value, user: Statement): void {
+    if (isRepeated(v)) return;
+    const n = this.uses.get(v) ?? 0;
+    this.uses.set(v, n + 1);
+    this.#notes.user.set(v, user);
+    if (n > 0) return;
+    if (v.kind === 'result') this.#useCall(v, v.call);
+    else if (v.kind !== 'load') this.#use(v);
   }
 
   /** A call that only computes happens where one of its results is used. */
@@ -144,7 +156,7 @@ class Analysis implements Placement {
 
   #place(list: readonly Statement[]): void {
     const barriers: number[] = [0];
-    for (const s of list) barriers.push(barriers[barriers.length - 1] + (isBarrier(s) ? 1 : 0));
+    for (let i = 0; i < list.length; i++) barriers.push(barriers[i] + (isBarrier(list[i]) ? 1 : 0));
     for (let i = list.length - 1; i >= 0; i--) {
       const s = list[i];
       this.#notes.root.set(s, i);

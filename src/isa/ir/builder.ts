@@ -54,8 +54,13 @@ export class IrBuilder {
     return this.#nesting > 0;
   }
 
+  /** Definitions are checked as they are built; not where they were built before. */
+  protected get verifies(): boolean {
+    return true;
+  }
+
   #push<S extends Statement>(s: S): S {
-    verifyStatement(s);
+    if (this.verifies) verifyStatement(s);
     this.#list.push(s);
     return s;
   }
@@ -104,11 +109,14 @@ export class IrBuilder {
   op(op: string, args: readonly Value[], immediate: readonly number[] = NO_IMMEDIATE): Value {
     const meaning = OPS[op];
     if (meaning === undefined) throw new Error(`no IR operation ${op}`);
-    verifyOp(op, args);
     const first = args[0].type;
-    const type = meaning.result(first, args.length > 1 ? args[1].type : first);
+    return this.#op(op, meaning.result(first, args.length > 1 ? args[1].type : first), args, immediate);
+  }
+  /** As `op`, for who knows the result's type. */
+  #op(op: string, type: Type, args: readonly Value[], immediate: readonly number[]): Value {
+    if (this.verifies) verifyOp(op, args);
     const constants = constantsOf(args);
-    if (constants !== undefined) return this.const(type, meaning.evaluate(constants, first, immediate));
+    if (constants !== undefined) return this.const(type, OPS[op].evaluate(constants, args[0].type, immediate));
     const simpler = this.#simplify(op, args, immediate);
     if (simpler !== undefined) return simpler;
     const node: Value = { kind: 'op', number: this.#next++, type, op, args, immediate };
@@ -145,7 +153,10 @@ export class IrBuilder {
   }
 
   #binary(op: string, a: Value, b: Operand): Value {
-    return this.op(op, [a, this.value(a.type, b)]);
+    return this.#op(op, a.type, [a, this.value(a.type, b)], NO_IMMEDIATE);
+  }
+  #compare(op: string, a: Value, b: Operand): Value {
+    return this.#op(op, 'i1', [a, this.value(a.type, b)], NO_IMMEDIATE);
   }
   add(a: Value, b: Operand): Value {
     return this.#binary('add', a, b);
@@ -182,22 +193,22 @@ export class IrBuilder {
     return this.sub(this.const(a.type, 0), a);
   }
   eq(a: Value, b: Operand): Value {
-    return this.#binary('eq', a, b);
+    return this.#compare('eq', a, b);
   }
   ne(a: Value, b: Operand): Value {
-    return this.#binary('ne', a, b);
+    return this.#compare('ne', a, b);
   }
   ltU(a: Value, b: Operand): Value {
-    return this.#binary('lt_u', a, b);
+    return this.#compare('lt_u', a, b);
   }
   leU(a: Value, b: Operand): Value {
-    return this.#binary('le_u', a, b);
+    return this.#compare('le_u', a, b);
   }
   ltS(a: Value, b: Operand): Value {
-    return this.#binary('lt_s', a, b);
+    return this.#compare('lt_s', a, b);
   }
   leS(a: Value, b: Operand): Value {
-    return this.#binary('le_s', a, b);
+    return this.#compare('le_s', a, b);
   }
   /** Both sides are computed; `condition` is `i1`. */
   select(condition: Value, a: Value, b: Operand): Value {
@@ -225,7 +236,7 @@ export class IrBuilder {
   }
   #resize(v: Value, type: IntegerType | 'i1', extend: 'zext' | 'sext'): Value {
     if (v.type === type) return v;
-    return this.op(RESIZE[WIDTH[v.type] > WIDTH[type] ? 'trunc' : extend][type], [v]);
+    return this.#op(RESIZE[WIDTH[v.type] > WIDTH[type] ? 'trunc' : extend][type], type, [v], NO_IMMEDIATE);
   }
 
   // --- state --------------------------------------------------------------------------------------------------------------------
@@ -303,7 +314,8 @@ export class IrBuilder {
       else otherwise();
       return;
     }
-    const [consequent, alternate] = [this.#collect(then), this.#collect(otherwise)];
+    const consequent = this.#collect(then);
+    const alternate = this.#collect(otherwise);
     this.#push({ kind: 'if', number: this.#next++, condition, consequent, alternate, ...options });
   }
   /** Repeats `body` until `breakIf` or `break`. */
@@ -361,7 +373,7 @@ const ONES = Object.fromEntries(Object.entries(WIDTH).map(([type, width]) => [ty
 
 /** What all of them are; undefined unless all are constants. */
 function constantsOf(args: readonly Value[]): readonly bigint[] | undefined {
-  for (const a of args) if (a.kind !== 'const') return undefined;
+  for (let i = 0; i < args.length; i++) if (args[i].kind !== 'const') return undefined;
   return args.map((a) => (a as ConstNode).value);
 }
 

@@ -22,15 +22,15 @@ const shiftCount = (type: Type, n: bigint): bigint => n & (type === 'i64' ? 63n 
 
 const same = (f: (a: bigint, b: bigint, type: Type) => bigint): OpMeaning => ({
   result: (type) => type,
-  evaluate: ([a, b], type) => mask(type, f(a, b, type)),
+  evaluate: (args, type) => mask(type, f(args[0], args[1], type)),
 });
 const compare = (f: (a: bigint, b: bigint, type: Type) => boolean): OpMeaning => ({
   result: () => 'i1',
-  evaluate: ([a, b], type) => (f(a, b, type) ? 1n : 0n),
+  evaluate: (args, type) => (f(args[0], args[1], type) ? 1n : 0n),
 });
 const convert = (to: Type, f: (a: bigint, from: Type) => bigint): OpMeaning => ({
   result: () => to,
-  evaluate: ([a], from) => mask(to, f(a, from)),
+  evaluate: (args, from) => mask(to, f(args[0], from)),
 });
 
 /** f32 results of f64 operations round correctly for + - * / and square root (double rounding is innocuous at these widths). */

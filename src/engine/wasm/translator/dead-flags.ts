@@ -5,6 +5,7 @@ import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
 
 /** Ends the block, or may: all registers can be seen from there. */
 function isExit(s: Statement): boolean {
+  if (isValue(s)) return s.kind === 'load';
   switch (s.kind) {
     case 'set':
     case 'setAt':
@@ -15,12 +16,15 @@ function isExit(s: Statement): boolean {
     case 'call':
       return !isPure(s.target);
     default:
-      return s.kind === 'load' || !isValue(s);
+      return true;
   }
 }
 
-/** The statements without those writes; `ends`, where each instruction's statements end, is changed to fit. */
-export function withoutDeadFlags(statements: readonly Statement[], ends: number[]): readonly Statement[] {
+/** The statements without those writes; where the instructions' statements end is changed to fit. */
+export function withoutDeadFlags(
+  statements: readonly Statement[],
+  instructions: readonly { end: number }[],
+): readonly Statement[] {
   const dead: number[] = [];
   // What is overwritten before it can be seen.
   let aux = false;
@@ -45,9 +49,9 @@ export function withoutDeadFlags(statements: readonly Statement[], ends: number[
   if (dead.length === 0) return statements;
   const gone = dead.reverse();
   let before = 0;
-  for (let n = 0; n < ends.length; n++) {
-    while (before < gone.length && gone[before] < ends[n]) before++;
-    ends[n] -= before;
+  for (let n = 0; n < instructions.length; n++) {
+    while (before < gone.length && gone[before] < instructions[n].end) before++;
+    instructions[n].end -= before;
   }
   let next = 0;
   return statements.filter((_, i) => {

@@ -50,7 +50,9 @@ type FoundPair = (first: SetNode, second: SetNode, nested: boolean) => void;
 /** Finds writes of the one and then of the other with nothing in between that could be left from, inside an `if` or a loop too. */
 function findPairs(statements: readonly Statement[], nested: boolean, found: FoundPair): void {
   let first: SetNode | undefined;
-  for (const s of statements) {
+  for (let i = 0; i < statements.length; i++) {
+    const s = statements[i];
+    if (s.kind === 'op') continue;
     if (s.kind === 'if') {
       findPairs(s.consequent, true, found);
       findPairs(s.alternate, true, found);

@@ -2,7 +2,6 @@
  * Accesses to small tables: a constant address plus a scaled byte. Such a table mostly lies on one page, and in a loop the access waits for
  * what the byte is computed from: so that is where a page is worth keeping.
  */
-import { walk } from '../../../isa/ir/builder.ts';
 import type { LoadNode, Statement, Value } from '../../../isa/ir/types.ts';
 import { GPR, TLB_BANK, ZERO_AT } from '../../../isa/x86/state.ts';
 import { registerOf, registersTouched } from './registers-used.ts';
@@ -17,12 +16,13 @@ export interface PageAccesses {
 function indexOf(address: Value): number | undefined {
   let v = address;
   while (v.kind === 'op' && (v.op === 'add' || v.op === 'and')) {
-    const [a, b] = v.args;
+    const a = v.args[0];
+    const b = v.args[1];
     if (a.kind !== 'const' && b.kind !== 'const' && !isZeroRegister(a)) return undefined;
     v = b.kind === 'const' ? a : b;
   }
   if (v.kind !== 'op' || v.op !== 'shl') return undefined;
-  const [index] = v.args;
+  const index = v.args[0];
   return index.kind === 'getAt' ? registerOf(index.file, index.at) : undefined;
 }
 const isZeroRegister = (v: Value): boolean =>
@@ -36,9 +36,20 @@ function isByte(value: Value): boolean {
   return v.type === 'i8';
 }
 
-const changesBank = (s: Statement): boolean =>
-  (s.kind === 'set' && s.state === TLB_BANK) ||
-  (s.kind === 'call' && registersTouched(s.target).written.includes(TLB_BANK.offset));
+function changesBank(s: Statement): boolean {
+  switch (s.kind) {
+    case 'set':
+      return s.state === TLB_BANK;
+    case 'call':
+      return registersTouched(s.target).written.includes(TLB_BANK.offset);
+    case 'if':
+      return s.consequent.some(changesBank) || s.alternate.some(changesBank);
+    case 'loop':
+      return s.body.some(changesBank);
+    default:
+      return false;
+  }
+}
 
 export function pageAccesses(statements: readonly Statement[]): PageAccesses {
   const tables: LoadNode[] = [];
@@ -48,7 +59,9 @@ export function pageAccesses(statements: readonly Statement[]): PageAccesses {
   const last = statements.at(-1);
   // Where a jump goes is predicted: nothing waits for that.
   const target = last?.kind === 'jump' ? last.target : undefined;
-  for (const s of statements) {
+  for (let i = 0; i < statements.length; i++) {
+    const s = statements[i];
+    if (s.kind === 'op') continue;
     if (s.kind === 'setAt') {
       const register = registerOf(s.file, s.at);
       if (register === undefined) bytes.clear();
@@ -57,8 +70,7 @@ export function pageAccesses(statements: readonly Statement[]): PageAccesses {
     } else if (s.kind === 'load') {
       const index = s.access === 'supervisor' ? undefined : indexOf(s.address);
       if (index !== undefined && bytes.has(index) && s !== target) tables.push(s);
-    } else if (s.kind === 'if' || s.kind === 'loop') for (const inner of walk([s])) bank ||= changesBank(inner);
-    else bank ||= changesBank(s);
+    } else bank ||= changesBank(s);
   }
   return { tables, changesBank: bank };
 }

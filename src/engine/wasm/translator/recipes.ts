@@ -59,7 +59,10 @@ function partsOf(
     if (!isRepeated(v) && !found.includes(v)) found.push(v);
   };
   for (const v of roots) find(v);
-  for (let i = 0; i < found.length; i++) for (const a of argumentsOf(found[i]) ?? NONE) find(a);
+  for (let i = 0; i < found.length; i++) {
+    const args = argumentsOf(found[i]);
+    if (args !== undefined) for (let n = 0; n < args.length; n++) find(args[n]);
+  }
   found.sort((a, b) => b.number - a.number);
   const usesInside: number[] = found.map((v) => (roots.includes(v) ? 1 : 0));
   const inner: Value[] = [];
@@ -73,11 +76,10 @@ function partsOf(
       continue;
     }
     inner.push(v);
-    for (const a of args) if (!isRepeated(a)) usesInside[found.indexOf(a)]++;
+    for (let n = 0; n < args.length; n++) if (!isRepeated(args[n])) usesInside[found.indexOf(args[n])]++;
   }
   return { all, inner: inner.reverse() };
 }
-const NONE: readonly Value[] = [];
 
 const isInteger = (v: Value): boolean => WASM_TYPE[v.type] === 'i32' || WASM_TYPE[v.type] === 'i64';
 
@@ -92,7 +94,8 @@ function inverseIn(inputs: readonly Value[]): Recipe['inverse'] {
 /** What of `r = a + b` or `r = a - b` follows from `r` and the other. */
 function inverseOf(r: Value, inputs: readonly Value[]): Recipe['inverse'] {
   if (r.kind !== 'op' || (r.op !== 'add' && r.op !== 'sub')) return undefined;
-  const [a, b] = r.args;
+  const a = r.args[0];
+  const b = r.args[1];
   if (a === b) return undefined;
   const node = (op: string, ...args: Value[]): OpNode => ({ ...r, op, args });
   const known = (v: Value): boolean => v.kind === 'const' || inputs.includes(v);

@@ -94,25 +94,49 @@ function smallConstant(type: Type, value: number): Value {
   return values[value];
 }
 
+type Changing<T> = { -readonly [K in keyof T]: T[K] };
+
 /** Builds the bodies of a block's instructions one after another, with their operands as constants. */
 class BlockBuilder extends X86Builder {
   #decoded: Decoded | undefined;
   #offset = 0;
+  #stores = false;
+  readonly #links: (0 | 1 | undefined)[] = [];
   /** What vector registers hold, by their place in the file. */
   readonly #vectors = new Map<number, Value>();
 
-  instruction(decoded: Decoded, offset: number): void {
+  /** Whether it may write memory. */
+  instruction(decoded: Decoded, offset: number): boolean {
     this.#decoded = decoded;
     this.#offset = offset;
+    this.#stores = false;
     const { encoding, parameters } = decoded;
     this.begin(parameters, encoding.absolute);
     encoding.definition.semantics(this, ...encoding.operands.map((code) => bindOperand(this, code)));
+    return this.#stores;
+  }
+  /** Some instruction jumps over a link. */
+  jumps(link: 0 | 1 | undefined): boolean {
+    return this.#links.includes(link);
+  }
+
+  /** The same definitions are verified where their procedures and the interpreter's rows are built. */
+  protected override get verifies(): boolean {
+    return false;
+  }
+
+  override jump(target: Value, link?: 0 | 1): void {
+    this.#links.push(link);
+    super.jump(target, link);
+  }
+  override store(address: Value, value: Value, access?: AccessKind): void {
+    this.#stores = true;
+    super.store(address, value, access);
   }
 
   /** Constants are repeated where they are used: no block needs its own. */
   override const(type: Type, value: bigint | number): Value {
-    if (typeof value === 'number' && value >= 0 && value < SMALL) return smallConstant(type, value);
-    return constant(type, value);
+    return value >= 0 && value < SMALL ? smallConstant(type, Number(value)) : constant(type, value);
   }
 
   override currentIp(): Value {
@@ -137,14 +161,15 @@ class BlockBuilder extends X86Builder {
     else this.#known.set(state.offset, v);
   }
   override call(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
-    this.#forget(target);
+    this.#calls(target);
     return super.call(target, ...args);
   }
   override callGuarded(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
-    this.#forget(target);
+    this.#calls(target);
     return super.callGuarded(target, ...args);
   }
-  #forget(target: Procedure | External): void {
+  #calls(target: Procedure | External): void {
+    if (mayStore(target)) this.#stores = true;
     for (const offset of registersTouched(target).written) {
       this.#known.delete(offset);
       this.#vectors.delete(offset - XMM.offset);
@@ -236,64 +261,49 @@ function buildBlock(
   starts: ReadonlyMap<number, unknown>,
 ): BlockCode | undefined {
   const b = new BlockBuilder(undefined);
-  const instructions: { offset: number; length: number; end: number }[] = [];
+  const instructions: Changing<RegionInstruction>[] = [];
   let at = start;
-  const last = () =>
-    ({
-      offset: start,
-      ...finished(b.statements, instructions),
-      taken: undefined,
-      ending: 'plain',
-      pointer: undefined,
-    }) as const;
+  const block = (ending: Pick<BlockCode, 'taken' | 'next' | 'ending' | 'pointer'>): BlockCode => ({
+    offset: start,
+    ...finished(b.statements, instructions),
+    ...ending,
+  });
   while (at - start < bytes.length) {
     const result = decode(bytes, size, at - start);
     if (typeof result === 'string' || stops(result) || instructions.length === MAX_BLOCK_LENGTH) break;
     // What another block has already is not translated twice.
     if (at !== start && starts.has(at + base)) break;
-    b.instruction(result, at);
-    instructions.push({ offset: at, length: result.fields.length, end: b.statements.length });
+    const stores = b.instruction(result, at);
+    instructions.push({ offset: at, length: result.fields.length, end: b.statements.length, stores });
     at += result.fields.length;
-    if (isBarrier(result)) return { ...last(), next: undefined };
-    if (alwaysLeaves(b.statements)) {
-      const target = (at + Number(BigInt.asIntN(64, result.fields.immediate))) | 0;
-      const jumps = linksOf(b.statements);
-      // REP goes back to itself over link 0.
-      const taken = result.parameters.rep !== 'none' ? at - result.fields.length : target;
-      return {
-        offset: start,
-        ...finished(b.statements, instructions),
-        taken: jumps.has(0) ? taken : undefined,
-        next: jumps.has(1) ? at : undefined,
-        ending: endingOf(result, jumps.has(undefined)),
-        pointer: jumps.has(undefined) ? pointerOf(result, at) : undefined,
-      };
-    }
+    if (isBarrier(result)) return block({ ...PLAIN, next: undefined });
+    if (alwaysLeaves(b.statements)) return block(endOfJump(result, at, b));
   }
-  return instructions.length === 0 ? undefined : { ...last(), next: at };
+  return instructions.length === 0 ? undefined : block({ ...PLAIN, next: at });
+}
+const PLAIN = { taken: undefined, ending: 'plain', pointer: undefined } as const;
+
+/** How a block ends behind an instruction that always leaves, at offset `end`. */
+function endOfJump(d: Decoded, end: number, b: BlockBuilder): Pick<BlockCode, 'taken' | 'next' | 'ending' | 'pointer'> {
+  const { fields, parameters } = d;
+  // REP goes back to itself over link 0.
+  const taken =
+    parameters.rep !== 'none' ? end - fields.length : (end + Number(BigInt.asIntN(64, fields.immediate))) | 0;
+  const computed = b.jumps(undefined);
+  return {
+    taken: b.jumps(0) ? taken : undefined,
+    next: b.jumps(1) ? end : undefined,
+    ending: endingOf(d, computed),
+    pointer: computed ? pointerOf(d, end) : undefined,
+  };
 }
 
 function finished(
   all: readonly Statement[],
-  instructions: readonly Pick<RegionInstruction, 'offset' | 'length' | 'end'>[],
+  instructions: readonly Changing<RegionInstruction>[],
 ): Pick<BlockCode, 'instructions' | 'statements' | 'plan' | 'registers'> {
-  const ends = instructions.map((i) => i.end);
-  const statements = withoutDeadFlags(all, ends);
-  const own = instructions.map(({ offset, length }, n) => {
-    const stores = storesIn(statements, n === 0 ? 0 : ends[n - 1], ends[n]);
-    return { offset, length, end: ends[n], stores };
-  });
-  return { statements, instructions: own, plan: planOf(statements), registers: registersUsed(statements) };
-}
-
-function storesIn(statements: readonly Statement[], from = 0, to = statements.length): boolean {
-  for (let i = from; i < to; i++) {
-    const s = statements[i];
-    if (s.kind === 'store' || (s.kind === 'call' && mayStore(s.target))) return true;
-    if (s.kind === 'if' && (storesIn(s.consequent) || storesIn(s.alternate))) return true;
-    if (s.kind === 'loop' && storesIn(s.body)) return true;
-  }
-  return false;
+  const statements = withoutDeadFlags(all, instructions);
+  return { statements, instructions, plan: planOf(statements), registers: registersUsed(statements) };
 }
 
 /** Of an instruction that ends at an offset: where its operand is, if it lies at a constant distance. */
@@ -307,16 +317,6 @@ function endingOf({ encoding }: Decoded, computed: boolean): RegionBlock['ending
   if (name === 'CALL') return computed ? 'computedCall' : 'call';
   if (name === 'RET') return 'return';
   return computed ? 'computed' : 'plain';
-}
-
-function linksOf(statements: readonly Statement[]): ReadonlySet<number | undefined> {
-  const links = new Set<number | undefined>();
-  for (const s of statements) {
-    if (s.kind === 'jump') links.add(s.link);
-    else if (s.kind === 'if')
-      for (const inner of [s.consequent, s.alternate]) for (const l of linksOf(inner)) links.add(l);
-  }
-  return links;
 }
 
 const isIndirect = ({ ending }: RegionBlock): boolean => ending === 'computed' || ending === 'computedCall';

@@ -50,11 +50,16 @@ function note(list: number[], offset: number): void {
   if (isKept(offset) && !list.includes(offset)) list.push(offset);
 }
 function noteFile(list: number[], file: StateFile, at: Value): void {
-  for (const offset of registersOf(file, at)) note(list, offset);
+  const one = registerOf(file, at);
+  if (one !== undefined) note(list, one);
+  else for (const offset of registersOf(file, at)) note(list, offset);
 }
 function collect(body: readonly Statement[], use: Collected): void {
-  for (const s of body) {
+  for (let i = 0; i < body.length; i++) {
+    const s = body[i];
     switch (s.kind) {
+      case 'op':
+        break;
       case 'get':
         note(use.read, s.state.offset);
         break;
