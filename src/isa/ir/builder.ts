@@ -236,6 +236,8 @@ export class IrBuilder {
   }
   #resize(v: Value, type: IntegerType | 'i1', extend: 'zext' | 'sext'): Value {
     if (v.type === type) return v;
+    if (v.kind === 'const')
+      return this.const(type, extend === 'sext' ? BigInt.asIntN(WIDTH[v.type], v.value) : v.value);
     return this.#op(RESIZE[WIDTH[v.type] > WIDTH[type] ? 'trunc' : extend][type], type, [v], NO_IMMEDIATE);
   }
 

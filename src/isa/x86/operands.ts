@@ -33,7 +33,7 @@ export interface BoundOperand {
   number(): Value;
 }
 
-const SIZES: Readonly<Record<string, (p: Parameters) => number>> = {
+const SIZES: Readonly<Record<string, ((p: Parameters) => number) | undefined>> = {
   b: () => 8,
   bs: () => 8,
   w: () => 16,
@@ -52,6 +52,13 @@ export interface OperandCode {
   readonly addressing: string;
   readonly size: string;
 }
+/** What follows from a code alone. */
+interface ParsedCode extends OperandCode {
+  /** Bits of the operand; undefined where the code has no size. */
+  readonly width: ((p: Parameters) => number) | undefined;
+  /** The general register that it names. */
+  readonly fixed: number | undefined;
+}
 
 const FIXED: Readonly<Record<string, { register: number; size: string }>> = {
   AL: { register: 0, size: 'b' },
@@ -63,12 +70,14 @@ const FIXED: Readonly<Record<string, { register: number; size: string }>> = {
   zAX: { register: 0, size: 'z' },
 };
 
-const parsed = new Map<string, OperandCode>();
+const parsed = new Map<string, ParsedCode>();
 /** `'Ev'` → addressing E, size v. Fixed registers, `1` and `ST0` have themselves as addressing. */
-export function parseOperand(code: string): OperandCode {
-  const known = parsed.get(code);
-  if (known !== undefined) return known;
-  const operand = parse(code);
+export const parseOperand = (code: string): OperandCode => known(code);
+function known(code: string): ParsedCode {
+  const before = parsed.get(code);
+  if (before !== undefined) return before;
+  const { addressing, size } = parse(code);
+  const operand = { addressing, size, width: SIZES[size], fixed: fixedRegister(code) };
   parsed.set(code, operand);
   return operand;
 }
@@ -86,7 +95,7 @@ export function fixedRegister(code: string): number | undefined {
 
 /** Bits of the operand for these parameters; 0 where the code has no size. */
 export function operandWidth(code: string, p: Parameters): number {
-  return SIZES[parseOperand(code).size]?.(p) ?? 0;
+  return known(code).width?.(p) ?? 0;
 }
 
 function widthType(width: number): StateType {
@@ -174,12 +183,10 @@ function segmentRegister(x: X86Builder, code: string, at: Value): BoundOperand {
 
 /** Binds `code` to the fields of the instruction that `x` is building. */
 export function bindOperand(x: X86Builder, code: string): BoundOperand {
-  const { addressing, size } = parseOperand(code);
-  const width = SIZES[size]?.(x.parameters) ?? 0;
-  const type = widthType(width);
+  const { addressing, size, width, fixed } = known(code);
+  const type = widthType(width?.(x.parameters) ?? 0);
   const reg = (): Value => x.field('reg', 'i32');
   const rm = (): Value => x.field('rm', 'i32');
-  const fixed = fixedRegister(code);
   if (fixed !== undefined) return generalRegister(x, code, type, x.const('i32', fixed * 8));
   const inMemory = x.parameters.memory;
   switch (addressing) {

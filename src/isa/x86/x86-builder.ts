@@ -98,11 +98,11 @@ export class X86Builder extends IrBuilder {
   #effectiveAddress(): Value {
     if (this.#absolute) return this.field('immediate', 'i64');
     const base = this.getAt(GPR, this.field('rm', 'i32'), 'i64');
-    const index = this.shl(
-      this.getAt(GPR, this.field('index', 'i32'), 'i64'),
-      this.zext(this.field('scale', 'i32'), 'i64'),
-    );
-    const sum = this.add(this.add(base, index), this.sext(this.field('displacement', 'i32'), 'i64'));
+    const index = this.getAt(GPR, this.field('index', 'i32'), 'i64');
+    // Where there is known to be no index, the scale does not matter.
+    const isNone = index.kind === 'const' && index.value === 0n;
+    const scaled = isNone ? index : this.shl(index, this.zext(this.field('scale', 'i32'), 'i64'));
+    const sum = this.add(this.add(base, scaled), this.sext(this.field('displacement', 'i32'), 'i64'));
     return this.maskAddress(sum);
   }
 
