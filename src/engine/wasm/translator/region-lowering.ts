@@ -390,7 +390,7 @@ export class RegionLowering extends ExitLowering {
   #branch(to: number, place: Place): void {
     const { order, isMerge } = this.#structure;
     const isBack = order[to] <= order[this.#block];
-    if (isBack) this.#leaveAtLimit(place);
+    if (isBack || this.#blocks[this.#block]?.attends) this.#leaveAtLimit(place);
     this.#checkPage(to, place);
     if (isBack || isMerge[to]) this.br(this.#labels.get(to)!);
     else this.#tree(to);

@@ -33,6 +33,8 @@ export interface BlockCode {
   readonly next: number | undefined;
   /** How it ends: a near call, one of an address that is computed, a near return, a jump to another computed address, or otherwise. */
   readonly ending: 'call' | 'computedCall' | 'return' | 'computed' | 'plain';
+  /** Behind it the limit of instructions may have been moved. */
+  readonly attends: boolean;
   /** Offset of the pointer that a computed jump or call goes through, where that is a constant. */
   readonly pointer: number | undefined;
 }
@@ -65,11 +67,10 @@ type Changing<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The instruction that stops the machine: only the main loop can do that. */
 const stops = ({ encoding }: Decoded): boolean => encoding.definition.name === 'HLT';
-/** An instruction that may change how code runs, or behind which something waits: the region is left there for whatever comes next. */
-function isBarrier({ encoding }: Decoded): boolean {
-  const { endsBlock, holdsInterrupts } = encoding.definition;
-  return endsBlock === true || holdsInterrupts === true;
-}
+/** An instruction that may change how code runs: the region is left there for whatever comes next. */
+const isBarrier = ({ encoding }: Decoded): boolean => encoding.definition.endsBlock === true;
+/** An instruction behind which an interrupt may be due. */
+const mayEnableInterrupts = ({ encoding }: Decoded): boolean => encoding.definition.holdsInterrupts === true;
 
 const built = new BlockCache();
 
@@ -114,7 +115,7 @@ function buildBlock(
   const b = new BlockBuilder(undefined);
   const instructions: Changing<RegionInstruction>[] = [];
   let at = start;
-  const block = (ending: Pick<BlockCode, 'taken' | 'next' | 'ending' | 'pointer'>): BlockCode => ({
+  const block = (ending: Pick<BlockCode, 'taken' | 'next' | 'ending' | 'attends' | 'pointer'>): BlockCode => ({
     offset: start,
     ...finished(b.statements, instructions),
     ...ending,
@@ -128,14 +129,19 @@ function buildBlock(
     instructions.push({ offset: at, length: result.fields.length, end: b.statements.length, stores });
     at += result.fields.length;
     if (isBarrier(result)) return block({ ...PLAIN, next: undefined });
+    if (mayEnableInterrupts(result)) return block({ ...PLAIN, attends: true, next: at });
     if (alwaysLeaves(b.statements)) return block(endOfJump(result, at, b));
   }
   return instructions.length === 0 ? undefined : block({ ...PLAIN, next: at });
 }
-const PLAIN = { taken: undefined, ending: 'plain', pointer: undefined } as const;
+const PLAIN = { taken: undefined, ending: 'plain', attends: false, pointer: undefined } as const;
 
 /** How a block ends behind an instruction that always leaves, at offset `end`. */
-function endOfJump(d: Decoded, end: number, b: BlockBuilder): Pick<BlockCode, 'taken' | 'next' | 'ending' | 'pointer'> {
+function endOfJump(
+  d: Decoded,
+  end: number,
+  b: BlockBuilder,
+): Pick<BlockCode, 'taken' | 'next' | 'ending' | 'attends' | 'pointer'> {
   const { fields, parameters } = d;
   // REP goes back to itself over link 0.
   const taken =
@@ -145,6 +151,7 @@ function endOfJump(d: Decoded, end: number, b: BlockBuilder): Pick<BlockCode, 't
     taken: b.jumps(0) ? taken : undefined,
     next: b.jumps(1) ? end : undefined,
     ending: endingOf(d, computed),
+    attends: false,
     pointer: computed ? pointerOf(d, end) : undefined,
   };
 }
