@@ -2,8 +2,9 @@
 import { walk } from '../../isa/ir/builder.ts';
 import type { External, Procedure, Statement, Type } from '../../isa/ir/types.ts';
 import { RAM_BASE } from '../layout.ts';
-import { ByteWriter, ModuleBuilder, OP, type Signature } from './encoder.ts';
+import { ByteWriter, OP } from './encoder.ts';
 import { Lowering } from './lowering.ts';
+import { ModuleBuilder, type Signature } from './module-builder.ts';
 import { WASM_TYPE } from './op-code.ts';
 import { OWN_ANSWERS } from './page-blocks.ts';
 import { slowLoad, slowStore } from './slow-path.ts';

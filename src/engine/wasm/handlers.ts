@@ -10,9 +10,9 @@ import type { Instrument } from '../execution-counters.ts';
 import { hotPairs } from '../hot-pairs.ts';
 import { defineExported, defineHandler, HANDLER, HANDLER_TYPE, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
-import type { Signature } from './encoder.ts';
 import type { Linker } from './linker.ts';
 import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
+import type { Signature } from './module-builder.ts';
 import { PSEUDO_COUNT } from './record.ts';
 import { STACK_PATHS } from './slow-path.ts';
 

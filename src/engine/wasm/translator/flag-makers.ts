@@ -4,10 +4,11 @@
  */
 import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
 import type { ModuleParts } from '../assembly.ts';
-import { ByteWriter, OP, type Signature } from '../encoder.ts';
+import { ByteWriter, OP } from '../encoder.ts';
 import type { Callee, Handlers } from '../handlers.ts';
 import type { Placement } from '../liveness.ts';
 import { Lowering } from '../lowering.ts';
+import type { Signature } from '../module-builder.ts';
 import { WASM_TYPE, writeMask } from '../op-code.ts';
 import { StatementMap, StatementSet } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';

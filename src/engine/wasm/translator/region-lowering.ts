@@ -16,11 +16,9 @@ import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
 import { registerOf } from './registers-used.ts';
-
 import type { Structure } from './structure.ts';
+import { branchToTarget } from './target-search.ts';
 
-/** Widest range of computed targets that gets a table. */
-const WIDEST_TABLE = 4096;
 /** Bytes that most regions' code takes less than. */
 const LIKELY_SIZE = 16384;
 /** Parameter 0 is the record, which regions do not need. */
@@ -328,7 +326,6 @@ export class RegionLowering extends ExitLowering {
   #switch(n: number): void {
     const offsets = [...this.#targets].sort((a, b) => a - b);
     const first = offsets[0];
-    const size = offsets[offsets.length - 1] - first + 1;
     const outerBlock = this.#block;
     this.#block = n;
     for (let i = 0; i <= offsets.length; i++) this.open(OP.block);
@@ -338,8 +335,7 @@ export class RegionLowering extends ExitLowering {
     this.code.i64(first);
     this.code.byte(OP.i64_sub);
     this.code.set(this.#distance);
-    if (size <= WIDEST_TABLE) this.#branchByTable(offsets, size);
-    else this.#branchBySearch(offsets, 0, offsets.length, 0);
+    branchToTarget(this.code, this.#distance, offsets);
     for (const offset of offsets) {
       this.close();
       this.#branch(this.#numbers.get(offset)!, () => this.code.get(this.#computed));
@@ -347,40 +343,6 @@ export class RegionLowering extends ExitLowering {
     this.close();
     this.#leaveForComputed();
     this.#block = outerBlock;
-  }
-  /** Goes to the label that has the number of the target at `#distance` from the first, or behind all. */
-  #branchByTable(offsets: readonly number[], size: number): void {
-    this.code.get(this.#distance);
-    this.code.i64(size);
-    this.code.byte(OP.i64_ge_u);
-    this.code.indexed(OP.br_if, offsets.length);
-    this.code.get(this.#distance);
-    this.code.byte(OP.i32_wrap_i64);
-    this.code.indexed(OP.br_table, size);
-    let target = 0;
-    for (let i = 0; i < size; i++) this.code.u32(i === offsets[target] - offsets[0] ? target++ : offsets.length);
-    this.code.u32(offsets.length);
-  }
-  /** As `#branchByTable`, among the targets `from` to `to`; `nested`: labels open around the search. */
-  #branchBySearch(offsets: readonly number[], from: number, to: number, nested: number): void {
-    const compare = (op: number, i: number): void => {
-      this.code.get(this.#distance);
-      this.code.i64(offsets[i] - offsets[0]);
-      this.code.byte(op);
-    };
-    if (to - from === 1) {
-      compare(OP.i64_eq, from);
-      this.code.indexed(OP.br_if, from + nested);
-      this.code.indexed(OP.br, offsets.length + nested);
-      return;
-    }
-    const middle = (from + to) >> 1;
-    compare(OP.i64_lt_s, middle);
-    this.open(OP.if);
-    this.#branchBySearch(offsets, from, middle, nested + 1);
-    this.code.byte(OP.else);
-    this.#branchBySearch(offsets, middle, to, nested + 1);
-    this.close();
   }
   #leaveForComputed(): void {
     this.noteExit('computedJump');
