@@ -1,7 +1,4 @@
-/**
- * `npm run conformance [-- decoder|cpu|streams|sensitivity|lockstep|tiers] [--count N] [--seed S]`: the long runs of `test/conformance/`. Without a name all of them.
- * Prints the seed; ends with 1 where something differs, 2 for a wrong command line.
- */
+/** `npm run conformance`: the long runs of `test/conformance/`. Ends with 1 where something differs, 2 for a wrong command line. */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { runLockstep } from '../test/conformance/lockstep-long.ts';
@@ -18,6 +15,22 @@ const RUNS = {
 } as const;
 type Name = keyof typeof RUNS;
 
+const HELP = `npm run conformance [-- NAME…] [--count N] [--seed S]
+
+Holds Trapeze against what others made, at length. Without a name all of these, one after another:
+  ${Object.keys(RUNS).join(', ')}
+
+  --count N   cases of each run (its own default where this is left out)
+  --seed S    the first of the random numbers; printed where it is left out, so that a run can be repeated
+  --help      this text
+
+Examples:
+  npm run conformance -- cpu --count 30000 --seed 5   # random sequences against the host's processor
+  npm run conformance -- streams --count 100000       # random bytes as code, on every tier
+  npm run conformance -- lockstep                     # boots, register by register
+
+Exit codes: 0 all agree, 1 something differs, 2 the command line is wrong.`;
+
 function number(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
@@ -28,8 +41,12 @@ function number(text: string | undefined, option: string): number | undefined {
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { count: { type: 'string' }, seed: { type: 'string' } },
+    options: { count: { type: 'string' }, seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
+  if (values.help === true) {
+    console.log(HELP);
+    return;
+  }
   const wrong = positionals.find((name) => !(name in RUNS));
   if (wrong !== undefined) throw new Error(`no run ${wrong}: choose from ${Object.keys(RUNS).join(', ')}`);
   const names = positionals.length === 0 ? Object.keys(RUNS) : positionals;

@@ -1,7 +1,4 @@
-/**
- * `npm run soak [-- node|stress] [--minutes N] [--memory SIZE] [--tier both|interpreter|translator]`: Debian's Node and stress-ng in a guest
- * (`test/soak/`). Without a name both. Ends with 1 where something is wrong, 2 for a wrong command line.
- */
+/** `npm run soak`: Debian's Node and stress-ng in a guest (`test/soak/`). Ends with 1 where something is wrong, 2 for a wrong command line. */
 import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { TIERS } from '../src/api/choices.ts';
@@ -11,6 +8,23 @@ import { type Failures, type SoakOptions, soakNode, soakStress } from '../test/s
 const RUNS = { node: soakNode, stress: soakStress } as const;
 const NAMES = Object.keys(RUNS) as (keyof typeof RUNS)[];
 const LEAST_MIB = 512;
+
+const HELP = `npm run soak [-- NAME…] [--minutes N] [--memory SIZE] [--tier TIER]
+
+Runs Debian's programs in a guest for long and looks at what they compute and at the host's memory. Without a name all of these:
+  node     Node 18's own benchmark programs, against what they print on the host
+  stress   stress-ng with --verify
+
+  --minutes N    how long stress-ng runs (60)
+  --memory SIZE  of the guest (768M)
+  --tier TIER    ${TIERS.join(', ')} (both)
+  --help         this text
+
+Examples:
+  npm run soak -- stress --minutes 10
+  npm run soak -- node --tier translator
+
+Exit codes: 0 all is well, 1 something is wrong, 2 the command line is wrong.`;
 
 function optionsOf(values: { minutes: string; memory: string; tier: string }): SoakOptions {
   const minutes = Number(values.minutes);
@@ -38,8 +52,13 @@ async function main(): Promise<void> {
       minutes: { type: 'string', default: '60' },
       memory: { type: 'string', default: '768M' },
       tier: { type: 'string', default: 'both' },
+      help: { type: 'boolean', short: 'h' },
     },
   });
+  if (values.help === true) {
+    console.log(HELP);
+    return;
+  }
   const options = optionsOf(values);
   const wrong = positionals.find((name) => !(name in RUNS));
   if (wrong !== undefined) throw new Error(`no run ${wrong}: choose from ${NAMES.join(', ')}`);
