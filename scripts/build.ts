@@ -1,7 +1,9 @@
-/** `npm run build`: JavaScript and type declarations of `src/` in `dist/`, with the engine's own code, as the npm package carries them. */
+/** `npm run build`: JavaScript and type declarations of `src/` in `dist/`, with the engine's own code and the page, as the npm package carries them. */
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, readdirSync, rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
+import { keptForm } from '../src/host/node/engine-code.ts';
+import { bootCode } from './boot-code.ts';
 
 function run(command: string, args: readonly string[]): void {
   const { error, status } = spawnSync(command, args, { stdio: 'inherit' });
@@ -11,8 +13,6 @@ function run(command: string, args: readonly string[]): void {
 
 rmSync('dist', { recursive: true, force: true });
 run('tsc', ['-p', 'tsconfig.build.json']);
-// A boot needs most of the code that there is, and leaves it there.
-const KEPT = '.cache/engine';
-rmSync(KEPT, { recursive: true, force: true });
-run(process.execPath, ['bin/trapeze.js', 'run', '--append', 'trapeze.poweroff', '--serial', 'none']);
-copyFileSync(`${KEPT}/${readdirSync(KEPT)[0]}`, 'dist/engine-code');
+writeFileSync('dist/engine-code', keptForm(await bootCode()));
+run('tsc', ['-p', 'tsconfig.web-types.json']);
+run(process.execPath, ['scripts/build-web.ts']);

@@ -55,6 +55,32 @@ test('the packed package installs in an empty folder and works there', (t) => {
     export default result;`,
   );
   run(folder, 'tsc', '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', 'typed.mts');
+  file(
+    'page.mts',
+    `import type { TrapezeVm, Result } from 'trapeze/web';
+    export const start = (vm: TrapezeVm): Promise<void> => vm.start({ memory: '64M' });
+    document.querySelector('trapeze-vm')!.addEventListener('statechange', ({ detail }) => {
+      const result: Result | undefined = detail.result;
+      // @ts-expect-error A machine has no such state.
+      if (detail.state === 'asleep') console.log(result);
+    });`,
+  );
+  run(
+    folder,
+    'tsc',
+    '--noEmit',
+    '--strict',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2024',
+    '--lib',
+    'es2024,dom',
+    'page.mts',
+  );
+  assert.equal(trapeze('web', '--output', 'public'), 'trapeze: the page is in public\n');
+  for (const part of ['index.html', 'trapeze-vm.js', 'worker.js', 'guest'])
+    assert(existsSync(path.join(folder, 'public', part)), part);
 });
 
 test('an old Node gets one line that says what to install', (t) => {

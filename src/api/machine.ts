@@ -22,6 +22,8 @@ import { traceEngine } from './trace.ts';
 /** Where a guest printed: its first serial port (`ttyS0`) or its virtio console (`hvc0`). */
 export type Port = 'serial' | 'console';
 
+export type { Result };
+
 export type OutputListener = (bytes: Uint8Array, port: Port) => void;
 
 const MS_PER_S = 1000;

@@ -1,5 +1,5 @@
 /** The options of a machine, checked: everything here comes from a person. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { BlockBackend } from '../devices/contract.ts';
 import { isHttp } from '../storage/http/address.ts';
 import { UserError } from '../user-error.ts';

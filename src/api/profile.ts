@@ -56,6 +56,8 @@ export interface ProfileView {
   readonly listings: number;
   /** Only the region that has this linear or physical address. */
   readonly region?: bigint | undefined;
+  /** Only the region that is entered at this linear address. */
+  readonly entry?: bigint | undefined;
   readonly symbols?: Symbols | undefined;
 }
 
@@ -81,9 +83,11 @@ export async function createProfilingMachine(host: Host, options: MachineOptions
 function profileOf(machine: Machine, watch: RegionProfile, view: ProfileView): Profile | undefined {
   const { instructions, vcpus } = machine.statistics();
   const all = watch.regions();
-  const wanted = view.region;
-  const chosen = wanted === undefined ? all : all.filter((r) => covers(r, wanted));
-  if (wanted !== undefined && chosen.length === 0) return undefined;
+  const chosen = all.filter(
+    (r) =>
+      (view.entry === undefined || r.linear === view.entry) && (view.region === undefined || covers(r, view.region)),
+  );
+  if (chosen.length === 0 && (view.entry ?? view.region) !== undefined) return undefined;
   const tiers = vcpus[0]?.code?.tiers;
   return {
     instructions,

@@ -9,6 +9,7 @@ import { addDisk } from './disk-command.ts';
 import { addIsa } from './isa-command.ts';
 import { addProfile } from './profile-command.ts';
 import { addRun } from './run-command.ts';
+import { addWeb } from './web-command.ts';
 
 const DISASM_EXAMPLES = `
 Examples:
@@ -44,6 +45,7 @@ export function createProgram(finish: (code: number) => void): Command {
   addCount(program, finish);
   addProfile(program, finish);
   addDisk(program);
+  addWeb(program, finish);
   addCompletion(program);
   return program;
 }

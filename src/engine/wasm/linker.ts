@@ -81,7 +81,9 @@ export class Linker {
     const { events } = this.#options;
     for (const name of imports) this.#imports[name] ??= this.#function(name);
     const startMs = events.now();
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), { [IMPORTS]: this.#imports });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      [IMPORTS]: this.#imports as WebAssembly.ModuleImports,
+    });
     events.moduleMade(bytes.length, startMs);
     for (const name of procedures) this.#imports[name] = exports[name];
     return exports;

@@ -23,6 +23,9 @@ function readWhole(path: () => string): Uint8Array | undefined {
   }
 }
 
+/** A file's content with what tells whether it is whole. */
+export const keptForm = (content: Uint8Array): Uint8Array => Buffer.concat([hash(content), content]);
+
 /** What changes when a source does. */
 function stateOf(sources: string): string {
   const state = createHash('sha256');
@@ -47,7 +50,7 @@ export function cachedCode(folder: string, sources: string): EngineCode {
         rmSync(folder, { recursive: true, force: true });
         mkdirSync(folder, { recursive: true });
         const unfinished = `${path()}.${process.pid}`;
-        writeFileSync(unfinished, Buffer.concat([hash(content), content]));
+        writeFileSync(unfinished, keptForm(content));
         renameSync(unfinished, path());
       } catch {}
     },

@@ -1,8 +1,8 @@
 /** Time and randomness from Node. */
-import { webcrypto } from 'node:crypto';
 import { hrtime } from 'node:process';
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { HostServices, HostTime } from '../../machine/host-services.ts';
+import { randomFill } from '../random.ts';
 
 export const nodeTime: HostTime = {
   nowNs: () => hrtime.bigint(),
@@ -14,15 +14,4 @@ export const nodeTime: HostTime = {
   breathe: () => immediate(),
 };
 
-/** `getRandomValues` refuses more at once (Web Cryptography API §10.1.1). */
-const QUOTA = 65_536;
-
-export const nodeHost: HostServices = {
-  time: nodeTime,
-  randomFill(bytes) {
-    for (let at = 0; at < bytes.length; at += QUOTA) {
-      const part = new Uint8Array(Math.min(QUOTA, bytes.length - at));
-      bytes.set(webcrypto.getRandomValues(part), at);
-    }
-  },
-};
+export const nodeHost: HostServices = { time: nodeTime, randomFill };

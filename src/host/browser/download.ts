@@ -1,0 +1,77 @@
+/** Files from a web server. */
+import { UserError } from '../../user-error.ts';
+
+/** How far a download is. */
+export interface Progress {
+  /** What a person calls it. */
+  readonly name: string;
+  /** Bytes. */
+  readonly loaded: number;
+  /** Bytes; undefined when the server does not tell. */
+  readonly total: number | undefined;
+}
+
+export type ProgressListener = (progress: Progress) => void;
+
+/** What to fetch. */
+export interface Download {
+  readonly url: string;
+  readonly name: string;
+  /** Bytes, where known beforehand: what a server tells is the size of what it compressed. */
+  readonly size?: number | undefined;
+}
+
+/** @throws UserError when it cannot be had. */
+export async function download({ url, name, size }: Download, report: ProgressListener): Promise<Uint8Array> {
+  const response = await respond(url);
+  const total = size ?? toldSize(response);
+  const parts: Uint8Array[] = [];
+  let loaded = 0;
+  report({ name, loaded, total });
+  try {
+    for (const reader = response.body!.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      loaded += value.length;
+      report({ name, loaded, total });
+    }
+  } catch {
+    throw new UserError(`${url}: the connection broke after ${loaded} bytes: try again`);
+  }
+  return joined(parts, loaded);
+}
+
+async function respond(url: string): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(url);
+  } catch {
+    throw new UserError(
+      `${url}: cannot be fetched: check the address, the network, and that its server lets other sites read it (CORS)`,
+    );
+  }
+  if (!response.ok) throw new UserError(`${url}: the server answers ${response.status}: check the address`);
+  return response;
+}
+
+function toldSize({ headers }: Response): number | undefined {
+  const length = headers.get('content-length');
+  return length === null || headers.has('content-encoding') ? undefined : Number(length);
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** What `gzip` packed. */
+export async function unpacked(bytes: Uint8Array): Promise<Uint8Array> {
+  const stream = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream().pipeThrough(new DecompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}

@@ -1,0 +1,64 @@
+/** A browser's worker as the place where machines run. */
+import type { EmbeddedGuest, EngineCode, Host } from '../../api/host.ts';
+import { checkRawSize, openHttpDisk } from '../../storage/http/open-http.ts';
+import { MemoryFile } from '../../storage/memory-file.ts';
+import { OverlayDisk } from '../../storage/overlay.ts';
+import { UserError } from '../../user-error.ts';
+import { randomFill } from '../random.ts';
+import type { Asset, Assets } from './assets.ts';
+import { download, type ProgressListener, unpacked } from './download.ts';
+import { browserHttp } from './http.ts';
+import { browserTime } from './time.ts';
+
+export interface BrowserPlace {
+  readonly assets: Assets;
+  /** The address of the folder that has them. */
+  readonly base: string;
+  readonly progress: ProgressListener;
+  /** What the machine waits for before it goes on, if anything. */
+  readonly hold: () => Promise<void> | undefined;
+}
+
+/** Rejects with a UserError when a part of the static build is missing. */
+export async function browserHost(place: BrowserPlace): Promise<Host> {
+  return {
+    time: browserTime(place.hold),
+    randomFill,
+    engineCode: await storedCode(place),
+    embeddedGuest: () => embeddedGuest(place),
+    readFile: (path) => download({ url: path, name: path }, place.progress),
+    async openDisk(path, mode, report) {
+      if (mode === 'rw') throw new UserError(`disk ${path}: a server's file cannot be written: choose ro or cow`);
+      const disk = await openHttpDisk(path, browserHttp, { report });
+      try {
+        checkRawSize(path, disk.size);
+      } catch (error) {
+        await disk.close();
+        throw error;
+      }
+      return mode === 'ro' ? disk : new OverlayDisk(disk, new MemoryFile());
+    },
+  };
+}
+
+const urlOf = ({ base }: BrowserPlace, { file }: Asset): string => new URL(file, base).href;
+
+async function storedCode(place: BrowserPlace): Promise<EngineCode> {
+  const { engineCode } = place.assets;
+  const packed = await download({ url: urlOf(place, engineCode), name: 'the engine', size: engineCode.size }, () => {});
+  const content = await unpacked(packed);
+  return { read: () => content, write: () => {} };
+}
+
+async function embeddedGuest(place: BrowserPlace): Promise<EmbeddedGuest> {
+  const { kernel, initrd } = place.assets.guest;
+  const total = kernel.size + initrd.size;
+  const loaded = { kernel: 0, initrd: 0 };
+  const fetched = (part: 'kernel' | 'initrd', asset: Asset): Promise<Uint8Array> =>
+    download({ url: urlOf(place, asset), name: 'the embedded Linux', size: asset.size }, (progress) => {
+      loaded[part] = progress.loaded;
+      place.progress({ name: progress.name, loaded: loaded.kernel + loaded.initrd, total });
+    });
+  const [kernelBytes, packed] = await Promise.all([fetched('kernel', kernel), fetched('initrd', initrd)]);
+  return { kernel: kernelBytes, initrd: await unpacked(packed), append: 'quiet' };
+}

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { optionsFrom } from './attributes.ts';
+
+const from = (attributes: Record<string, string>) =>
+  optionsFrom((name) => attributes[name] ?? null, 'https://example.org/a/page.html');
+
+test('addresses are meant from the page', () => {
+  const { kernel, initrd, disks } = from({
+    kernel: 'vmlinuz',
+    initrd: '/initrd.gz',
+    disk: 'root.img https://other.example/b,1.img,ro\n x.img,cow',
+  });
+  assert.equal(kernel, 'https://example.org/a/vmlinuz');
+  assert.equal(initrd, 'https://example.org/initrd.gz');
+  assert.deepEqual(disks, [
+    { image: 'https://example.org/a/root.img', mode: undefined },
+    { image: 'https://other.example/b,1.img', mode: 'ro' },
+    { image: 'https://example.org/a/x.img', mode: 'cow' },
+  ]);
+});
+
+test('nothing said, nothing asked for', () => {
+  const { disks, profile, ...rest } = from({});
+  assert.deepEqual([disks, profile], [[], false]);
+  assert.ok(Object.values(rest).every((value) => value === undefined));
+});
+
+test('what is no address is refused', () => {
+  assert.throws(() => from({ kernel: 'http://' }), /^UserError: kernel="http:\/\/" is not an address/);
+});

@@ -1,0 +1,38 @@
+/** What the attributes of `<trapeze-vm>` say. */
+import { UserError } from '../user-error.ts';
+import type { DiskSource, VmOptions } from './protocol.ts';
+
+/** `name`: the attribute; relative addresses are meant from the page. */
+export type AttributeReader = (name: string) => string | null;
+
+export function optionsFrom(attribute: AttributeReader, page: string): VmOptions {
+  const url = (name: string): string | undefined => {
+    const text = attribute(name);
+    return text === null || text === '' ? undefined : absolute(name, text, page);
+  };
+  return {
+    kernel: url('kernel'),
+    initrd: url('initrd'),
+    append: attribute('append') ?? undefined,
+    memory: attribute('memory') ?? undefined,
+    disks: (attribute('disk') ?? '')
+      .split(/\s+/)
+      .filter((word) => word !== '')
+      .map((word) => diskFrom(word, page)),
+    profile: attribute('profile') !== null,
+  };
+}
+
+/** An address with `,ro` or `,cow` behind it, as `trapeze run --disk` takes them. */
+function diskFrom(word: string, page: string): DiskSource {
+  const [, address, mode] = /^(.*?)(?:,(ro|cow))?$/.exec(word)!;
+  return { image: absolute('disk', address!, page), mode: mode as DiskSource['mode'] };
+}
+
+function absolute(name: string, address: string, page: string): string {
+  try {
+    return new URL(address, page).href;
+  } catch {
+    throw new UserError(`${name}="${address}" is not an address: give a URL`);
+  }
+}

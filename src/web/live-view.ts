@@ -1,0 +1,95 @@
+/** The view of what the hypervisor does. */
+import plotStyle from 'uplot/dist/uPlot.min.css';
+import type { Statistics } from '../api/statistics.ts';
+import { Chart, type Plot } from './chart.ts';
+import { element } from './elements.ts';
+import { type Rates, type RatesByName, ratesBetween, shortNumber, total } from './rates.ts';
+
+/** Charts, and what each shows of the rates. */
+const CHARTS: readonly {
+  readonly title: string;
+  readonly names: readonly string[];
+  readonly values: (rates: Rates) => readonly number[];
+}[] = [
+  {
+    title: 'Instructions a second',
+    names: ['translated', 'interpreted'],
+    values: (r) => [r.translator, r.interpreter],
+  },
+  {
+    title: 'Exits and interrupts a second',
+    names: ['exits', 'interrupts'],
+    values: (r) => [total(r.exits), total(r.interrupts)],
+  },
+  { title: 'TLB misses a second', names: ['misses'], values: (r) => [r.tlbMisses] },
+  {
+    title: 'Translated regions',
+    names: ['there are', 'made a second'],
+    values: (r) => [r.regions, r.translations],
+  },
+];
+
+const TABLES: readonly { readonly caption: string; readonly rates: (rates: Rates) => RatesByName }[] = [
+  { caption: 'Exits by cause', rates: (r) => r.exits },
+  { caption: 'Interrupts by vector', rates: (r) => r.interrupts },
+  { caption: 'Exceptions', rates: (r) => r.exceptions },
+  { caption: 'Device accesses', rates: (r) => r.devices },
+];
+
+export class LiveView {
+  readonly #charts: readonly { readonly chart: Chart; readonly values: (rates: Rates) => readonly number[] }[];
+  readonly #tables: readonly {
+    readonly table: HTMLElement;
+    readonly body: HTMLElement;
+    readonly rates: (rates: Rates) => RatesByName;
+  }[];
+  #earlier: Statistics | undefined;
+
+  constructor(plot: Plot, place: HTMLElement) {
+    this.#charts = CHARTS.map(({ title, names, values }) => ({ chart: new Chart(plot, title, names), values }));
+    const tables = TABLES.map(({ caption, rates }) => ({ ...rateTable(caption), rates }));
+    this.#tables = tables;
+    const style = element('style', {}, plotStyle);
+    place.replaceChildren(style, ...this.#charts.map(({ chart }) => chart.element), ...tables.map((t) => t.table));
+  }
+
+  add(statistics: Statistics): void {
+    const earlier = this.#earlier;
+    this.#earlier = statistics;
+    const rates = earlier && ratesBetween(earlier, statistics);
+    if (rates === undefined) return;
+    for (const { chart, values } of this.#charts) chart.add(statistics.wallSeconds, values(rates));
+    for (const { table, body, rates: of } of this.#tables) {
+      fill(body, of(rates));
+      table.hidden = body.childElementCount === 0;
+    }
+  }
+
+  /** Another run begins. */
+  clear(): void {
+    this.#earlier = undefined;
+    for (const { chart } of this.#charts) chart.clear();
+    for (const { table } of this.#tables) table.hidden = true;
+  }
+
+  recolour(): void {
+    for (const { chart } of this.#charts) chart.recolour();
+  }
+}
+
+function rateTable(caption: string): { readonly table: HTMLElement; readonly body: HTMLElement } {
+  const body = element('tbody');
+  const row = element('tr', {}, element('th', { scope: 'col' }, 'kind'), element('th', { scope: 'col' }, 'a second'));
+  const table = element('table', { hidden: '' }, element('caption', {}, caption), element('thead', {}, row), body);
+  return { body, table };
+}
+
+function fill(body: HTMLElement, rates: RatesByName): void {
+  const rows = Object.entries(rates).map(([name, rate]) =>
+    element('tr', {}, element('td', {}, spaced(name)), element('td', {}, shortNumber(rate))),
+  );
+  body.replaceChildren(...rows);
+}
+
+/** `computedJump`: computed jump. */
+const spaced = (name: string): string => name.replaceAll(/(?<=[a-z])[A-Z]/g, (c) => ` ${c.toLowerCase()}`);

@@ -1,0 +1,160 @@
+/** A machine in a worker of the page, without anything to look at. */
+import type { CommandResult } from '../api/console-command.ts';
+import type { Port, Result } from '../api/machine.ts';
+import type { TerminalSize } from '../api/options.ts';
+import type { Profile } from '../api/profile.ts';
+import type { Statistics } from '../api/statistics.ts';
+import type { Progress } from '../host/browser/download.ts';
+import type { Answers, Asked, Message, Request, VmOptions } from './protocol.ts';
+
+/** How a machine ended: by itself, or by something that keeps it from running. */
+export type Ending =
+  | { readonly kind: 'ended'; readonly result: Result; readonly crashReport: string | undefined }
+  /** `line`: for a person, when `expected`; otherwise a defect. */
+  | { readonly kind: 'failed'; readonly line: string; readonly expected: boolean };
+
+export interface VmListener {
+  progress(progress: Progress): void;
+  started(): void;
+  /** Calls `shown` when the bytes were taken: a guest that prints faster waits. */
+  output(bytes: Uint8Array<ArrayBuffer>, port: Port, shown: () => void): void;
+  warning(line: string): void;
+  /** Said once; the machine is gone then. */
+  ended(ending: Ending): void;
+}
+
+interface Waiting {
+  readonly answered: (answer: unknown) => void;
+  readonly refused: (error: Error) => void;
+}
+
+/** Milliseconds that a machine gets to end by itself. */
+const PATIENCE_MS = 2000;
+
+function openWorker(url: URL): Worker {
+  const options = { type: 'module', name: 'trapeze' } as const;
+  if (url.origin === location.origin) return new Worker(url, options);
+  // A worker's own file must be of the page's origin; what it imports need not be.
+  const file = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
+  return new Worker(file, options);
+}
+
+export class Vm {
+  readonly #worker: Worker;
+  readonly #listener: VmListener;
+  readonly #waiting = new Map<number, Waiting>();
+  #asked = 0;
+  #over = false;
+
+  /** Starts a machine. `base`: the folder of the static build. */
+  constructor(
+    { options, base, terminal }: { options: VmOptions; base: string; terminal?: TerminalSize | undefined },
+    listener: VmListener,
+  ) {
+    this.#listener = listener;
+    this.#worker = openWorker(new URL('worker.js', base));
+    this.#worker.onmessage = ({ data }: MessageEvent<Message>) => this.#receive(data);
+    this.#worker.onerror = ({ message }) =>
+      this.#end({ kind: 'failed', line: message ?? `${base}worker.js cannot be loaded`, expected: false });
+    this.#post({ kind: 'start', options, terminal, base });
+  }
+
+  write(input: string | Uint8Array): void {
+    this.#post({ kind: 'write', input: typeof input === 'string' ? input : input.slice() });
+  }
+  resize(size: TerminalSize): void {
+    this.#post({ kind: 'resize', size });
+  }
+  /** Resolves when the guest stands still. */
+  pause(): Promise<undefined> {
+    return this.#ask('pause', {});
+  }
+  resume(): void {
+    this.#post({ kind: 'resume' });
+  }
+  reset(): void {
+    this.#post({ kind: 'reset' });
+  }
+  pressPowerButton(): void {
+    this.#post({ kind: 'powerButton' });
+  }
+  /** Pulls the plug. */
+  stop(): void {
+    this.#post({ kind: 'stop' });
+    setTimeout(() => this.terminate(), PATIENCE_MS);
+  }
+  /** At once, whatever the machine does. */
+  terminate(): void {
+    this.#end({ kind: 'ended', result: { kind: 'stopped' }, crashReport: undefined });
+  }
+  statistics(): Promise<Statistics> {
+    return this.#ask('statistics', {});
+  }
+  exec(command: string, timeout: number): Promise<CommandResult> {
+    return this.#ask('exec', { command, timeout });
+  }
+  profile(view: Answers['profile']['question']): Promise<Profile | undefined> {
+    return this.#ask('profile', view);
+  }
+
+  #ask<K extends Asked>(about: K, question: Answers[K]['question']): Promise<Answers[K]['answer']> {
+    if (this.#over) return Promise.reject(new Error('the machine has ended'));
+    const id = this.#asked++;
+    this.#post({ kind: 'ask', id, question: { about, ...question } as Extract<Request, { kind: 'ask' }>['question'] });
+    return new Promise((resolve, reject) =>
+      this.#waiting.set(id, { answered: (answer) => resolve(answer as Answers[K]['answer']), refused: reject }),
+    );
+  }
+
+  #post(request: Request): void {
+    if (!this.#over) this.#worker.postMessage(request);
+  }
+
+  #receive(message: Message): void {
+    if (this.#over) return;
+    switch (message.kind) {
+      case 'progress':
+        this.#listener.progress(message.progress);
+        break;
+      case 'started':
+        this.#listener.started();
+        break;
+      case 'output':
+        this.#listener.output(message.bytes, message.port, () =>
+          this.#post({ kind: 'shown', bytes: message.bytes.length }),
+        );
+        break;
+      case 'warning':
+        this.#listener.warning(message.line);
+        break;
+      case 'answer':
+        this.#settle(message.id)?.answered(message.answer);
+        break;
+      case 'refused':
+        this.#settle(message.id)?.refused(new Error(message.line));
+        break;
+      case 'ended':
+      case 'failed':
+        this.#end(message);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #settle(id: number): Waiting | undefined {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+
+  /** The worker goes with all its memory. */
+  #end(ending: Ending): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#worker.terminate();
+    for (const { refused } of this.#waiting.values()) refused(new Error('the machine has ended'));
+    this.#waiting.clear();
+    this.#listener.ended(ending);
+  }
+}
