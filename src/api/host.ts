@@ -1,6 +1,7 @@
 /** What the library needs of the platform that it runs on; `src/host/` implements it. */
 import type { BlockBackend } from '../devices/contract.ts';
 import type { HostServices } from '../machine/host-services.ts';
+import type { ImageFormat } from '../storage/image.ts';
 
 /** How a disk file is used: in place, never written, or copy-on-write over an untouched file. */
 export type DiskMode = 'rw' | 'ro' | 'cow';
@@ -9,6 +10,8 @@ export type DiskMode = 'rw' | 'ro' | 'cow';
 export interface DiskExtras {
   /** The file in which what is fetched from a server is kept from run to run. */
   readonly cache?: string | undefined;
+  /** Undefined: found out from the content. */
+  readonly format?: ImageFormat | undefined;
 }
 
 /** The Linux that comes with the package. */
@@ -31,7 +34,7 @@ export interface Host extends HostServices {
   readFile(path: string): Promise<Uint8Array>;
   /**
    * Opens a disk image: a file, or an address that begins with http:// or https://. `report` gets a line when the host
-   * runs out of space or a server is in trouble.
+   * runs out of space, a server is in trouble, or the guest tries to make a raw disk look like another image.
    * @throws UserError when it cannot serve as a disk.
    */
   openDisk(path: string, mode: DiskMode, report: (line: string) => void, extras?: DiskExtras): Promise<BlockBackend>;

@@ -42,6 +42,7 @@ const diskFile = z
   .strictObject({
     path: z.string().min(1, 'give a file name'),
     mode: z.enum(['rw', 'ro', 'cow'], { error: "choose 'rw', 'ro' or 'cow'" }).optional(),
+    format: z.enum(['raw', 'qcow2'], { error: "choose 'raw' or 'qcow2'" }).optional(),
     cache: z.string().min(1, 'give a file name').optional(),
   })
   .transform((disk) => ({ ...disk, mode: disk.mode ?? usualMode(disk.path) }));
@@ -112,7 +113,7 @@ export interface MachineOptions {
   readonly terminal?: TerminalSize | undefined;
   /** RAM: bytes, or a size such as `'512M'` (the default); 4M to 3G. */
   readonly memory?: number | string | undefined;
-  /** Disks in order (`/dev/vda`, `/dev/vdb`, …): raw image files, or back ends of your own. */
+  /** Disks in order (`/dev/vda`, `/dev/vdb`, …): raw or qcow2 image files, or back ends of your own. */
   readonly disks?: readonly (string | DiskFile | BlockBackend)[] | undefined;
   /** `auto` takes the fastest there is. `reference` is slow and meant for tests. */
   readonly engine?: (typeof ENGINES)[number] | undefined;
@@ -147,6 +148,8 @@ export interface DiskFile {
    * for a path that begins with http:// or https://, which cannot be `rw`).
    */
   readonly mode?: DiskMode | undefined;
+  /** Undefined: found out from the content. Say `raw` for a disk in which a guest keeps a qcow2 image. */
+  readonly format?: 'raw' | 'qcow2' | undefined;
   /** For disks on servers: the file in which what is fetched is kept from run to run. */
   readonly cache?: string | undefined;
 }

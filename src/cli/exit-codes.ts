@@ -8,6 +8,9 @@ export const EXIT = {
   usage: 2,
   guestFailed: 3,
   timedOut: 4,
+  /** `trapeze disk check`. */
+  imageErrors: 1,
+  imageLeaks: 3,
   /** As a shell reports a death by SIGPIPE. */
   outputClosed: 141,
 } as const;

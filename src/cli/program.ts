@@ -44,7 +44,7 @@ export function createProgram(finish: (code: number) => void): Command {
   addIsa(program);
   addCount(program, finish);
   addProfile(program, finish);
-  addDisk(program);
+  addDisk(program, finish);
   addWeb(program, finish);
   addCompletion(program);
   return program;

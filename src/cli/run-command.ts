@@ -34,7 +34,7 @@ export function withRunOptions(command: Command): Command {
     .option('--memory <size>', 'RAM, 4M to 3G (default: 512M)')
     .option(
       '--disk <file[,ro|,cow]>',
-      'raw disk image, or its http:// address: in place, read-only, or copy-on-write; may be repeated',
+      'disk image, raw or qcow2, or its http:// address: in place, read-only, or copy-on-write; may be repeated',
       collect,
     )
     .addOption(new Option('--engine <name>', 'what executes the guest (default: auto)').choices(ENGINES))

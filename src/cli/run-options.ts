@@ -76,12 +76,18 @@ export function parseTrace(text: string | undefined): {
   return { kinds: words.filter((word) => !word.startsWith(PERFETTO)), timeline };
 }
 
-/** `FILE`, and behind it in any order `,ro` or `,cow` and `,cache=FILE`. */
+/** `FILE`, and behind it in any order `,ro` or `,cow`, `,format=raw` or `,format=qcow2`, and `,cache=FILE`. @throws UserError */
 function parseDisk(text: string): DiskFile {
-  const match = /^(.+),(?:(rw|ro|cow)|cache=([^,]+))$/.exec(text);
+  const match = /^(.+),(?:(rw|ro|cow)|format=([^,]*)|cache=([^,]+))$/.exec(text);
   if (match === null) return { path: text };
-  const [, rest, mode, cache] = match;
-  const found = { ...(mode && { mode: mode as DiskFile['mode'] }), ...(cache && { cache }) };
+  const [, rest, mode, format, cache] = match;
+  if (format !== undefined && format !== 'raw' && format !== 'qcow2')
+    throw new UserError(`--disk: the format '${format}' is not supported: choose raw or qcow2`);
+  const found: Omit<DiskFile, 'path'> = {
+    ...(mode && { mode: mode as DiskFile['mode'] }),
+    ...(format && { format }),
+    ...(cache && { cache }),
+  };
   return { ...found, ...parseDisk(rest!) };
 }
 

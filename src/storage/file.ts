@@ -9,6 +9,12 @@ export interface RandomAccessFile {
   close(): Promise<void>;
 }
 
+/** A file that knows its length, as formats need that keep tables in it. */
+export interface SizedFile extends RandomAccessFile {
+  /** Bytes up to the end of what was written. */
+  size(): Promise<number>;
+}
+
 /** The host has no room for what a guest writes. */
 export class StorageFullError extends Error {
   override readonly name = 'StorageFullError';

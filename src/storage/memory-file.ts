@@ -1,11 +1,12 @@
-import { type RandomAccessFile, StorageFullError } from './file.ts';
+import { type SizedFile, StorageFullError } from './file.ts';
 
 const CHUNK = 65_536;
 
 /** A sparse file in memory, for hosts without files. */
-export class MemoryFile implements RandomAccessFile {
+export class MemoryFile implements SizedFile {
   readonly #chunks = new Map<number, Uint8Array>();
   readonly #capacity: number;
+  #end = 0;
 
   /** `capacity`: bytes of memory that the file may take, counted in whole 64 KiB chunks. */
   constructor(capacity = Number.POSITIVE_INFINITY) {
@@ -23,6 +24,11 @@ export class MemoryFile implements RandomAccessFile {
   async write(offset: number, from: Uint8Array): Promise<void> {
     for (const { index, start, length, done } of pieces(offset, from.length))
       this.#chunk(index).set(from.subarray(done, done + length), start);
+    this.#end = Math.max(this.#end, offset + from.length);
+  }
+
+  async size(): Promise<number> {
+    return this.#end;
   }
 
   async flush(): Promise<void> {}

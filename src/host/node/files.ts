@@ -1,16 +1,19 @@
 /** Disk files of a host that runs Node. */
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, rm, stat } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DiskExtras } from '../../api/host.ts';
 import type { BlockBackend } from '../../devices/contract.ts';
 import { isHttp } from '../../storage/http/address.ts';
+import type { HttpDisk } from '../../storage/http/http-disk.ts';
+import { checkRawSize } from '../../storage/http/open-http.ts';
+import { detectFormat, type ImageFiles, type ImageFormat, openImage } from '../../storage/image.ts';
 import { OverlayDisk } from '../../storage/overlay.ts';
-import { RawDisk } from '../../storage/raw.ts';
 import { UserError } from '../../user-error.ts';
+import { imageFiles } from './image-files.ts';
 import { codeOf, NodeFile } from './node-file.ts';
-import { openRemoteDisk, shownAddress } from './remote-disk.ts';
+import { openRemoteDisk, remoteFile, shownAddress } from './remote-disk.ts';
 
 /** How a disk file is used: in place, never written, or copy-on-write over an untouched file. */
 export type DiskMode = 'rw' | 'ro' | 'cow';
@@ -18,70 +21,67 @@ export type DiskMode = 'rw' | 'ro' | 'cow';
 const SECTOR = 512;
 
 /**
- * Opens a file as a disk. `report` gets one line, once, if the host runs out of room for what the guest writes.
+ * Opens a file as a disk, by its content unless `extras` name its format. `report` gets a line when the host runs out
+ * of room for what the guest writes, or the guest tries to make a raw disk look like an image of another format.
  * @throws UserError when the file cannot serve as a disk.
  */
 export async function openDisk(
   path: string,
   mode: DiskMode,
   report: (line: string) => void,
-  { cache }: DiskExtras = {},
+  { cache, format }: DiskExtras = {},
 ): Promise<BlockBackend> {
+  const files = imageFiles(() => `use ${path},ro or ${path},cow, or change its permissions`, report);
   if (isHttp(path)) {
-    const disk = await openRemoteDisk(path, cache, report);
+    const disk = await openRemoteImage(path, await openRemoteDisk(path, cache, report), files, format);
     return mode === 'ro' ? disk : await overlay(shownAddress(path), disk, report);
   }
-  const size = await diskSize(path);
-  const file = new NodeFile(await openImage(path, mode));
-  if (mode !== 'cow') {
-    const onFull = () =>
-      report(`disk ${path}: the host's file system is full and the guest gets write errors; free some space there`);
-    return new RawDisk(file, { size, readOnly: mode === 'ro', onFull });
-  }
-  return await overlay(path, new RawDisk(file, { size, readOnly: true }), report);
-}
-
-async function diskSize(path: string): Promise<number> {
-  const status = await stat(path).catch((error: unknown) => {
-    throw explain(path, error);
-  });
-  if (status.isDirectory()) throw new UserError(`disk ${path} is a directory; give a disk image file`);
-  if (!status.isFile())
-    throw new UserError(`disk ${path} is not a regular file; copy it to an image file and give that`);
-  if (status.size === 0) throw new UserError(`disk ${path} is empty; give it a size, as in: truncate -s 1G ${path}`);
-  if (status.size % SECTOR !== 0)
+  const onFull = () =>
+    report(`disk ${path}: the host's file system is full and the guest gets write errors; free some space there`);
+  const onDisguise = () =>
+    report(`disk ${path}: the guest may not write a qcow2 header to a raw disk; use ${path},format=raw to let it`);
+  const image = await openImage(files, path, { readOnly: mode !== 'rw', format, onFull, onDisguise });
+  if (image.format === 'raw' && image.fileSize % SECTOR !== 0) {
+    await image.disk.close();
     throw new UserError(
-      `disk ${path} has ${status.size} bytes, not a multiple of ${SECTOR}; round it up: truncate -s %${SECTOR} ${path}`,
+      `disk ${path} has ${image.fileSize} bytes, not a multiple of ${SECTOR}; round it up: truncate -s %${SECTOR} ${path}`,
     );
-  return status.size;
+  }
+  return mode === 'cow' ? await overlay(path, image.disk, report) : image.disk;
 }
 
-async function openImage(path: string, mode: DiskMode): Promise<FileHandle> {
+/** The disk in what lies on a server; takes `remote` over. */
+async function openRemoteImage(
+  path: string,
+  remote: HttpDisk,
+  files: ImageFiles,
+  format: ImageFormat | undefined,
+): Promise<BlockBackend> {
+  const file = remoteFile(remote);
   try {
-    return await open(path, mode === 'rw' ? 'r+' : 'r');
+    if ((format ?? (await detectFormat(file))) === 'raw') {
+      checkRawSize(shownAddress(path), remote.size);
+      return remote;
+    }
+    const open: ImageFiles['open'] = async (name, access) => (name === path ? file : files.open(name, access));
+    const { disk } = await openImage({ ...files, open }, path, { readOnly: true, format: 'qcow2' });
+    return withFigures(disk, remote);
   } catch (error) {
-    const code = codeOf(error);
-    if (mode === 'rw' && (code === 'EACCES' || code === 'EPERM' || code === 'EROFS'))
-      throw new UserError(`disk ${path} may not be written; use ${path},ro or ${path},cow, or change its permissions`);
-    throw explain(path, error);
+    await remote.close();
+    throw error;
   }
 }
 
-function explain(path: string, error: unknown): Error {
-  const code = codeOf(error);
-  switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return new UserError(`disk ${path} does not exist; check the path, or make one: truncate -s 1G ${path}`);
-    case 'EACCES':
-    case 'EPERM':
-      return new UserError(`disk ${path} may not be read; change its permissions`);
-    case undefined:
-      return new UserError(`disk ${path} cannot be opened; give the path of a disk image file`);
-    default:
-      return new UserError(`disk ${path} cannot be opened (${code}); give the path of a disk image file`);
-  }
-}
+/** The same disk, which knows what its file cost to fetch. */
+const withFigures = (disk: BlockBackend, remote: HttpDisk): BlockBackend => ({
+  size: disk.size,
+  readOnly: disk.readOnly,
+  read: (offset, into) => disk.read(offset, into),
+  write: (offset, from) => disk.write(offset, from),
+  flush: () => disk.flush(),
+  close: () => disk.close(),
+  fetched: () => remote.fetched(),
+});
 
 /** Changes in a temporary file; closes `base` when there can be none. */
 async function overlay(path: string, base: BlockBackend, report: (line: string) => void): Promise<BlockBackend> {

@@ -1,6 +1,6 @@
 /** Files as Node has them. */
 import type { FileHandle } from 'node:fs/promises';
-import { type RandomAccessFile, StorageFullError } from '../../storage/file.ts';
+import { type SizedFile, StorageFullError } from '../../storage/file.ts';
 
 /** What the host says when a file cannot grow: no space, over quota, larger than the file system allows. */
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
@@ -10,7 +10,7 @@ export const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error ? String(error.code) : undefined;
 
 /** An open file of the host. */
-export class NodeFile implements RandomAccessFile {
+export class NodeFile implements SizedFile {
   readonly #handle: FileHandle;
   readonly #onClose: () => Promise<void>;
 
@@ -40,6 +40,10 @@ export class NodeFile implements RandomAccessFile {
       if (FULL.has(codeOf(error) ?? '')) throw new StorageFullError('the host has no room', { cause: error });
       throw error;
     }
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
   }
 
   async flush(): Promise<void> {

@@ -1,7 +1,8 @@
 /** Disks and files on servers, for a host that runs Node. */
 import { constants, open } from 'node:fs/promises';
+import type { SizedFile } from '../../storage/file.ts';
 import type { HttpDisk } from '../../storage/http/http-disk.ts';
-import { checkRawSize, openHttpDisk, readHttpFile } from '../../storage/http/open-http.ts';
+import { openHttpDisk, readHttpFile } from '../../storage/http/open-http.ts';
 import { UserError } from '../../user-error.ts';
 import { fileProblem } from './file-problem.ts';
 import { nodeHttp } from './http.ts';
@@ -13,7 +14,7 @@ interface Address {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Opens the disk image at an address. @throws UserError */
+/** Opens what lies at an address for reading in blocks: a raw disk, or a file of another format. @throws UserError */
 export async function openRemoteDisk(
   text: string,
   cache: string | undefined,
@@ -21,14 +22,18 @@ export async function openRemoteDisk(
 ): Promise<HttpDisk> {
   const { url, headers } = parseAddress(text);
   const keep = cache === undefined ? undefined : await openCache(cache);
-  const disk = await openHttpDisk(url, nodeHttp, { report, headers, ...(keep && { keep }) });
-  try {
-    checkRawSize(url, disk.size);
-  } catch (error) {
-    await disk.close();
-    throw error;
-  }
-  return disk;
+  return await openHttpDisk(url, nodeHttp, { report, headers, ...(keep && { keep }) });
+}
+
+/** What lies at an address as a file, which is not written. */
+export function remoteFile(disk: HttpDisk): SizedFile {
+  return {
+    read: (offset, into) => disk.read(offset, into),
+    write: () => disk.write(),
+    size: async () => disk.size,
+    flush: () => disk.flush(),
+    close: () => disk.close(),
+  };
 }
 
 /** Reads what lies at an address. @throws UserError */

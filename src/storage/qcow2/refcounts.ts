@@ -1,0 +1,314 @@
+import type { SizedFile } from '../file.ts';
+import { StorageFullError } from '../file.ts';
+import {
+  CorruptImageError,
+  ENTRY_SIZE,
+  type Geometry,
+  HEADER,
+  refcountBlockOffset,
+  SECTOR,
+  setEntry,
+  viewOf,
+  writeU64,
+} from './format.ts';
+import { type Header, MAXIMUM_REFCOUNT_TABLE_BYTES } from './header.ts';
+import { largestCount, readCount, writeCount } from './refcount-block.ts';
+import { type Table, TableCache } from './table-cache.ts';
+
+/** Bytes of refcount blocks in memory. */
+const CACHE_BYTES = 4 * 2 ** 20;
+
+/** Clusters given up that wait, at most; more of them ask for a commit. */
+const MOST_WAITING = 65_536;
+
+/** Neighbouring clusters. */
+export interface ClusterRun {
+  /** Number of the first, counted from the start of the image. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * Which clusters of an image are in use, and how often: a table of blocks of counts.
+ *
+ * Counts go up in memory at once and reach the file by `write`, before anything refers to the clusters.
+ * They go down by `settle`, when nothing durable refers to the clusters any more. In between a cut loses clusters at worst.
+ * One caller at a time.
+ */
+export class Refcounts {
+  readonly #file: SizedFile;
+  readonly #image: string;
+  readonly #geometry: Geometry;
+  readonly #blocks: TableCache;
+  readonly #largest: number;
+  /** Clusters of tables, which nothing else may use: a damaged image may have lost their counts. */
+  readonly #metadata: Set<number>;
+  #table: Uint8Array;
+  #view: DataView;
+  #tableOffset: number;
+  /** The table stands at a new place, which the header does not name yet. */
+  #moved = false;
+  readonly #changedEntries = new Set<number>();
+  #waiting: ClusterRun[] = [];
+  #waitingClusters = 0;
+  /** Below it every cluster is in use. */
+  #hint = 0;
+
+  private constructor(file: SizedFile, image: string, geometry: Geometry, table: Uint8Array, offset: number) {
+    this.#file = file;
+    this.#image = image;
+    this.#geometry = geometry;
+    this.#blocks = new TableCache(file, geometry.clusterSize, CACHE_BYTES);
+    this.#largest = largestCount(geometry.refcountBits);
+    this.#table = table;
+    this.#view = viewOf(table);
+    this.#tableOffset = offset;
+    this.#metadata = new Set([0]);
+    this.reserve(offset, table.length);
+  }
+
+  /** @throws CorruptImageError when a block cannot be where the table says. */
+  static async open(file: SizedFile, image: string, { geometry, refcountTable }: Header): Promise<Refcounts> {
+    const { clusterSize } = geometry;
+    const table = new Uint8Array(refcountTable.clusters * clusterSize);
+    await file.read(refcountTable.offset, table);
+    const refcounts = new Refcounts(file, image, geometry, table, refcountTable.offset);
+    const end = await file.size();
+    for (let index = 0; index < table.length / ENTRY_SIZE; index++) {
+      const offset = refcountBlockOffset(refcounts.#view, index);
+      if (offset === 0) continue;
+      if (offset % clusterSize !== 0 || offset >= end)
+        throw new CorruptImageError(
+          image,
+          `a refcount block at ${offset} lies outside of the file or between clusters`,
+        );
+      if (refcounts.isMetadata(offset / clusterSize))
+        throw new CorruptImageError(image, `the refcount block at ${offset} is another table too`);
+      refcounts.reserve(offset, clusterSize);
+    }
+    return refcounts;
+  }
+
+  /** Says that a range holds tables. */
+  reserve(offset: number, bytes: number): void {
+    const { clusterSize } = this.#geometry;
+    for (let at = Math.floor(offset / clusterSize); at * clusterSize < offset + bytes; at++) this.#metadata.add(at);
+  }
+
+  /** Whether a cluster holds a table. */
+  isMetadata(cluster: number): boolean {
+    return this.#metadata.has(cluster);
+  }
+
+  /** Whether anything waits to be written. */
+  get changed(): boolean {
+    return this.#moved || this.#changedEntries.size > 0 || this.#blocks.changed.size > 0;
+  }
+
+  /** Whether clusters were given up that `settle` has not taken back yet. */
+  get waiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Whether so much waits that it should be written soon. */
+  get crowded(): boolean {
+    return this.#blocks.crowded || this.#waitingClusters > MOST_WAITING;
+  }
+
+  async count(cluster: number): Promise<number> {
+    const block = await this.#blockOf(cluster);
+    return block === undefined ? 0 : this.#read(block, cluster);
+  }
+
+  /** Takes at least one and at most `most` free neighbours. */
+  async allocate(most: number): Promise<ClusterRun> {
+    for (;;) {
+      const first = await this.#firstFree();
+      const block = await this.#blockOf(first);
+      if (block === undefined) {
+        await this.#addBlock(first);
+        continue;
+      }
+      let count = 0;
+      while (count < most && this.#isFree(block, first, first + count)) {
+        if (this.#metadata.has(first + count))
+          throw new CorruptImageError(this.#image, `cluster ${first + count} is a table and counted as free`);
+        this.#write(block, first + count, 1);
+        count += 1;
+      }
+      this.#hint = first + count;
+      return { first, count };
+    }
+  }
+
+  /** Takes a free cluster for a table. */
+  async allocateTable(): Promise<number> {
+    const { first } = await this.allocate(1);
+    this.#metadata.add(first);
+    return first * this.#geometry.clusterSize;
+  }
+
+  /** One more reference to a cluster; false when its count has no room for it. */
+  async addReference(cluster: number): Promise<boolean> {
+    const block = await this.#blockOf(cluster);
+    const count = block === undefined ? 0 : this.#read(block, cluster);
+    if (block === undefined || count === 0 || count >= this.#largest) return false;
+    this.#write(block, cluster, count + 1);
+    return true;
+  }
+
+  /** Takes back clusters that nothing refers to, in the file or in memory. */
+  async release({ first, count }: ClusterRun): Promise<void> {
+    for (let cluster = first; cluster < first + count; cluster++) await this.#lower(cluster);
+  }
+
+  /** Gives up one reference each; `settle` takes the clusters back. */
+  giveUp(run: ClusterRun): void {
+    const last = this.#waiting.at(-1);
+    if (last !== undefined && last.first + last.count === run.first)
+      this.#waiting[this.#waiting.length - 1] = { first: last.first, count: last.count + run.count };
+    else this.#waiting.push(run);
+    this.#waitingClusters += run.count;
+  }
+
+  /** A table's cluster is one no more. */
+  giveUpTable(offset: number): void {
+    const first = offset / this.#geometry.clusterSize;
+    this.#metadata.delete(first);
+    this.giveUp({ first, count: 1 });
+  }
+
+  /** Makes counts and the table durable. */
+  async write(): Promise<void> {
+    await this.#blocks.write();
+    if (this.#moved) await this.#file.write(this.#tableOffset, this.#table);
+    await this.#file.flush();
+    if (this.#moved) await this.#nameTable();
+    else if (this.#changedEntries.size > 0) await this.#writeEntries();
+    else return;
+    await this.#file.flush();
+  }
+
+  /** Counts down what was given up. Only when nothing in the file refers to it any more, and nobody reads it. */
+  async settle(): Promise<void> {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingClusters = 0;
+    for (const run of waiting) await this.release(run);
+  }
+
+  async #lower(cluster: number): Promise<void> {
+    const block = await this.#blockOf(cluster);
+    const count = block === undefined ? 0 : this.#read(block, cluster);
+    if (block === undefined || count === 0)
+      throw new CorruptImageError(this.#image, `cluster ${cluster} was in use and counted as free`);
+    this.#write(block, cluster, count - 1);
+    if (count === 1) this.#hint = Math.min(this.#hint, cluster);
+  }
+
+  #read(block: Table, cluster: number): number {
+    return readCount(block.view, cluster % this.#geometry.blockEntries, this.#geometry.refcountBits);
+  }
+
+  #write(block: Table, cluster: number, count: number): void {
+    writeCount(block.view, cluster % this.#geometry.blockEntries, this.#geometry.refcountBits, count);
+    this.#blocks.touch(block);
+  }
+
+  /** Whether `cluster` is in the same block as `first` and nobody's. */
+  #isFree(block: Table, first: number, cluster: number): boolean {
+    const { blockEntries } = this.#geometry;
+    if (Math.floor(cluster / blockEntries) !== Math.floor(first / blockEntries)) return false;
+    return this.#read(block, cluster) === 0;
+  }
+
+  async #firstFree(): Promise<number> {
+    const { blockEntries } = this.#geometry;
+    for (let cluster = this.#hint; ; ) {
+      const block = await this.#blockOf(cluster);
+      if (block === undefined) return cluster;
+      const end = (Math.floor(cluster / blockEntries) + 1) * blockEntries;
+      while (cluster < end && this.#read(block, cluster) !== 0) cluster += 1;
+      if (cluster < end) return (this.#hint = cluster);
+    }
+  }
+
+  get #tableEntries(): number {
+    return this.#table.length / ENTRY_SIZE;
+  }
+
+  async #blockOf(cluster: number): Promise<Table | undefined> {
+    const index = Math.floor(cluster / this.#geometry.blockEntries);
+    if (index >= this.#tableEntries) return undefined;
+    const offset = refcountBlockOffset(this.#view, index);
+    return offset === 0 ? undefined : this.#blocks.load(offset);
+  }
+
+  /** Makes a block for the range of a free cluster, in that cluster. */
+  async #addBlock(cluster: number): Promise<void> {
+    const index = Math.floor(cluster / this.#geometry.blockEntries);
+    if (index >= this.#tableEntries) return this.#growTable(cluster);
+    if (this.#metadata.has(cluster))
+      throw new CorruptImageError(this.#image, `cluster ${cluster} is a table and has no count`);
+    this.#placeBlock(index, cluster);
+    this.#changedEntries.add(index);
+  }
+
+  #placeBlock(index: number, cluster: number): void {
+    const { clusterSize, blockEntries } = this.#geometry;
+    const block = this.#blocks.create(cluster * clusterSize, new Uint8Array(clusterSize));
+    setEntry(this.#view, index, block.offset, false);
+    this.#metadata.add(cluster);
+    if (Math.floor(cluster / blockEntries) === index) this.#write(block, cluster, 1);
+  }
+
+  /** Moves the table to a larger place from the free cluster `first` on, behind all that it covers now, with the blocks for it. */
+  async #growTable(first: number): Promise<void> {
+    const { clusterSize, blockEntries, tableEntries } = this.#geometry;
+    const firstBlock = Math.floor(first / blockEntries);
+    let entries = Math.ceil(Math.max(firstBlock + 1, this.#tableEntries) * 1.5);
+    const clusters = Math.ceil(entries / tableEntries);
+    entries = clusters * tableEntries;
+    if (clusters * clusterSize > Math.max(MAXIMUM_REFCOUNT_TABLE_BYTES, clusterSize))
+      throw new StorageFullError(`${this.#image}: an image with clusters this small cannot grow further`);
+    let blocks = 0;
+    while (Math.floor((first + clusters + blocks - 1) / blockEntries) >= firstBlock + blocks) blocks += 1;
+    if (firstBlock + blocks > entries) throw new StorageFullError(`${this.#image}: the image cannot grow further`);
+    for (let cluster = first; cluster < first + clusters + blocks; cluster++)
+      if (this.#metadata.has(cluster))
+        throw new CorruptImageError(this.#image, `cluster ${cluster} is a table and has no count`);
+    const old = { first: this.#tableOffset / clusterSize, count: this.#table.length / clusterSize };
+    const table = new Uint8Array(clusters * clusterSize);
+    table.set(this.#table);
+    this.#table = table;
+    this.#view = viewOf(table);
+    this.#tableOffset = first * clusterSize;
+    this.#moved = true;
+    this.reserve(this.#tableOffset, table.length);
+    for (let i = 0; i < blocks; i++) this.#placeBlock(firstBlock + i, first + clusters + i);
+    for (let cluster = first; cluster < first + clusters + blocks; cluster++)
+      this.#write((await this.#blockOf(cluster))!, cluster, 1);
+    for (let cluster = old.first; cluster < old.first + old.count; cluster++) this.#metadata.delete(cluster);
+    this.giveUp(old);
+  }
+
+  /** Both fields stand in one sector: the header names the old table or the new one. */
+  async #nameTable(): Promise<void> {
+    const fields = new Uint8Array(12);
+    writeU64(viewOf(fields), 0, this.#tableOffset);
+    viewOf(fields).setUint32(8, this.#table.length / this.#geometry.clusterSize);
+    await this.#file.write(HEADER.refcountTable, fields);
+    this.#moved = false;
+    this.#changedEntries.clear();
+  }
+
+  async #writeEntries(): Promise<void> {
+    const sectors = new Set([...this.#changedEntries].map((index) => Math.floor((index * ENTRY_SIZE) / SECTOR)));
+    for (const sector of sectors)
+      await this.#file.write(
+        this.#tableOffset + sector * SECTOR,
+        this.#table.subarray(sector * SECTOR, (sector + 1) * SECTOR),
+      );
+    this.#changedEntries.clear();
+  }
+}
