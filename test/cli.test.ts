@@ -64,6 +64,7 @@ test('a user mistake is one line that names the fix, and exit code 2', async (t)
     [['disasm', '9'], /neither a file nor whole bytes/],
     [['disasm', folder], /is a directory: name a file/],
     [['disasm', '--address', 'here', '90'], /--address: 'here' is not an address/],
+    [['run', '--disk', 'x.img,format=vmdk'], /--disk: the format 'vmdk' is not supported: choose raw or qcow2/],
     [['completion', 'tcsh'], /choices are bash, zsh, fish/],
   ];
   for (const [words, line] of cases) {
@@ -234,6 +235,11 @@ test('bash completes options and their values', () => {
   assert.equal(complete('trapeze', 'r'), 'run');
   assert.equal(complete('trapeze', 'run', '--en'), '--engine');
   assert.equal(complete('trapeze', 'run', '--engine', ''), 'auto wasm reference');
+  assert.equal(complete('trapeze', 'disk', 'conv'), 'convert');
+  assert.equal(complete('trapeze', 'disk', 'convert', '--compr'), '--compress');
+  assert.equal(complete('trapeze', 'disk', 'convert', '--format', ''), 'raw qcow2');
+  assert.equal(complete('trapeze', 'isa', 'x86-64', '--format', ''), 'text json html');
+  assert.equal(complete('trapeze', 'disk', 'check', '--repair', ''), 'leaks all');
 });
 
 test('docs/cli.md tells of every option, and its example prints what it says', async () => {

@@ -21,20 +21,29 @@ const choicesOf = (one: Option | Argument): readonly string[] => one.argChoices 
 const optionsOf = (command: Command): readonly Option[] => command.createHelp().visibleOptions(command);
 const flagOf = (option: Option): string => option.long ?? option.short!;
 const argumentChoices = (command: Command): readonly string[] => command.registeredArguments.flatMap(choicesOf);
+const namesOf = (command: Command): readonly string[] => command.commands.map((one) => one.name());
+/** Commands, and the commands in them. */
+const allOf = (program: Command): readonly Command[] => program.commands.flatMap((one) => [one, ...one.commands]);
 
 function bash(program: Command): string {
-  const cases = program.commands.map((command) => {
-    const words = [...optionsOf(command).map(flagOf), ...argumentChoices(command)];
-    return `    ${command.name()}) words='${words.join(' ')}' ;;`;
-  });
-  const values = program.commands.flatMap((command) =>
+  const wordsOf = (command: Command): string =>
+    [...namesOf(command), ...optionsOf(command).map(flagOf), ...argumentChoices(command)].join(' ');
+  const cases = program.commands.flatMap((command) => [
+    // What stands in a command comes first: its own words are for the place behind its name.
+    ...command.commands.map((one) => `    '${command.name()} ${one.name()}') words='${wordsOf(one)}' ;;`),
+    `    '${command.name()} '*) words='${wordsOf(command)}' ;;`,
+  ]);
+  const valuesOf = (command: Command, path: string): readonly string[] =>
     optionsOf(command)
       .filter((option) => choicesOf(option).length > 0)
-      .map(
-        (option) =>
-          `    ${flagOf(option)}) COMPREPLY=($(compgen -W '${choicesOf(option).join(' ')}' -- "$current")); return ;;`,
-      ),
-  );
+      .map((option) => {
+        const choices = choicesOf(option).join(' ');
+        return `    '${path} '*'${flagOf(option)}') COMPREPLY=($(compgen -W '${choices}' -- "$current")); return ;;`;
+      });
+  const values = program.commands.flatMap((command) => [
+    ...command.commands.flatMap((one) => valuesOf(one, `${command.name()} ${one.name()}`)),
+    ...valuesOf(command, command.name()),
+  ]);
   const names = program.commands.map((command) => command.name());
   return `# bash completion for trapeze
 _trapeze() {
@@ -43,10 +52,10 @@ _trapeze() {
     COMPREPLY=($(compgen -W '${[...names, '--help', '--version'].join(' ')}' -- "$current"))
     return
   fi
-  case $previous in
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[2]} $previous" in
 ${values.join('\n')}
   esac
-  case \${COMP_WORDS[1]} in
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[2]}" in
 ${cases.join('\n')}
   esac
   case $current in
@@ -68,11 +77,15 @@ function zsh(program: Command): string {
     const values = choices.length > 0 ? `:value:(${choices.join(' ')})` : option.required ? ':value:_files' : '';
     return quoted(`*${flagOf(option)}[${escaped(option.description)}]${values}`);
   };
-  const cases = program.commands.map((command) => {
-    const choices = argumentChoices(command);
+  const argumentsOf = (command: Command): string => {
+    const choices = [...namesOf(command), ...argumentChoices(command)];
     const rest = choices.length > 0 ? `'*:argument:(${choices.join(' ')})'` : "'*:file:_files'";
-    return `    ${command.name()}) _arguments ${[...optionsOf(command).map(spec), rest].join(' \\\n      ')} ;;`;
-  });
+    return `_arguments ${[...optionsOf(command).map(spec), rest].join(' \\\n      ')}`;
+  };
+  const cases = program.commands.flatMap((command) => [
+    ...command.commands.map((one) => `    '${command.name()} ${one.name()}') ${argumentsOf(one)} ;;`),
+    `    '${command.name()} '*) ${argumentsOf(command)} ;;`,
+  ]);
   const names = program.commands.map((command) => quoted(`${command.name()}:${escaped(command.description())}`));
   return `#compdef trapeze
 _trapeze() {
@@ -81,7 +94,7 @@ _trapeze() {
     _describe command commands
     return
   fi
-  local command=$words[2]
+  local command="$words[2] $words[3]"
   shift words
   (( CURRENT-- ))
   case $command in
@@ -94,10 +107,16 @@ compdef _trapeze trapeze
 
 function fish(program: Command): string {
   const lines = ['# fish completion for trapeze'];
-  for (const command of program.commands) {
+  for (const command of allOf(program)) {
     const name = command.name();
-    const seen = `-n '__fish_seen_subcommand_from ${name}'`;
-    lines.push(`complete -c trapeze -f -n __fish_use_subcommand -a ${name} -d ${fishQuoted(command.description())}`);
+    const parent = command.parent === program ? undefined : command.parent?.name();
+    const within = parent === undefined ? '' : `__fish_seen_subcommand_from ${parent}; and `;
+    const seen = `-n '${within}__fish_seen_subcommand_from ${name}'`;
+    const place =
+      parent === undefined
+        ? '__fish_use_subcommand'
+        : `'${within}not __fish_seen_subcommand_from ${namesOf(command.parent!).join(' ')}'`;
+    lines.push(`complete -c trapeze -f -n ${place} -a ${name} -d ${fishQuoted(command.description())}`);
     for (const option of optionsOf(command)) {
       const choices = choicesOf(option);
       const value = choices.length > 0 ? ` -x -a '${choices.join(' ')}'` : option.required ? ' -r' : '';

@@ -1,0 +1,123 @@
+/** `trapeze disk`, run as a person runs it. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import { test } from 'node:test';
+import { COMMAND, scratch, trapeze } from './support/trapeze.ts';
+
+const MIB = 2 ** 20;
+
+async function disk(...words: string[]): Promise<string> {
+  const { code, stdout, stderr } = await trapeze(['disk', ...words]);
+  assert.deepEqual([code, stderr], [0, ''], words.join(' '));
+  return stdout;
+}
+
+/** 3 MiB: content, zeros, content that is like the first. */
+function content(): Uint8Array {
+  const bytes = new Uint8Array(3 * MIB);
+  for (let i = 0; i < 70_000; i++) bytes[i + 100] = bytes[i + 2 * MIB] = i % 251;
+  return bytes;
+}
+
+test('an image is made, looked into, filled by conversion, checked, and gives back what went in', async (t) => {
+  const file = scratch(t);
+  const [raw, packed, back] = [file('in.img', content()), file('packed.qcow2'), file('back.img')];
+  const empty = file('empty.qcow2');
+  assert.match(await disk('create', empty, '20G'), /empty\.qcow2: qcow2, a disk of 20G\n/);
+  assert.ok(statSync(empty).size < MIB);
+  assert.match(await disk('info', empty), /^format +qcow2, version 3$[\s\S]*^disk +20G$/m);
+  await disk('convert', '--compress', raw, packed);
+  assert.ok(statSync(packed).size < 600_000);
+  const { format, size, qcow2 } = JSON.parse(await disk('info', '--json', packed));
+  assert.deepEqual([format, size, qcow2.clusterSize, qcow2.snapshots], ['qcow2', 3 * MIB, 65_536, []]);
+  const { errors, leaks, compressedClusters } = JSON.parse(await disk('check', '--json', packed));
+  assert.deepEqual([errors, leaks, compressedClusters], [0, 0, 4]);
+  await disk('convert', '--format', 'raw', packed, back);
+  assert.deepEqual(new Uint8Array(readFileSync(back)), content());
+  assert.ok(statSync(back).blocks * 512 < MIB, 'zeros are left out');
+});
+
+test('a backing file is named relative to the image, however it was given', async (t) => {
+  const file = scratch(t);
+  const base = file('base.img', content());
+  const top = file('top.qcow2');
+  const { code } = await trapeze(['disk', 'create', '--backing', path.relative(process.cwd(), base), top]);
+  assert.equal(code, 0);
+  const { size, qcow2 } = JSON.parse(await disk('info', '--json', top));
+  assert.deepEqual([size, qcow2.backing], [3 * MIB, { name: 'base.img', format: 'raw', path: base }]);
+  const flat = file('flat.img');
+  await disk('convert', '--format', 'raw', top, flat);
+  assert.deepEqual(new Uint8Array(readFileSync(flat)), content());
+});
+
+test('check tells leaks from errors by its exit code, and repairs them', async (t) => {
+  const file = scratch(t);
+  const image = file('image.qcow2');
+  await disk('create', '--cluster-size', '4K', image, '1M');
+  const bytes = readFileSync(image);
+  const counts = 2 * 4096;
+  bytes[counts + 2 * 9 + 1] = 1;
+  writeFileSync(image, bytes);
+  const leaking = await trapeze(['disk', 'check', image]);
+  assert.match(leaking.stdout, /leak {2}cluster 9 is counted 1 times and used 0 times\n.*no errors, 1 leaked cluster;/);
+  assert.equal(leaking.code, 3);
+  assert.match(await disk('check', '--repair', 'leaks', image), /1 leaked cluster \(1 repaired\)/);
+  assert.match(await disk('check', image), /no errors, no leaked clusters/);
+  bytes[counts + 2 * 9 + 1] = 0;
+  bytes[counts + 1] = 0;
+  writeFileSync(image, bytes);
+  const wrong = await trapeze(['disk', 'check', image]);
+  assert.match(wrong.stdout, /ERROR cluster 0 is counted 0 times and used 1 times/);
+  assert.equal(wrong.code, 1);
+  await disk('check', '--repair', 'all', image);
+  await disk('check', image);
+});
+
+test('a mistake is one line that names the fix, exit code 2, and no file', async (t) => {
+  const file = scratch(t);
+  const raw = file('raw.img', new Uint8Array(MIB));
+  const cut = file('cut.qcow2');
+  await disk('create', cut, '1G');
+  truncateSync(cut, 70_000);
+  const out = file('out');
+  const cases: readonly (readonly [string[], RegExp])[] = [
+    [['create', out], /needs a size, such as 10G, or a backing file/],
+    [['create', out, '0'], /a size above 0/],
+    [['create', out, 'much'], /'much' is not a size/],
+    [['create', raw, '1G'], /raw\.img is there already: .*--force/],
+    [['create', '--cluster-size', '3K', out, '1G'], /choices are 512/],
+    [['create', '--cluster-size', '512', out, '1000G'], /too large for clusters of 512: choose larger/],
+    [['create', '--compat', '0.10', '--refcount-bits', '8', out, '1G'], /--compat 0\.10 have 16/],
+    [['create', '--format', 'raw', '--backing', raw, out], /a raw image cannot have a backing file/],
+    [['create', '--backing', file('gone'), out], /gone does not exist/],
+    [['create', file('no/such/place'), '1G'], /no such file/],
+    [['info', cut], /cut\.qcow2: .* behind the end of the file: the file is not whole/],
+    [['info', file('gone')], /gone does not exist/],
+    [['check', raw], /a raw image has no tables/],
+    [['convert', '--format', 'raw', '--compress', raw, out], /a raw image cannot be compressed/],
+    [['convert', '--from-format', 'qcow2', raw, out], /this is no qcow2 image/],
+  ];
+  for (const [words, line] of cases) {
+    const { code, stdout, stderr } = await trapeze(['disk', ...words]);
+    assert.match(stderr, line);
+    assert.match(stderr, /^trapeze: [^\n]+\n$/);
+    assert.deepEqual([code, stdout], [2, ''], words.join(' '));
+  }
+  assert.deepEqual(readdirSync(path.dirname(raw)).sort(), ['cut.qcow2', 'raw.img']);
+});
+
+test('an interrupted conversion leaves nothing behind', { skip: process.platform === 'win32' }, async (t) => {
+  const file = scratch(t);
+  const raw = file('large.img', content());
+  truncateSync(raw, 40 * 2 ** 30);
+  const child = spawn(process.execPath, [COMMAND, 'disk', 'convert', raw, file('out.qcow2')]);
+  const ended = new Promise((resolve) => child.on('close', resolve));
+  const begun = () => readdirSync(path.dirname(raw)).some((name) => name.endsWith('.part'));
+  while (!begun()) await new Promise((resolve) => setTimeout(resolve, 20));
+  child.kill('SIGINT');
+  assert.equal(await ended, 130);
+  assert.deepEqual(readdirSync(path.dirname(raw)), ['large.img']);
+});
