@@ -1,7 +1,7 @@
 /** Disks on servers, as guests use them. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Machine } from '../../src/host/node/index.ts';
@@ -124,12 +124,15 @@ test('the command takes addresses for disks and kernels, and makes manifests', a
   assert.ok(ran.stdout.includes(`${md5(image)}  /dev/vda`), ran.stdout);
   const { disks } = JSON.parse(readFileSync(stats, 'utf8')) as { disks: { bytes: number }[] };
   assert.ok(disks[0]!.bytes > MIB);
-  // An image that is not that of its manifest gives the guest errors.
-  writeFileSync(path, randomBytes(MIB));
-  server.content = readFileSync(path);
+  // An image that is not that of its manifest gives the guest errors, or is refused when its format cannot be told.
+  server.content = Buffer.concat([image.subarray(0, MIB / 2), randomBytes(MIB / 2)]);
   const wrong = await trapeze(words, 'md5sum /dev/vda; echo "ended with $?"\npoweroff\n');
   assert.match(wrong.stdout, /ended with 1/);
   assert.match(wrong.stderr, /bytes \d+-\d+ are not those of the manifest/);
+  server.content = randomBytes(MIB);
+  const refused = await trapeze(words);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /disk\.img: the image cannot be read: bytes 0-\d+ are not those of the manifest/);
 });
 
 test('addresses that cannot be used are one line and exit code 2', async (t) => {

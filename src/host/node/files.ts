@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DiskExtras } from '../../api/host.ts';
 import type { BlockBackend } from '../../devices/contract.ts';
+import type { SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
 import type { HttpDisk } from '../../storage/http/http-disk.ts';
 import { checkRawSize } from '../../storage/http/open-http.ts';
@@ -59,7 +60,7 @@ async function openRemoteImage(
 ): Promise<BlockBackend> {
   const file = remoteFile(remote);
   try {
-    if ((format ?? (await detectFormat(file))) === 'raw') {
+    if ((format ?? (await formatOf(path, file))) === 'raw') {
       checkRawSize(shownAddress(path), remote.size);
       return remote;
     }
@@ -71,6 +72,12 @@ async function openRemoteImage(
     throw error;
   }
 }
+
+/** @throws UserError when the server cannot tell. */
+const formatOf = (path: string, file: SizedFile): Promise<ImageFormat> =>
+  detectFormat(file).catch((error: unknown) => {
+    throw new UserError(`${shownAddress(path)}: the image cannot be read: ${(error as Error).message}`);
+  });
 
 /** The same disk, which knows what its file cost to fetch. */
 const withFigures = (disk: BlockBackend, remote: HttpDisk): BlockBackend => ({
