@@ -72,6 +72,8 @@ test('changes of page tables count, those of accessed and dirty bits do not', ()
     register: (name) => registers[name],
     setRegister() {},
     reset() {},
+    state: () => ({ registers: new Map(), halted: true, retired: 0 }),
+    restore() {},
     statistics: () => ({ vectors: new Map(), decodedInstructions: 0 }),
   };
   const engine: Engine = { name: 'wasm', memory, createVcpu: () => vcpu };

@@ -1,5 +1,5 @@
 /** The library's public face: a machine to run, type to, read from and wait for. */
-import type { BootModule, BootSource } from '../boot/source.ts';
+import type { BootModule } from '../boot/source.ts';
 import type { BlockBackend } from '../devices/contract.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Instrument } from '../engine/execution-counters.ts';
@@ -7,6 +7,9 @@ import { CodeStore } from '../engine/wasm/code-store.ts';
 import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import { createPcMachine } from '../machine/boards/pc.ts';
 import type { MachineState, Result, Machine as VirtualMachine } from '../machine/machine.ts';
+import type { EmbeddedModules, EmbeddedRole } from '../snapshot/boot-sections.ts';
+import type { Section, SnapshotReader } from '../snapshot/container.ts';
+import type { ByteTarget } from '../snapshot/streams.ts';
 import type { TextMatch } from './console-text.ts';
 import { ConsoleText } from './console-text.ts';
 import { codeDump, registerDump } from './crash-report.ts';
@@ -14,6 +17,8 @@ import { createEngine } from './engines.ts';
 import type { Host } from './host.ts';
 import type { CheckedOptions, MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
+import type { LoadedBoot, SnapshotListener } from './snapshot.ts';
+import { restoreSections, SnapshotRestorer, saveSnapshot } from './snapshot.ts';
 import type { Statistics } from './statistics.ts';
 import { toStatistics } from './statistics.ts';
 import { timelineEngine } from './timeline.ts';
@@ -36,6 +41,8 @@ export class Machine {
   readonly #virtual: VirtualMachine;
   /** Where typed input goes: the port of the kernel's last `console=`. */
   readonly inputPort: Port;
+  readonly #options: CheckedOptions;
+  readonly #parts: MachineParts;
   readonly #closeDisks: () => Promise<void>;
   readonly #store: CodeStore;
   readonly #disks: readonly BlockBackend[];
@@ -48,12 +55,14 @@ export class Machine {
   constructor(host: Host, options: CheckedOptions, parts: MachineParts) {
     const { boot, disks } = parts;
     this.#host = host;
+    this.#options = options;
+    this.#parts = parts;
     const traced =
       options.trace.length === 0
         ? parts.engine
         : traceEngine(parts.engine, new Set(options.trace), options.onTrace ?? (() => {}));
     this.#engine = options.onTimeline === undefined ? traced : timelineEngine(traced, options.onTimeline);
-    this.inputPort = inputPort(boot.commandLine);
+    this.inputPort = inputPort(parts.commandLine);
     this.#closeDisks = parts.closeDisks;
     this.#store = parts.store;
     this.#disks = disks;
@@ -61,7 +70,7 @@ export class Machine {
       engine: this.#engine,
       host,
       clock: options.clock,
-      boot,
+      boot: 'now' in boot ? boot.now.boot : async () => (await boot.later()).boot,
       serial: { write: (bytes) => this.#printed(bytes, 'serial') },
       console: { write: (bytes) => this.#printed(bytes, 'console') },
       disks,
@@ -88,6 +97,30 @@ export class Machine {
       await this.#closeDisks();
       if (this.#store.changed) this.#host.engineCode?.write(this.#store.content());
     }
+  }
+
+  /**
+   * Writes a snapshot of the whole machine, which stands still meanwhile and then goes on.
+   * @throws UserError when the machine does not run.
+   */
+  async save(target: ByteTarget, options: { readonly onProgress?: SnapshotListener } = {}): Promise<void> {
+    const { boot, disks, diskNames } = this.#parts;
+    const { clock, debugExit } = this.#options;
+    const machine = { virtual: this.#virtual, memory: this.#engine.memory, disks, diskNames };
+    const loadBoot = async (): Promise<LoadedBoot> => ('now' in boot ? boot.now : boot.later());
+    const parts = { ...machine, host: this.#host, clock, debugExit, loadBoot };
+    await saveSnapshot(parts, target, options.onProgress ?? (() => {}));
+  }
+
+  /** For `restoreMachine`: the sections of a snapshot from `first` on. */
+  async restoreFrom(reader: SnapshotReader, first: Section, jumps: boolean, listener: SnapshotListener): Promise<void> {
+    const { memory } = this.#engine;
+    const restorer = new SnapshotRestorer({ virtual: this.#virtual, memory, disks: this.#parts.disks }, jumps);
+    await restoreSections(reader, first, restorer, () =>
+      listener({ bytes: reader.position, memoryDone: 0, memory: memory.size }),
+    );
+    const { terminal } = this.#options;
+    if (terminal !== undefined) this.resize(terminal.columns, terminal.rows);
   }
 
   /** Ends the run with the result `stopped`, as pulling the plug does. */
@@ -183,11 +216,11 @@ export class Machine {
 }
 
 /** What a machine is put together from. */
-interface MachineParts {
+export interface MachineParts extends OpenedDisks {
   readonly engine: Engine;
-  readonly boot: BootSource;
-  readonly disks: readonly BlockBackend[];
-  readonly closeDisks: () => Promise<void>;
+  readonly commandLine: string;
+  /** A restored machine needs it only when its guest restarts. */
+  readonly boot: { readonly now: LoadedBoot } | { readonly later: () => Promise<LoadedBoot> };
   readonly store: CodeStore;
 }
 
@@ -204,20 +237,34 @@ export interface Probe {
  */
 export async function createMachine(host: Host, options: MachineOptions = {}, probe?: Probe): Promise<Machine> {
   const checked = checkOptions(options);
-  const boot = await bootSource(host, checked);
-  const { disks, closeDisks } = await openDisks(host, checked);
+  const loaded = await bootSource(host, checked);
+  const opened = await openDisks(host, checked);
   try {
-    const store = engineStore(host);
-    const plain = await createEngine({ ...checked, instrument: probe?.instrument, watch: probe?.watch, store });
-    const engine = probe?.wrap?.(plain) ?? plain;
-    return new Machine(host, checked, { engine, boot, disks, closeDisks, store });
+    const { commandLine } = loaded.boot;
+    return new Machine(host, checked, {
+      ...opened,
+      ...(await engineParts(host, checked, probe)),
+      boot: { now: loaded },
+      commandLine,
+    });
   } catch (error) {
-    await closeDisks();
+    await opened.closeDisks();
     // The one range on the board that a person chooses.
     if (error instanceof RangeError && checked.debugExit !== undefined)
       throw new OptionError('debugExit', `the port is taken (${error.message}): choose another, such as 0xf4`);
     throw error;
   }
+}
+
+/** The engine of a machine, and where its code is kept. */
+export async function engineParts(
+  host: Host,
+  checked: CheckedOptions,
+  probe?: Probe,
+): Promise<Pick<MachineParts, 'engine' | 'store'>> {
+  const store = engineStore(host);
+  const plain = await createEngine({ ...checked, instrument: probe?.instrument, watch: probe?.watch, store });
+  return { engine: probe?.wrap?.(plain) ?? plain, store };
 }
 
 function engineStore({ engineCode }: Host): CodeStore {
@@ -227,19 +274,26 @@ function engineStore({ engineCode }: Host): CodeStore {
 
 const OWN_KERNEL_APPEND = 'console=ttyS0';
 
-async function bootSource(host: Host, checked: CheckedOptions): Promise<BootSource> {
+const NOTHING_EMBEDDED: EmbeddedModules = new Map();
+
+async function bootSource(host: Host, checked: CheckedOptions): Promise<LoadedBoot> {
   const { kernel, initrd, append } = checked;
   if (kernel !== undefined) {
     const initrds = await Promise.all((initrd ?? []).map((one) => load(host, one, 'initrd')));
-    return { kernel: await load(host, kernel, 'kernel'), initrds, commandLine: append ?? OWN_KERNEL_APPEND };
+    const boot = { kernel: await load(host, kernel, 'kernel'), initrds, commandLine: append ?? OWN_KERNEL_APPEND };
+    return { boot, embedded: NOTHING_EMBEDDED };
   }
-  const embedded = await host.embeddedGuest();
+  const guest = await host.embeddedGuest();
+  const own = { name: 'kernel', bytes: guest.kernel };
+  const ownInitrd = { name: 'initrd', bytes: guest.initrd };
   const initrds =
-    initrd === undefined
-      ? [{ name: 'initrd', bytes: embedded.initrd }]
-      : await Promise.all(initrd.map((one) => load(host, one, 'initrd')));
-  const commandLine = embeddedCommandLine(embedded.append, checked);
-  return { kernel: { name: 'kernel', bytes: embedded.kernel }, initrds, commandLine };
+    initrd === undefined ? [ownInitrd] : await Promise.all(initrd.map((one) => load(host, one, 'initrd')));
+  const commandLine = embeddedCommandLine(guest.append, checked);
+  const embedded = new Map<BootModule, EmbeddedRole>([
+    [own, 'kernel'],
+    [ownInitrd, 'initrd'],
+  ]);
+  return { boot: { kernel: own, initrds, commandLine }, embedded };
 }
 
 function embeddedCommandLine(base: string, { append = '', console, terminal }: CheckedOptions): string {
@@ -255,10 +309,14 @@ async function load(host: Host, image: string | Uint8Array, name: string): Promi
   return { name: image, bytes: await host.readFile(image) };
 }
 
-async function openDisks(
-  host: Host,
-  { disks, onWarning }: CheckedOptions,
-): Promise<Pick<MachineParts, 'disks' | 'closeDisks'>> {
+interface OpenedDisks {
+  readonly disks: readonly BlockBackend[];
+  /** Their files' names; empty for back ends of the caller's. */
+  readonly diskNames: readonly string[];
+  readonly closeDisks: () => Promise<void>;
+}
+
+export async function openDisks(host: Host, { disks, onWarning }: CheckedOptions): Promise<OpenedDisks> {
   const opened: BlockBackend[] = [];
   const own: BlockBackend[] = [];
   const closeDisks = async (): Promise<void> => {
@@ -273,7 +331,7 @@ async function openDisks(
     await closeDisks();
     throw error;
   }
-  return { disks: opened, closeDisks };
+  return { disks: opened, diskNames: disks.map((disk) => ('path' in disk ? disk.path : '')), closeDisks };
 }
 
 /** Linux makes its last `console=` the one that /dev/console reads from. */

@@ -58,6 +58,8 @@ export class PageTableWatch {
       register: (name) => vcpu.register(name),
       setRegister: (name, value) => vcpu.setRegister(name, value),
       reset: () => vcpu.reset(),
+      state: () => vcpu.state(),
+      restore: (state) => vcpu.restore(state),
       statistics: () => vcpu.statistics(),
     };
   }

@@ -110,6 +110,8 @@ function recordRuns(vcpu: Vcpu, recorder: Recorder): Vcpu {
     register: (name) => vcpu.register(name),
     setRegister: (name, value) => vcpu.setRegister(name, value),
     reset: () => vcpu.reset(),
+    state: () => vcpu.state(),
+    restore: (state) => vcpu.restore(state),
     statistics: () => vcpu.statistics(),
   };
 }

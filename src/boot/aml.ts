@@ -45,6 +45,12 @@ export const scope = (path: string, ...terms: readonly Aml[]): Aml =>
 export const device = (path: string, ...terms: readonly Aml[]): Aml =>
   sized([0x5b, 0x82], [...namePath(path), ...terms.flat()]);
 
+/** A method without arguments (§19.6.85). */
+export const method = (path: string, ...terms: readonly Aml[]): Aml =>
+  sized([0x14], [...namePath(path), 0, ...terms.flat()]);
+/** Tells the operating system that something happened to a device (§19.6.96). */
+export const notify = (path: string, value: number): Aml => [0x86, ...namePath(path), ...integer(value)];
+
 /** A Plug and Play identifier such as `PNP0501` in its compressed form (§19.3.4, EISAID). */
 export function eisaId(id: string): Aml {
   const letters = ascii(id.slice(0, 3)).reduce((bits, code) => (bits << 5) | (code & 0x1f), 0);

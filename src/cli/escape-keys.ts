@@ -7,12 +7,14 @@ export type KeyAction =
   | { readonly kind: 'leave' }
   | { readonly kind: 'help' }
   | { readonly kind: 'statistics' }
-  | { readonly kind: 'powerButton' };
+  | { readonly kind: 'powerButton' }
+  | { readonly kind: 'save' };
 
 export const KEYS_HELP = [
   'Ctrl-A X  leave: switch the machine off at once',
   'Ctrl-A P  press the power button',
   'Ctrl-A S  show statistics',
+  'Ctrl-A W  write a snapshot, to the file of --save',
   'Ctrl-A A  send Ctrl-A to the guest (also Ctrl-A Ctrl-A)',
   'Ctrl-A H  this list',
 ] as const;
@@ -58,6 +60,8 @@ function command(byte: number): KeyAction | 'literal' | undefined {
       return { kind: 'powerButton' };
     case 's':
       return { kind: 'statistics' };
+    case 'w':
+      return { kind: 'save' };
     case 'h':
     case '?':
       return { kind: 'help' };

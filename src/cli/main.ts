@@ -12,7 +12,7 @@ function usageLine(error: CommanderError, words: readonly string[]): string {
     .replace(/\n\(Did you mean (.*)\?\)$/, ' (did you mean $1?)')
     .replaceAll(/\s*\n\s*/g, ' ')
     .replace(/\.$/, '');
-  const command = ['run', 'disasm', 'isa', 'count', 'profile', 'disk', 'web', 'completion'].find(
+  const command = ['run', 'disasm', 'isa', 'count', 'profile', 'snapshot', 'disk', 'web', 'completion'].find(
     (name) => name === words[0],
   );
   const help = command === undefined ? 'trapeze --help' : `trapeze ${command} --help`;

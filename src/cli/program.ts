@@ -9,6 +9,7 @@ import { addDisk } from './disk-command.ts';
 import { addIsa } from './isa-command.ts';
 import { addProfile } from './profile-command.ts';
 import { addRun } from './run-command.ts';
+import { addSnapshot } from './snapshot-command.ts';
 import { addWeb } from './web-command.ts';
 
 const DISASM_EXAMPLES = `
@@ -40,6 +41,7 @@ export function createProgram(finish: (code: number) => void): Command {
     .showSuggestionAfterError()
     .addHelpText('after', '\n`trapeze COMMAND --help` shows the options of a command and examples.');
   addRun(program, finish);
+  addSnapshot(program, finish);
   addDisasm(program);
   addIsa(program);
   addCount(program, finish);

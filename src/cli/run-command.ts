@@ -15,10 +15,12 @@ Examples:
       a disk image on a server: only what the guest reads is fetched
   trapeze run --timeout 60 --serial file:boot.log --stats boot.json < /dev/null
       for scripts: output in one file, figures in another
+  trapeze run --snapshot prompt.snap
+      goes on where \`trapeze snapshot save\` or Ctrl-A W left a machine
   trapeze run --trace perfetto:boot.json
       a timeline of the boot, which ui.perfetto.dev opens
 
-At a terminal, Ctrl-A X leaves and Ctrl-A H lists the keys.
+At a terminal, Ctrl-A X leaves, Ctrl-A W writes a snapshot and Ctrl-A H lists the keys.
 
 Exit codes: 0 the guest powered off (or reset under --no-reboot), 2 wrong usage, 3 triple fault,
 4 timed out, (v << 1) | 1 when the guest wrote v to the --debug-exit port, 128 + n ended by signal n.`;
@@ -27,11 +29,24 @@ const collect = (value: string, earlier: readonly string[] | undefined): string[
 
 /** Adds what a machine is made of and how it runs. */
 export function withRunOptions(command: Command): Command {
+  return withConduct(
+    command
+      .option('--kernel <file>', 'kernel: bzImage, or ELF for PVH or Multiboot')
+      .option('--initrd <file>', 'initial RAM disk; may be repeated', collect)
+      .option('--append <text>', "kernel command line (default for your kernel: 'console=ttyS0')")
+      .option('--memory <size>', 'RAM, 4M to 3G (default: 512M)')
+      .addOption(
+        new Option('--clock <kind>', 'virtual: time is executed instructions, runs repeat (default: real)').choices(
+          CLOCKS,
+        ),
+      )
+      .option('--debug-exit <port>', 'an I/O port that ends the run, such as 0xf4'),
+  );
+}
+
+/** Adds what is not part of the machine: a snapshot does not fix it. */
+function withConduct(command: Command): Command {
   return command
-    .option('--kernel <file>', 'kernel: bzImage, or ELF for PVH or Multiboot')
-    .option('--initrd <file>', 'initial RAM disk; may be repeated', collect)
-    .option('--append <text>', "kernel command line (default for your kernel: 'console=ttyS0')")
-    .option('--memory <size>', 'RAM, 4M to 3G (default: 512M)')
     .option(
       '--disk <file[,ro|,cow]>',
       'disk image, raw or qcow2, or its http:// address: in place, read-only, or copy-on-write; may be repeated',
@@ -39,13 +54,7 @@ export function withRunOptions(command: Command): Command {
     )
     .addOption(new Option('--engine <name>', 'what executes the guest (default: auto)').choices(ENGINES))
     .addOption(new Option('--tier <name>', 'what of the wasm engine runs code (default: both)').choices(TIERS))
-    .addOption(
-      new Option('--clock <kind>', 'virtual: time is executed instructions, runs repeat (default: real)').choices(
-        CLOCKS,
-      ),
-    )
     .option('--serial <where>', 'the first serial port: stdio, none or file:NAME', 'stdio')
-    .option('--debug-exit <port>', 'an I/O port that ends the run, such as 0xf4')
     .option('--no-reboot', 'end the run when the guest resets')
     .option('--timeout <seconds>', 'end the run after so many seconds')
     .option('--stats <file>', 'write statistics as JSON')
@@ -55,11 +64,52 @@ export function withRunOptions(command: Command): Command {
     );
 }
 
+/** Adds how a machine goes on from a snapshot. */
+function withRestoreOptions(command: Command): Command {
+  return command
+    .option('--snapshot <file>', 'go on from a snapshot instead of booting; give its disks again with --disk')
+    .addOption(withTime());
+}
+
+/** How time goes on for a guest out of a snapshot. */
+function withTime(): Option {
+  return new Option(
+    '--time <how>',
+    'of a snapshot: jump to the present, or continue as if none had passed (default: jump)',
+  ).choices(['jump', 'continue']);
+}
+
+function withSaveOptions(command: Command): Command {
+  return command
+    .option('--save <file>', 'where Ctrl-A W writes a snapshot', 'trapeze.snap')
+    .option('--save-on-exit', 'write it too when you leave by Ctrl-A X or end the run by a signal');
+}
+
 export function addRun(program: Command, finish: (code: number) => void): void {
   const command = program
     .command('run')
     .description('boot a machine at this terminal; without a kernel, the Linux that comes with Trapeze');
-  withRunOptions(command)
+  withSaveOptions(withRestoreOptions(withRunOptions(command)))
     .addHelpText('after', RUN_EXAMPLES)
     .action(async (flags: RunFlags) => finish(await (await import('./run.ts')).run(flags)));
+}
+
+const RESTORE_EXAMPLES = `
+Examples:
+  trapeze snapshot restore prompt.snap
+      the same as trapeze run --snapshot prompt.snap
+  trapeze snapshot restore db.snap --disk db.img,cow
+      a machine with a disk needs it again, as it was
+  trapeze snapshot restore --time continue prompt.snap
+      no time has passed for the guest
+
+Exit codes: as for \`trapeze run\`; 2 when the snapshot is damaged or its disks are others.`;
+
+export function addRestore(command: Command, finish: (code: number) => void): void {
+  const restore = command.command('restore <file>').description('go on at this terminal where a machine was saved');
+  withSaveOptions(withConduct(restore).addOption(withTime()))
+    .addHelpText('after', RESTORE_EXAMPLES)
+    .action(async (snapshot: string, flags: RunFlags) =>
+      finish(await (await import('./run.ts')).run({ ...flags, snapshot })),
+    );
 }

@@ -1,5 +1,5 @@
 /** The options of `trapeze run`: from the words of a command line to those of the library. */
-import type { DiskFile, MachineOptions, TraceKind } from '../host/node/index.ts';
+import type { DiskFile, MachineOptions, RestoreOptions, TraceKind } from '../host/node/index.ts';
 import { UserError } from '../host/node/index.ts';
 
 /** As commander leaves them. */
@@ -18,6 +18,10 @@ export interface RunFlags {
   readonly timeout?: string;
   readonly stats?: string;
   readonly trace?: string;
+  readonly snapshot?: string;
+  readonly time?: 'jump' | 'continue';
+  readonly save?: string;
+  readonly saveOnExit?: boolean;
 }
 
 /** Where the bytes of the first serial port go. */
@@ -55,6 +59,17 @@ export function machineOptions(flags: RunFlags, serial: SerialTarget): MachineOp
     timeout: parseNumber(flags.timeout),
     trace: parseTrace(flags.trace).kinds as TraceKind[],
   };
+}
+
+/** Flags that say what the machine is: a snapshot knows that itself. */
+const MACHINE_FLAGS = ['kernel', 'initrd', 'append', 'memory', 'clock', 'debugExit'] as const;
+
+/** How a machine comes out of a snapshot, not yet checked. @throws UserError for a flag that cannot go with it. */
+export function restoreOptions(flags: RunFlags, serial: SerialTarget): RestoreOptions {
+  const wrong = MACHINE_FLAGS.find((flag) => flags[flag] !== undefined);
+  if (wrong !== undefined) throw new UserError(`${flagOf(wrong)}: a snapshot has its own; leave the option out`);
+  const { disks, engine, tier, noReboot, timeout, trace } = machineOptions(flags, serial);
+  return { disks, engine, tier, noReboot, timeout, trace, clock: flags.time };
 }
 
 /** NaN, which no option takes, when it is no number. */

@@ -3,8 +3,14 @@ import { closeSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { OptionError } from '../api/options.ts';
 import { fileProblem } from '../host/node/file-problem.ts';
-import type { MachineOptions, OutputListener } from '../host/node/index.ts';
-import { Machine, UserError } from '../host/node/index.ts';
+import type {
+  MachineOptions,
+  OutputListener,
+  RestoreOptions,
+  SnapshotListener,
+  TimelineListener,
+} from '../host/node/index.ts';
+import { Machine, saveToFile, UserError } from '../host/node/index.ts';
 import type { KeyAction } from './escape-keys.ts';
 import { KEYS_HELP } from './escape-keys.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
@@ -12,27 +18,37 @@ import { openForWriting, writeTo } from './output-file.ts';
 import { PerfettoFile } from './perfetto-file.ts';
 import { showProgress } from './progress.ts';
 import type { RunFlags, SerialTarget } from './run-options.ts';
-import { flagOf, machineOptions, parseSerial, parseTrace } from './run-options.ts';
+import { flagOf, machineOptions, parseSerial, parseTrace, restoreOptions } from './run-options.ts';
 import { processMemory, summary } from './run-statistics.ts';
 import { Terminal, terminalSize } from './terminal.ts';
 
 /** Signals that end a run, with their numbers: the exit code is 128 more, as in a shell. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
+/** Seconds that no run takes. */
+const NEVER_S = 2_000_000;
+
 /** How a command makes its machine: `Machine.create`, or with something added. */
 export type MakeMachine = (options: MachineOptions) => Promise<Machine>;
 
+/** Writes a snapshot at a text of the guest's and ends the run. */
+export interface SaveRequest {
+  readonly file: string;
+  readonly text: string;
+}
+
 /** Runs a machine to its end; the result is the exit code of the command. */
-export async function run(flags: RunFlags, make: MakeMachine = Machine.create): Promise<number> {
+export async function run(flags: RunFlags, make: MakeMachine = Machine.create, save?: SaveRequest): Promise<number> {
   const serial = parseSerial(flags.serial);
   const statsFile = flags.stats === undefined ? undefined : openForWriting(flags.stats);
   const serialFile = serial.kind === 'file' ? openForWriting(serial.path) : undefined;
   let session: Session | undefined;
   const { timeline: path } = parseTrace(flags.trace);
   const timeline = path === undefined ? undefined : new PerfettoFile(path, (line) => session?.say(line));
-  const makeWatched: MakeMachine = (options) => make({ ...options, onTimeline: timeline && ((e) => timeline.add(e)) });
+  const onTimeline: TimelineListener | undefined = timeline && ((events) => timeline.add(events));
   try {
-    session = await Session.create(flags, serial, serialFile, makeWatched);
+    session = await Session.create(flags, { serial, serialFile, onTimeline }, make);
+    if (save !== undefined) session.saveAt(save);
     const code = await session.run(flags);
     if (statsFile !== undefined) writeTo(statsFile, flags.stats!, session.statisticsFile());
     return code;
@@ -42,17 +58,32 @@ export async function run(flags: RunFlags, make: MakeMachine = Machine.create): 
   }
 }
 
+/** Where what is seen of a machine goes, beside the terminal. */
+interface Outputs {
+  readonly serial: SerialTarget;
+  readonly serialFile: number | undefined;
+  readonly onTimeline: TimelineListener | undefined;
+}
+
 /** One run of one machine at this process's terminal. */
 class Session {
   readonly #machine: Machine;
   readonly #terminal: Terminal;
   readonly #typing: boolean;
+  readonly #saveFile: string;
+  readonly #saveOnExit: boolean;
+  #saving: Promise<void> | undefined;
+  /** A snapshot is what the run is for. */
+  #mustSave = false;
+  #hasSaved = false;
   #stopCode: number = EXIT.success;
   #clearProgress = (): void => {};
 
-  private constructor(machine: Machine, typing: boolean) {
+  private constructor(machine: Machine, typing: boolean, { save = 'trapeze.snap', saveOnExit = false }: RunFlags) {
     this.#machine = machine;
     this.#typing = typing;
+    this.#saveFile = save;
+    this.#saveOnExit = saveOnExit;
     this.#terminal = new Terminal({
       action: (action) => this.#act(action),
       resized: (columns, rows) => machine.resize(columns, rows),
@@ -61,16 +92,12 @@ class Session {
     });
   }
 
-  static async create(
-    flags: RunFlags,
-    serial: SerialTarget,
-    serialFile: number | undefined,
-    make: MakeMachine,
-  ): Promise<Session> {
+  static async create(flags: RunFlags, outputs: Outputs, make: MakeMachine): Promise<Session> {
     let session: Session | undefined;
+    const { serial, serialFile } = outputs;
     const report = (line: string): void => (session === undefined ? console.error(line) : session.say(line));
-    const machine = await createMachine(flags, serial, report, make);
-    session = new Session(machine, serial.kind === 'stdio' || machine.inputPort === 'console');
+    const machine = await makeMachine(flags, outputs, report, make);
+    session = new Session(machine, serial.kind === 'stdio' || machine.inputPort === 'console', flags);
     machine.onOutput(session.#output(serial, serialFile));
     return session;
   }
@@ -90,10 +117,12 @@ class Session {
     this.#clearProgress = showProgress(() => `starting the guest (${summary(this.#machine.statistics())})`);
     try {
       const result = await this.#machine.run();
+      await this.#saving;
       this.#clearProgress();
       if (result.kind === 'timedOut') this.say(`trapeze: timed out: the guest still ran after ${timeout} s`);
       if (result.kind === 'shutdown') this.say(`trapeze: triple fault\n${this.#machine.crashReport()}`);
-      return exitCode(result, this.#stopCode);
+      const code = exitCode(result, this.#stopCode);
+      return this.#mustSave && code === EXIT.success && !this.#hasSaved ? EXIT.guestFailed : code;
     } finally {
       this.#clearProgress();
       this.#terminal.close();
@@ -146,6 +175,9 @@ class Session {
       case 'powerButton':
         this.#machine.pressPowerButton();
         break;
+      case 'save':
+        void this.#save(this.#saveFile);
+        break;
       default:
         action satisfies never;
     }
@@ -153,25 +185,81 @@ class Session {
 
   #stop(code: number): void {
     this.#stopCode = code;
-    this.#machine.stop();
+    // Whoever asks twice wants to leave now.
+    if (!this.#saveOnExit || this.#saving !== undefined) this.#machine.stop();
+    else void this.#save(this.#saveFile).finally(() => this.#machine.stop());
+  }
+
+  /** Saves when the guest has printed a text, and ends the run. */
+  saveAt({ file, text }: SaveRequest): void {
+    this.#mustSave = true;
+    this.#machine.waitForText(text, { timeout: NEVER_S }).then(
+      async () => {
+        this.#hasSaved = await this.#save(file);
+        this.#stop(this.#hasSaved ? EXIT.success : EXIT.usage);
+      },
+      () => this.say(`trapeze: nothing was saved: the guest never printed ${JSON.stringify(text)}`),
+    );
+  }
+
+  /** Whether there is a snapshot now; what went wrong is said. */
+  async #save(file: string): Promise<boolean> {
+    const clear = showProgress(() => `saving ${file}`);
+    const saved = saveToFile(this.#machine, file).then(
+      () => this.#tell(`trapeze: saved ${file}; go on with: trapeze run --snapshot ${file}`, true),
+      (error: Error) => this.#tell(`trapeze: not saved: ${error.message}`, false),
+    );
+    this.#saving = saved.then(() => {});
+    try {
+      return await saved;
+    } finally {
+      clear();
+      this.#saving = undefined;
+    }
+  }
+
+  #tell(line: string, result: boolean): boolean {
+    this.say(line);
+    return result;
   }
 }
 
-async function createMachine(
+async function makeMachine(
   flags: RunFlags,
-  serial: SerialTarget,
-  report: (line: string) => void,
+  { serial, onTimeline }: Outputs,
+  onTrace: (line: string) => void,
   make: MakeMachine,
 ): Promise<Machine> {
+  const { snapshot, time } = flags;
+  const watching = {
+    terminal: terminalSize(),
+    onTimeline,
+    onTrace,
+    onWarning: (line: string) => onTrace(`trapeze: ${line}`),
+  };
   try {
-    return await make({
-      ...machineOptions(flags, serial),
-      terminal: terminalSize(),
-      onTrace: report,
-      onWarning: (line) => report(`trapeze: ${line}`),
-    });
+    if (snapshot !== undefined) return await restored(snapshot, { ...restoreOptions(flags, serial), ...watching });
+    if (time !== undefined) throw new UserError('--time: is for --snapshot: leave it out');
+    return await make({ ...machineOptions(flags, serial), ...watching });
   } catch (error) {
-    if (error instanceof OptionError) throw new UserError(`${flagOf(error.option)}: ${error.problem}`);
-    throw error;
+    if (!(error instanceof OptionError)) throw error;
+    const flag = snapshot !== undefined && error.option === 'clock' ? '--time' : flagOf(error.option);
+    throw new UserError(`${flag}: ${error.problem}`);
+  }
+}
+
+async function restored(file: string, options: RestoreOptions): Promise<Machine> {
+  let bytes = 0;
+  const clear = showProgress(() => `opening ${file} (${Math.round(bytes / 2 ** 20)} MiB)`);
+  const onProgress: SnapshotListener = (progress) => {
+    bytes = progress.bytes;
+  };
+  try {
+    return await Machine.restore(file, { ...options, onProgress });
+  } catch (error) {
+    const unnamed = error instanceof UserError && !(error instanceof OptionError) && !error.message.startsWith(file);
+    throw unnamed ? new UserError(`${file}: ${error.message}`) : error;
+  } finally {
+    clear();
   }
 }

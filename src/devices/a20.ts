@@ -1,3 +1,5 @@
+import type { StateTransfer } from './state.ts';
+
 /** The gate of address line 20, which the keyboard controller and system control port A both move. */
 export class A20Gate {
   #enabled = true;
@@ -10,6 +12,11 @@ export class A20Gate {
 
   get enabled(): boolean {
     return this.#enabled;
+  }
+
+  /** Whoever masks addresses hears of a gate that is restored closed. */
+  transferState(state: StateTransfer): void {
+    this.set(state.flag('enabled', this.#enabled));
   }
 
   set(enabled: boolean): void {

@@ -72,10 +72,20 @@ describe('AcpiPowerManagement', () => {
     assert.equal(clock.alarms, 0);
   });
 
-  it('keeps the enables of general-purpose events and has none', () => {
-    const { pm } = setUp();
+  it('tells of a general-purpose event that is enabled, as a level until acknowledged', () => {
+    const { pm, sci } = setUp();
+    pm.raiseEvent(3);
     pm.write(0x20, 4, 0x8001ffff);
-    assert.equal(pm.read(0x20, 4), 0x80010000);
+    assert.equal(pm.read(0x20, 4), 0x80010000, 'the write acknowledged it');
+    pm.raiseEvent(15);
+    assert.equal(sci.level, true);
+    assert.equal(pm.read(0x20, 4), 0x80018000);
+    pm.write(0x20, 1, 0xff);
+    assert.equal(sci.level, true);
+    pm.write(0x21, 1, 0x80);
+    assert.equal(sci.level, false);
+    pm.raiseEvent(1);
+    assert.equal(sci.level, false, 'not enabled');
   });
 
   it('survives any sequence of accesses', () => {

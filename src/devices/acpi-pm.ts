@@ -1,4 +1,5 @@
 import type { Alarm, Clock, Device, IrqLine, Width } from './contract.ts';
+import type { StateTransfer } from './state.ts';
 
 /** Where the register blocks stand inside the device's 64 ports, for the FADT. */
 export const ACPI_PM_LAYOUT = {
@@ -52,6 +53,7 @@ export class AcpiPowerManagement implements Device {
   #enable = 0;
   #control = SCI_ENABLE;
   #sleepType = 0;
+  #gpe0Status = 0;
   #gpe0Enable = 0;
   #lastHalf = 0n;
   #alarm: Alarm | undefined;
@@ -67,6 +69,23 @@ export class AcpiPowerManagement implements Device {
   pressPowerButton(): void {
     this.#status |= POWER_BUTTON_STATUS;
     this.#update();
+  }
+
+  /** General-purpose event 0–15 happened; the guest hears of it if it enabled that. */
+  raiseEvent(event: number): void {
+    this.#gpe0Status |= 1 << event;
+    this.#update();
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#status = state.word('status', this.#status);
+    this.#enable = state.word('enable', this.#enable);
+    this.#control = state.byte('control', this.#control);
+    this.#sleepType = state.byte('sleepType', this.#sleepType);
+    this.#gpe0Status = state.word('gpe0Status', this.#gpe0Status);
+    this.#gpe0Enable = state.word('gpe0Enable', this.#gpe0Enable);
+    this.#lastHalf = state.big('lastHalf', this.#lastHalf);
+    this.#alarm = state.alarm('alarm', this.#clock, this.#alarm, () => this.#ring());
   }
 
   read(offset: number, width: Width): number {
@@ -89,6 +108,7 @@ export class AcpiPowerManagement implements Device {
     this.#enable = 0;
     this.#control = SCI_ENABLE;
     this.#sleepType = 0;
+    this.#gpe0Status = 0;
     this.#gpe0Enable = 0;
     this.#lastHalf = this.#timer() >> TIMER_HALF;
     this.#schedule();
@@ -119,9 +139,9 @@ export class AcpiPowerManagement implements Device {
       case GPE0_ENABLE + 1:
         return this.#gpe0Enable >> 8;
       case GPE0_STATUS:
+        return this.#gpe0Status & 0xff;
       case GPE0_STATUS + 1:
-        // No general-purpose event ever happens.
-        return 0;
+        return this.#gpe0Status >> 8;
       default:
         return 0xff;
     }
@@ -146,6 +166,12 @@ export class AcpiPowerManagement implements Device {
         break;
       case PM1_CONTROL + 1:
         this.#writeSleep(value);
+        break;
+      case GPE0_STATUS:
+        this.#gpe0Status &= ~value;
+        break;
+      case GPE0_STATUS + 1:
+        this.#gpe0Status &= ~(value << 8);
         break;
       case GPE0_ENABLE:
         this.#gpe0Enable = (this.#gpe0Enable & 0xff00) | value;
@@ -179,14 +205,16 @@ export class AcpiPowerManagement implements Device {
     if ((this.#enable & TIMER_STATUS) === 0) return;
     const next = ((this.#timer() >> TIMER_HALF) + 1n) << TIMER_HALF;
     const at = (next * NS_PER_SECOND + PM_TIMER_FREQUENCY - 1n) / PM_TIMER_FREQUENCY;
-    this.#alarm = this.#clock.after(at - this.#clock.now(), () => {
-      this.#catchUp();
-      this.#schedule();
-      this.#update();
-    });
+    this.#alarm = this.#clock.after(at - this.#clock.now(), () => this.#ring());
+  }
+
+  #ring(): void {
+    this.#catchUp();
+    this.#schedule();
+    this.#update();
   }
 
   #update(): void {
-    this.#sci.set((this.#status & this.#enable) !== 0);
+    this.#sci.set(((this.#status & this.#enable) | (this.#gpe0Status & this.#gpe0Enable)) !== 0);
   }
 }

@@ -1,3 +1,5 @@
+import type { StateTransfer } from './state.ts';
+
 /** First in, first out; without limit. */
 export class ByteQueue {
   #bytes = new Uint8Array(64);
@@ -27,6 +29,14 @@ export class ByteQueue {
     this.#start += taken.length;
     this.#length -= taken.length;
     return taken;
+  }
+
+  /** At most `most` bytes come out of a snapshot. */
+  transferState(state: StateTransfer, name: string, most: number): void {
+    const bytes = state.bytes(name, this.#bytes.slice(this.#start, this.#start + this.#length), most);
+    if (!state.restoring) return;
+    this.clear();
+    this.push(bytes);
   }
 
   clear(): void {

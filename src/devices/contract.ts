@@ -50,7 +50,15 @@ export interface Bus {
   deviceAt?(address: number): { readonly name: string; readonly offset: number } | undefined;
 }
 
+/** When an alarm rings: nanoseconds since power-on, and its place among those of the same time. */
+export interface AlarmTime {
+  readonly ns: bigint;
+  readonly order: number;
+}
+
 export interface Alarm {
+  /** Undefined once it has rung or was cancelled. */
+  readonly due: AlarmTime | undefined;
   cancel(): void;
 }
 
@@ -60,6 +68,8 @@ export interface Clock {
   now(): bigint;
   /** Calls `ring` once, `ns` nanoseconds from now or as soon after as the host can. */
   after(ns: bigint, ring: () => void): Alarm;
+  /** Sets an alarm as it was set on the machine that a snapshot was taken of. */
+  at(due: AlarmTime, ring: () => void): Alarm;
   /** Wall-clock time for the real-time clock: milliseconds since 1970-01-01 UTC. */
   wallTime(): number;
 }
@@ -95,6 +105,10 @@ export interface BlockBackend {
   close(): Promise<void>;
   /** What reading over a network cost so far; undefined where nothing is. */
   fetched?(): FetchFigures | undefined;
+  /** Present where what is written is lost with the back end: a snapshot has to hold it. */
+  readonly overlay?: DiskOverlay | undefined;
+  /** Tells this disk with its present content from others, for snapshots. Absent: a few of its sectors do. */
+  readonly identity?: string | undefined;
 }
 
 /** What a disk fetched over a network. */
@@ -110,4 +124,16 @@ export interface FetchFigures {
   readonly cacheHits: number;
   /** Blocks that an earlier run had kept. */
   readonly keptHits: number;
+}
+
+export interface DiskOverlay {
+  /** What lies below, and never changes. */
+  readonly base: BlockBackend;
+  /** What was written since, in any order; without bytes: zeroes. The back end is left alone meanwhile. */
+  changes(): AsyncIterable<DiskChange>;
+}
+export interface DiskChange {
+  readonly offset: number;
+  readonly length: number;
+  readonly bytes?: Uint8Array | undefined;
 }

@@ -5,6 +5,7 @@ import type { Ps2Device } from './ps2.ts';
 import { Ps2Keyboard } from './ps2-keyboard.ts';
 import { Ps2Mouse } from './ps2-mouse.ts';
 import { ScanCodeTranslator } from './ps2-translation.ts';
+import type { StateTransfer } from './state.ts';
 
 export interface KeyboardControllerWires {
   /** IRQ 1. */
@@ -67,6 +68,7 @@ const PORT_AUXILIARY_FULL = 0x20;
 const WAITING_ANSWERS = 16;
 
 type Source = 'keyboard' | 'auxiliary';
+const SOURCES = ['keyboard', 'auxiliary'] as const;
 
 interface Output {
   readonly byte: number;
@@ -120,6 +122,19 @@ export class KeyboardController {
     this.#mouse.reset();
     this.#wires.a20.set(true);
     this.#update();
+  }
+
+  transferState(state: StateTransfer): void {
+    state.file('ram', this.#ram);
+    const output = this.#output === undefined ? [] : [this.#output];
+    this.#output = transferOutputs(state, 'output', output, 1)[0];
+    this.#lastByte = state.byte('lastByte', this.#lastByte);
+    this.#answers = transferOutputs(state, 'answers', this.#answers, WAITING_ANSWERS);
+    this.#awaiting = state.optional('awaiting', this.#awaiting, WRITE_RAM_FIRST, WRITE_AUXILIARY);
+    this.#lastWasCommand = state.flag('lastWasCommand', this.#lastWasCommand);
+    state.part('translator', (part) => this.#translator.transferState(part));
+    state.part('keyboard', (part) => this.keyboard.transferState(part));
+    state.part('mouse', (part) => this.#mouse.transferState(part));
   }
 
   get #mode(): number {
@@ -285,4 +300,13 @@ export class KeyboardController {
     this.#wires.keyboard.set(source === 'keyboard' && (this.#mode & MODE_KEYBOARD_INTERRUPT) !== 0);
     this.#wires.auxiliary.set(source === 'auxiliary' && (this.#mode & MODE_AUXILIARY_INTERRUPT) !== 0);
   }
+}
+
+function transferOutputs(state: StateTransfer, name: string, outputs: readonly Output[], most: number): Output[] {
+  const result: Output[] = [];
+  state.list(name, outputs.length, most, (part, i) => {
+    const { byte = 0, source = 'keyboard' } = outputs[i] ?? {};
+    result.push({ byte: part.byte('byte', byte), source: part.choice('source', source, SOURCES) });
+  });
+  return result;
 }

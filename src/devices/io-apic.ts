@@ -1,4 +1,5 @@
 import type { Device, IrqLine, MessageSink, Width } from './contract.ts';
+import type { StateTransfer } from './state.ts';
 
 const IOREGSEL = 0x00;
 const IOWIN = 0x10;
@@ -79,6 +80,18 @@ export class IoApic implements Device {
     if (offset === IOREGSEL) this.#select = value & 0xff;
     else if (offset === IOWIN && width === 4) this.#writeRegister(value);
     else if (offset === EOIR) this.endOfInterrupt(value & 0xff);
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#id = state.integer('id', this.#id, 0, 15);
+    this.#select = state.byte('select', this.#select);
+    const pins = state.list('pins', PINS, PINS, (part, i) => {
+      const pin = this.#pins[i]!;
+      pin.asserted = part.flag('asserted', pin.asserted);
+      pin.low = part.integer('low', pin.low, 0, WRITABLE_LOW | REMOTE_IRR);
+      pin.destination = part.byte('destination', pin.destination);
+    });
+    state.require(pins === PINS, `it has ${PINS} inputs, not ${pins}`);
   }
 
   reset(): void {

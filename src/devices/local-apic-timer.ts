@@ -1,8 +1,11 @@
 import type { Alarm, Clock } from './contract.ts';
+import type { StateTransfer } from './state.ts';
 
-export type ApicTimerMode = 'one-shot' | 'periodic' | 'TSC-deadline';
+const MODES = ['one-shot', 'periodic', 'TSC-deadline'] as const;
+export type ApicTimerMode = (typeof MODES)[number];
 
 const NS_PER_SECOND = 1_000_000_000n;
+const DIVIDERS = [1n, 2n, 4n, 8n, 16n, 32n, 64n, 128n];
 /** A periodic timer rings no faster than this: a guest must not fill the host with alarms. */
 const SHORTEST_PERIOD_NS = 20_000n;
 /** Far deadlines are looked at again after this long, so that no host timer overflows. */
@@ -44,6 +47,19 @@ export class ApicTimer {
     this.#counting = false;
     this.#divider = 2n;
     this.#deadline = 0n;
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#mode = state.choice('mode', this.#mode, MODES);
+    this.#initial = state.doubleword('initial', this.#initial);
+    this.#divider = state.big('divider', this.#divider);
+    this.#start = state.big('start', this.#start);
+    this.#counting = state.flag('counting', this.#counting);
+    this.#deadline = state.big('deadline', this.#deadline);
+    this.#alarm = state.alarm('alarm', this.#clock, this.#alarm, () => this.#rang());
+    state.require(DIVIDERS.includes(this.#divider), 'the divider is none');
+    state.require(!this.#counting || this.#initial !== 0, 'it counts from nothing');
+    state.require(this.#deadline >= 0n && this.#deadline < 1n << 64n, 'the deadline is none');
   }
 
   setMode(mode: ApicTimerMode): void {
@@ -131,21 +147,35 @@ export class ApicTimer {
     }
   }
 
-  #wait(ns: bigint, ring: () => void): void {
-    this.#alarm = this.#clock.after(ns, () => {
-      this.#alarm = undefined;
-      ring();
-    });
+  #wait(ns: bigint): void {
+    this.#alarm = this.#clock.after(ns, () => this.#rang());
+  }
+
+  /** What was waited for in this mode. */
+  #rang(): void {
+    this.#alarm = undefined;
+    switch (this.#mode) {
+      case 'one-shot':
+        this.#counting = false;
+        this.#expire();
+        break;
+      case 'periodic':
+        this.#armPeriodic();
+        this.#expire();
+        break;
+      case 'TSC-deadline':
+        this.#armDeadline();
+        break;
+      default:
+        this.#mode satisfies never;
+    }
   }
 
   #armOneShot(): void {
     if (!this.#counting) return;
     // A short count may be over by now: real time passes between two looks at the clock.
     const left = this.#start + BigInt(this.#initial) * this.#divider - this.#clock.now();
-    this.#wait(left > 0n ? left : 0n, () => {
-      this.#counting = false;
-      this.#expire();
-    });
+    this.#wait(left > 0n ? left : 0n);
   }
 
   #armPeriodic(): void {
@@ -153,10 +183,7 @@ export class ApicTimer {
     const period = BigInt(this.#initial) * this.#divider;
     const from = this.#clock.now() + (period < SHORTEST_PERIOD_NS ? SHORTEST_PERIOD_NS : 0n);
     const next = this.#start + ((from - this.#start) / period + 1n) * period;
-    this.#wait(next - this.#clock.now(), () => {
-      this.#armPeriodic();
-      this.#expire();
-    });
+    this.#wait(next - this.#clock.now());
   }
 
   #armDeadline(): void {
@@ -169,6 +196,6 @@ export class ApicTimer {
     }
     const frequency = BigInt(this.#tscFrequency);
     const ns = (left * NS_PER_SECOND + frequency - 1n) / frequency;
-    this.#wait(ns < LONGEST_WAIT_NS ? ns : LONGEST_WAIT_NS, () => this.#armDeadline());
+    this.#wait(ns < LONGEST_WAIT_NS ? ns : LONGEST_WAIT_NS);
   }
 }

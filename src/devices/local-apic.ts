@@ -3,6 +3,7 @@ import type { Clock, Device, IrqLine, MessageSink, PhysicalAddress, Width } from
 import * as register from './local-apic-registers.ts';
 import { ApicTimer, type ApicTimerMode } from './local-apic-timer.ts';
 import { type Delivery, LocalVectorTable } from './local-vector-table.ts';
+import type { StateTransfer } from './state.ts';
 import { VectorSet } from './vector-set.ts';
 import { X2Apic } from './x2apic.ts';
 
@@ -155,6 +156,27 @@ export class LocalApic implements Device, MessageSink {
     // SDM vol. 3 §11.4.1: registers are written by aligned 32-bit stores; anything else is undefined.
     if (this.msrs.mode !== 'xAPIC' || width !== 4 || offset & 0xf) return;
     if (!this.#writeRegister(offset >> 4, value >>> 0)) this.#illegalRegister();
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#request.transferState(state, 'request');
+    this.#inService.transferState(state, 'inService');
+    this.#triggerMode.transferState(state, 'triggerMode');
+    this.#taskPriority = state.byte('taskPriority', this.#taskPriority);
+    this.#logicalDestination = state.doubleword('logicalDestination', this.#logicalDestination);
+    this.#destinationFormat = state.doubleword('destinationFormat', this.#destinationFormat);
+    this.#spuriousVector = state.integer('spuriousVector', this.#spuriousVector, 0, 0x1ff);
+    this.#errors = state.byte('errors', this.#errors);
+    this.#errorStatus = state.byte('errorStatus', this.#errorStatus);
+    this.#command = state.doubleword('command', this.#command);
+    this.#commandHigh = state.doubleword('commandHigh', this.#commandHigh);
+    this.#divideConfiguration = state.byte('divideConfiguration', this.#divideConfiguration);
+    this.#nmi = state.flag('nmi', this.#nmi);
+    this.#externalMessage = state.flag('externalMessage', this.#externalMessage);
+    this.#pending = state.flag('pending', this.#pending);
+    state.part('msrs', (part) => this.msrs.transferState(part));
+    state.part('timer', (part) => this.#timer.transferState(part));
+    state.part('lvt', (part) => this.#lvt.transferState(part));
   }
 
   reset(): void {

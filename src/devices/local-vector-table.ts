@@ -1,5 +1,6 @@
 import type { IrqLine } from './contract.ts';
 import * as register from './local-apic-registers.ts';
+import type { StateTransfer } from './state.ts';
 
 /** What an interrupt asks for; `level` is the trigger mode. */
 export interface Delivery {
@@ -17,6 +18,11 @@ export interface LocalVectorTableWires {
 }
 
 type Pin = typeof register.LVT_LINT0 | typeof register.LVT_LINT1;
+
+const PINS: readonly (readonly [string, Pin])[] = [
+  ['lint0', register.LVT_LINT0],
+  ['lint1', register.LVT_LINT1],
+];
 
 /** The local vector table and the pins LINT0 and LINT1 (SDM vol. 3 §11.5.1). */
 export class LocalVectorTable {
@@ -39,6 +45,13 @@ export class LocalVectorTable {
     for (let index = register.LVT_TIMER; index <= register.LVT_ERROR; index++) {
       this.#entries.set(index, register.LVT_MASKED);
     }
+  }
+
+  transferState(state: StateTransfer): void {
+    for (const [index, entry] of this.#entries)
+      this.#entries.set(index, state.doubleword(`entry${index.toString(16)}`, entry));
+    for (const [name, pin] of PINS) this.#pins.set(pin, state.flag(name, this.#pins.get(pin) ?? false));
+    this.#bypassed = state.flag('bypassed', this.#bypassed);
   }
 
   bypass(bypassed: boolean): void {

@@ -1,5 +1,6 @@
 import { ByteWindow } from './byte-device.ts';
 import type { Device, IrqLine } from './contract.ts';
+import type { StateTransfer } from './state.ts';
 
 const ICW1_INITIALIZE = 0x10;
 const ICW1_LEVEL = 0x08;
@@ -31,7 +32,8 @@ const SPURIOUS = 7;
 const EDGE_ONLY_MASTER = 0x07;
 const EDGE_ONLY_SLAVE = 0x21;
 
-type Awaiting = 'commands' | 'ICW2' | 'ICW3' | 'ICW4';
+const AWAITING = ['commands', 'ICW2', 'ICW3', 'ICW4'] as const;
+type Awaiting = (typeof AWAITING)[number];
 
 /** One 8259A (Intel 231468-003). */
 class Pic8259 {
@@ -69,6 +71,26 @@ class Pic8259 {
     this.#vectorBase = 0;
     this.edgeLevel = 0;
     this.#drive();
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#awaiting = state.choice('awaiting', this.#awaiting, AWAITING);
+    this.#needsIcw4 = state.flag('needsIcw4', this.#needsIcw4);
+    this.#single = state.flag('single', this.#single);
+    this.#levelTriggered = state.flag('levelTriggered', this.#levelTriggered);
+    this.#vectorBase = state.byte('vectorBase', this.#vectorBase);
+    this.#autoEoi = state.flag('autoEoi', this.#autoEoi);
+    this.#rotateInAutoEoi = state.flag('rotateInAutoEoi', this.#rotateInAutoEoi);
+    this.#speciallyFullyNested = state.flag('speciallyFullyNested', this.#speciallyFullyNested);
+    this.#specialMask = state.flag('specialMask', this.#specialMask);
+    this.#readInService = state.flag('readInService', this.#readInService);
+    this.#polling = state.flag('polling', this.#polling);
+    this.#lines = state.byte('lines', this.#lines);
+    this.#request = state.byte('request', this.#request);
+    this.#inService = state.byte('inService', this.#inService);
+    this.#mask = state.byte('mask', this.#mask);
+    this.#lowest = state.integer('lowest', this.#lowest, 0, 7);
+    this.edgeLevel = state.byte('edgeLevel', this.edgeLevel);
   }
 
   setLine(input: number, asserted: boolean): void {
@@ -300,6 +322,11 @@ export class DualPic {
   reset(): void {
     this.#first.reset();
     this.#second.reset();
+  }
+
+  transferState(state: StateTransfer): void {
+    state.part('first', (part) => this.#first.transferState(part));
+    state.part('second', (part) => this.#second.transferState(part));
   }
 
   #writeEdgeLevel(offset: number, value: number): void {

@@ -1,8 +1,12 @@
+import type { StateTransfer } from './state.ts';
+
 /** The six modes of the 8254 (Intel 231164), by their numbers in the control word. */
 export type CounterMode = 0 | 1 | 2 | 3 | 4 | 5;
+const LAST_MODE = 5;
 
 /** Which bytes of the count are read and written. */
-export type ByteAccess = 'low' | 'high' | 'both';
+const ACCESSES = ['low', 'high', 'both'] as const;
+export type ByteAccess = (typeof ACCESSES)[number];
 
 type Progress =
   /** Waits for a count, or for the gate to trigger. */
@@ -13,6 +17,11 @@ type Progress =
   | { readonly kind: 'held'; readonly elapsed: number };
 
 const IDLE: Progress = { kind: 'idle' };
+const PROGRESS = ['idle', 'running', 'held'] as const;
+/** Ticks in the 292 years that a clock can count. */
+const MOST_TICKS = 2 ** 53 - 1;
+/** Stands for a count that takes effect at a trigger. */
+const AT_TRIGGER = -1;
 
 /** Edges of a rate generator are reported no closer than this: a guest must not fill the host with alarms. */
 const SHORTEST_PERIOD = 24;
@@ -56,6 +65,29 @@ export class PitCounter {
     this.#readsHigh = false;
     this.#latchedCount = undefined;
     this.#latchedStatus = undefined;
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#mode = state.integer('mode', this.#mode, 0, LAST_MODE) as CounterMode;
+    this.#access = state.choice('access', this.#access, ACCESSES);
+    this.#decimal = state.flag('decimal', this.#decimal);
+    this.#count = state.integer('count', this.#count, 0, 0x10000);
+    state.part('progress', (part) => (this.#progress = transferProgress(part, this.#progress)));
+    this.#gate = state.flag('gate', this.#gate);
+    this.#transferNext(state);
+    this.#writtenLow = state.optional('writtenLow', this.#writtenLow, 0, 0xff);
+    this.#readsHigh = state.flag('readsHigh', this.#readsHigh);
+    this.#latchedCount = state.optional('latchedCount', this.#latchedCount, 0, 0xffff);
+    this.#latchedStatus = state.optional('latchedStatus', this.#latchedStatus, 0, 0xff);
+  }
+
+  #transferNext(state: StateTransfer): void {
+    const count = state.optional('nextCount', this.#next?.count, 1, 0x10000);
+    const at = this.#next?.at === Number.POSITIVE_INFINITY ? AT_TRIGGER : this.#next?.at;
+    const from = state.optional('nextFrom', at, AT_TRIGGER, MOST_TICKS);
+    state.require((count === undefined) === (from === undefined), 'half of the next count is missing');
+    if (count === undefined || from === undefined) this.#next = undefined;
+    else this.#next = { count, at: from === AT_TRIGGER ? Number.POSITIVE_INFINITY : from };
   }
 
   setGate(tick: number, high: boolean): void {
@@ -278,6 +310,22 @@ export class PitCounter {
   #isNull(tick: number): boolean {
     if (this.#next !== undefined) return true;
     return this.#progress.kind === 'idle' || (this.#progress.kind === 'running' && tick < this.#progress.start);
+  }
+}
+
+function transferProgress(state: StateTransfer, progress: Progress): Progress {
+  const kind = state.choice('kind', progress.kind, PROGRESS);
+  const present = progress.kind === 'running' ? progress.start : progress.kind === 'held' ? progress.elapsed : 0;
+  const ticks = state.integer('ticks', present, 0, MOST_TICKS);
+  switch (kind) {
+    case 'idle':
+      return IDLE;
+    case 'running':
+      return { kind, start: ticks };
+    case 'held':
+      return { kind, elapsed: ticks };
+    default:
+      return kind satisfies never;
   }
 }
 

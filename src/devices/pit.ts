@@ -1,6 +1,7 @@
 import { ByteDevice } from './byte-device.ts';
 import type { Alarm, Clock, IrqLine } from './contract.ts';
 import { type ByteAccess, type CounterMode, PitCounter } from './pit-counter.ts';
+import type { StateTransfer } from './state.ts';
 
 /** Hz of the counters' clock. */
 const PIT_FREQUENCY = 1_193_182n;
@@ -47,6 +48,13 @@ export class Pit extends ByteDevice {
     this.#counters[2].reset(false);
     this.#rise = undefined;
     this.#follow(this.#tick());
+  }
+
+  transferState(state: StateTransfer): void {
+    for (const [i, counter] of this.#counters.entries())
+      state.part(`counter${i}`, (part) => counter.transferState(part));
+    this.#rise = state.optional('rise', this.#rise, 0, Number.MAX_SAFE_INTEGER);
+    this.#alarm = state.alarm('alarm', this.#clock, this.#alarm, () => this.#follow(this.#tick()));
   }
 
   protected readByte(offset: number): number {

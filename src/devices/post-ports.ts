@@ -1,5 +1,6 @@
 import { ByteDevice } from './byte-device.ts';
 import type { ByteSink } from './contract.ts';
+import type { StateTransfer } from './state.ts';
 
 /** I/O port 0x80: firmware and kernels write progress codes here, and use it as a delay. */
 export class PostPort extends ByteDevice {
@@ -8,6 +9,10 @@ export class PostPort extends ByteDevice {
 
   reset(): void {
     this.#code = 0;
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#code = state.byte('code', this.#code);
   }
 
   protected readByte(): number {

@@ -1,5 +1,6 @@
 import { ByteQueue } from './byte-queue.ts';
 import { PS2_ACKNOWLEDGE, PS2_RESEND, PS2_SELF_TEST_PASSED, type Ps2Device } from './ps2.ts';
+import type { StateTransfer } from './state.ts';
 
 const SET_LEDS = 0xed;
 const ECHO = 0xee;
@@ -49,6 +50,14 @@ export class Ps2Keyboard implements Ps2Device {
     this.#setDefaults();
     this.#scanning = true;
     this.#awaiting = undefined;
+  }
+
+  transferState(state: StateTransfer): void {
+    this.output.transferState(state, 'output', BUFFER_SIZE);
+    this.#scanning = state.flag('scanning', this.#scanning);
+    this.#scanCodeSet = state.integer('scanCodeSet', this.#scanCodeSet, 1, 3);
+    this.#awaiting = state.optional('awaiting', this.#awaiting, SET_LEDS, KEY_TYPE_LAST);
+    this.#lastSent = state.byte('lastSent', this.#lastSent);
   }
 
   write(byte: number): void {

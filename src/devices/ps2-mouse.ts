@@ -1,5 +1,6 @@
 import { ByteQueue } from './byte-queue.ts';
 import { PS2_ACKNOWLEDGE, PS2_RESEND, PS2_SELF_TEST_PASSED, type Ps2Device } from './ps2.ts';
+import type { StateTransfer } from './state.ts';
 
 const SCALING_1_TO_1 = 0xe6;
 const SCALING_2_TO_1 = 0xe7;
@@ -18,6 +19,8 @@ const SET_DEFAULTS = 0xf6;
 const RESEND = 0xfe;
 const RESET = 0xff;
 
+/** Bytes of the longest answer. */
+const LONGEST_ANSWER = 4;
 const STANDARD_MOUSE = 0x00;
 const STATUS_SCALING = 0x10;
 const STATUS_ENABLED = 0x20;
@@ -42,6 +45,18 @@ export class Ps2Mouse implements Ps2Device {
     this.#setDefaults();
     this.#wrap = false;
     this.#awaiting = undefined;
+  }
+
+  transferState(state: StateTransfer): void {
+    this.output.transferState(state, 'output', LONGEST_ANSWER);
+    this.#resolution = state.integer('resolution', this.#resolution, 0, 3);
+    this.#sampleRate = state.byte('sampleRate', this.#sampleRate);
+    this.#scaling = state.flag('scaling', this.#scaling);
+    this.#remote = state.flag('remote', this.#remote);
+    this.#enabled = state.flag('enabled', this.#enabled);
+    this.#wrap = state.flag('wrap', this.#wrap);
+    this.#awaiting = state.optional('awaiting', this.#awaiting, SET_RESOLUTION, SET_SAMPLE_RATE);
+    this.#lastSent = [...state.bytes('lastSent', Uint8Array.from(this.#lastSent), LONGEST_ANSWER)];
   }
 
   write(byte: number): void {

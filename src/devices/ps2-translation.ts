@@ -1,3 +1,5 @@
+import type { StateTransfer } from './state.ts';
+
 /** Scan code set 1 by that of set 2, as an i8042 translates (PS/2 Hardware Interface Technical Reference, "Keyboard controller"). */
 const SET_1: readonly number[] = [
   0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59, 0x65, 0x38, 0x2a,
@@ -18,6 +20,10 @@ export class ScanCodeTranslator {
 
   reset(): void {
     this.#released = false;
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#released = state.flag('released', this.#released);
   }
 
   /** The byte to give the guest, undefined when it only prepares the next. */

@@ -1,4 +1,5 @@
 import type { Device, Width } from './contract.ts';
+import type { StateTransfer } from './state.ts';
 
 const RESET_CPU = 0x04;
 
@@ -26,6 +27,10 @@ export class ResetControl implements Device {
     const rising = (value & ~this.#value & RESET_CPU) !== 0;
     this.#value = value & 0x0e;
     if (rising) this.#resetMachine();
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#value = state.byte('value', this.#value);
   }
 
   reset(): void {

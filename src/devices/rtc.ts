@@ -1,6 +1,7 @@
 import { ByteDevice } from './byte-device.ts';
 import type { Alarm, Clock, IrqLine } from './contract.ts';
 import { encode, encodeHours, fromFields, type TimeFields, type TimeFormat, toFields } from './rtc-time.ts';
+import type { StateTransfer } from './state.ts';
 
 export interface RealTimeClockOptions {
   /** Bytes of RAM from guest-physical 0 up, told to firmware and kernels in CMOS bytes as QEMU and SeaBIOS place them. */
@@ -55,6 +56,8 @@ const OSCILLATOR_HZ = 32_768n;
 const NS_PER_SECOND = 1_000_000_000n;
 const SECONDS_PER_DAY = 86_400;
 
+/** Half of what a date can be away from 1970. */
+const MOST_MILLISECONDS = 4_000_000_000_000_000;
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -97,6 +100,32 @@ export class RealTimeClock extends ByteDevice {
     this.#flags = 0;
     this.#schedule();
     this.#update();
+  }
+
+  transferState(state: StateTransfer): void {
+    state.file('cmos', this.#cmos);
+    this.#index = state.byte('index', this.#index);
+    this.#registerA = state.byte('registerA', this.#registerA);
+    this.#registerB = state.byte('registerB', this.#registerB);
+    this.#flags = state.byte('flags', this.#flags);
+    this.#ahead = state.integer('ahead', this.#ahead, -MOST_MILLISECONDS, MOST_MILLISECONDS);
+    const held = Uint8Array.from(Object.values(this.#held ?? {}));
+    const bytes = state.bytes('held', held, TIME_REGISTERS.size);
+    if (state.restoring) this.#restoreHeld(state, bytes);
+    this.#lastSecond = state.integer('lastSecond', this.#lastSecond, -MOST_MILLISECONDS, MOST_MILLISECONDS);
+    this.#lastPeriod = state.big('lastPeriod', this.#lastPeriod);
+    this.#secondAlarm = state.alarm('secondAlarm', this.#clock, this.#secondAlarm, () => this.#ring());
+    this.#periodAlarm = state.alarm('periodAlarm', this.#clock, this.#periodAlarm, () => this.#ring());
+  }
+
+  /** The time registers in the order of `TimeFields`, or none. */
+  #restoreHeld(state: StateTransfer, bytes: Uint8Array): void {
+    this.#held = undefined;
+    if (bytes.length === 0) return;
+    state.require(bytes.length === TIME_REGISTERS.size, 'some of the time registers are missing');
+    const fields = toFields(0, this.#format());
+    for (const [i, field] of [...TIME_REGISTERS.values()].entries()) fields[field] = bytes[i]!;
+    this.#held = fields;
   }
 
   protected readByte(offset: number): number {

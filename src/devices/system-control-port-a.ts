@@ -1,5 +1,6 @@
 import type { A20Gate } from './a20.ts';
 import { ByteDevice } from './byte-device.ts';
+import type { StateTransfer } from './state.ts';
 
 const FAST_RESET = 0x01;
 const FAST_A20 = 0x02;
@@ -20,6 +21,10 @@ export class SystemControlPortA extends ByteDevice {
   reset(): void {
     this.#value = 0;
     this.#a20.set(true);
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#value = state.byte('value', this.#value);
   }
 
   protected readByte(): number {

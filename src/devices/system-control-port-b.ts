@@ -1,6 +1,7 @@
 import { ByteDevice } from './byte-device.ts';
 import type { Clock } from './contract.ts';
 import type { Pit } from './pit.ts';
+import type { StateTransfer } from './state.ts';
 
 const TIMER_2_GATE = 0x01;
 const WRITABLE = 0x0f;
@@ -25,6 +26,10 @@ export class SystemControlPortB extends ByteDevice {
   reset(): void {
     this.#value = 0;
     this.#pit.setSpeakerGate(false);
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#value = state.byte('value', this.#value);
   }
 
   protected readByte(): number {

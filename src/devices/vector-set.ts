@@ -1,3 +1,6 @@
+import { load, store } from './little-endian.ts';
+import type { StateTransfer } from './state.ts';
+
 /** A set of interrupt vectors, 0–255, laid out as the APIC's 256-bit registers. */
 export class VectorSet {
   readonly #words = new Uint32Array(8);
@@ -26,6 +29,14 @@ export class VectorSet {
   /** 32 vectors from 32 × `index` up, one bit each. */
   word(index: number): number {
     return this.#words[index]!;
+  }
+
+  /** As 32 bytes, low vectors first. */
+  transferState(state: StateTransfer, name: string): void {
+    const bytes = new Uint8Array(this.#words.byteLength);
+    for (const [i, word] of this.#words.entries()) store(bytes, 4 * i, 4, word);
+    state.file(name, bytes);
+    for (const i of this.#words.keys()) this.#words[i] = load(bytes, 4 * i, 4);
   }
 
   clear(): void {

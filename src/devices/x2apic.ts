@@ -1,5 +1,6 @@
 import * as register from './local-apic-registers.ts';
 import type { ApicTimer } from './local-apic-timer.ts';
+import type { StateTransfer } from './state.ts';
 
 const IA32_APIC_BASE = 0x1b;
 const IA32_TSC_DEADLINE = 0x6e0;
@@ -11,6 +12,7 @@ const BASE_X2APIC = 0x400n;
 const BASE_ENABLED = 0x800n;
 /** Physical addresses have 40 bits. */
 const BASE_ADDRESS = 0xff_ffff_f000n;
+const BASE_BITS = BASE_ADDRESS | BASE_ENABLED | BASE_X2APIC | BASE_BOOTSTRAP_PROCESSOR;
 const DEFAULT_ADDRESS = 0xfee0_0000n;
 
 export type ApicMode = 'disabled' | 'xAPIC' | 'x2APIC';
@@ -53,6 +55,14 @@ export class X2Apic {
     this.#noticeMove(before);
   }
 
+  transferState(state: StateTransfer): void {
+    const before = this.#base;
+    this.#base = state.big('base', this.#base);
+    this.#commandDestination = state.doubleword('commandDestination', this.#commandDestination);
+    state.require((this.#base & ~BASE_BITS) === 0n, 'the base has bits that it cannot have');
+    this.#noticeMove(before);
+  }
+
   read(index: number): bigint | undefined {
     if (index === IA32_APIC_BASE) return this.#base;
     if (index === IA32_TSC_DEADLINE) return this.#target.timer.deadline;
@@ -74,8 +84,7 @@ export class X2Apic {
   }
 
   #writeBase(value: bigint): boolean {
-    const allowed = BASE_ADDRESS | BASE_ENABLED | BASE_X2APIC | BASE_BOOTSTRAP_PROCESSOR;
-    if (value & ~allowed) return false;
+    if (value & ~BASE_BITS) return false;
     const extended = (value & BASE_X2APIC) !== 0n;
     const enabled = (value & BASE_ENABLED) !== 0n;
     const before = this.mode;

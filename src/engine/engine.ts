@@ -98,7 +98,20 @@ export interface Vcpu {
   register(name: string): bigint;
   setRegister(name: string, value: bigint): void;
   reset(): void;
+  /** All that a processor keeps from one instruction to the next, the same for every engine. Not callable from a device. */
+  state(): VcpuState;
+  /** RAM may be restored later, but before `run`. @throws RangeError when no processor can be in such a state. */
+  restore(state: VcpuState): void;
   statistics(): VcpuStatistics;
+}
+
+export interface VcpuState {
+  /** By manual name, as `register` takes them, and what manuals have no name for. */
+  readonly registers: ReadonlyMap<string, bigint>;
+  /** HLT was executed and nothing came since. */
+  readonly halted: boolean;
+  /** Instructions since reset. */
+  readonly retired: number;
 }
 
 export interface VcpuStatistics {

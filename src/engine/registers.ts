@@ -144,6 +144,44 @@ function known(name: string): State {
   return state;
 }
 
+/** Registers that follow from others; `refresh` computes them. The flags are saved together, as RFLAGS. */
+const DERIVED: ReadonlySet<State> = new Set([
+  ...[S.CPL, S.CODE_SIZE, S.STACK_MASK, S.FPU_BLOCKED],
+  ...[S.FLAG_RESULT, S.FLAG_AUX, S.FLAGS_OTHER, S.FLAGS_SYSTEM],
+]);
+
+/** Every register of `VcpuState`: what programs can see, and what waits to be delivered. */
+const SAVED: readonly string[] = [
+  'RFLAGS',
+  ...[...REGISTERS.values()].filter((s) => s.class !== 'engine' && !DERIVED.has(s)).map((s) => s.name),
+  S.WAITING_FAULT.name,
+];
+
+/** The largest values of registers that count something; others may hold anything. */
+const LARGEST: readonly (readonly [State, bigint])[] = [
+  [S.FTOP, 7n],
+  [S.HELD, 2n],
+  [S.NMI_BLOCKED, 1n],
+];
+
+export function saveRegisters(r: Registers): ReadonlyMap<string, bigint> {
+  return new Map(SAVED.map((name) => [name, r.byName(name)]));
+}
+
+/** @throws RangeError when one is missing, unknown or impossible. */
+export function checkRegisters(registers: ReadonlyMap<string, bigint>): void {
+  const unknown = [...registers.keys()].find((name) => !SAVED.includes(name));
+  if (unknown !== undefined) throw new RangeError(`there is no register ${unknown}`);
+  const missing = SAVED.find((name) => !registers.has(name));
+  if (missing !== undefined) throw new RangeError(`register ${missing} is missing`);
+  for (const [state, largest] of LARGEST)
+    if (BigInt.asUintN(64, registers.get(state.name)!) > largest) throw new RangeError(`${state.name} is out of range`);
+}
+
+export function restoreRegisters(r: Registers, registers: ReadonlyMap<string, bigint>): void {
+  for (const [name, value] of registers) r.setByName(name, value);
+}
+
 /** After power-on (SDM vol. 3 table 9-1); the loader then sets what its boot protocol asks for. */
 export function resetRegisters(r: Registers): void {
   r.clear();

@@ -1,5 +1,5 @@
 /** The machine's two sources of time: the host's, and one derived from retired instructions. */
-import type { Alarm, Clock } from '../devices/contract.ts';
+import type { Alarm, AlarmTime, Clock } from '../devices/contract.ts';
 import type { HostTime } from './host-services.ts';
 
 /** A clock as the run loop sees it: it also says how long the processor may run and how to wait. */
@@ -17,10 +17,21 @@ export interface MachineClock extends Clock {
   /** Time stands still until `release`; wall-clock time need not. */
   hold(): void;
   release(): void;
+  /** The time of the machine that a snapshot was taken of; held. When it is released it goes on from there, or `jumps`. */
+  restore(time: ClockTime, jumps: boolean): void;
+}
+
+/** What a snapshot knows of time. */
+export interface ClockTime {
+  /** Nanoseconds since power-on. */
+  readonly ns: bigint;
+  /** Wall-clock time as the guest had it: milliseconds since 1970-01-01 UTC. */
+  readonly wallMs: number;
 }
 
 interface PendingAlarm extends Alarm {
   readonly deadline: bigint;
+  readonly order: number;
   readonly ring: () => void;
 }
 
@@ -28,16 +39,28 @@ interface PendingAlarm extends Alarm {
 class AlarmQueue {
   readonly #pending: PendingAlarm[] = [];
   #noticed = (): void => {};
+  #nextOrder = 0;
 
   onEarlier(noticed: () => void): void {
     this.#noticed = noticed;
   }
 
-  add(deadline: bigint, ring: () => void): Alarm {
-    const alarm: PendingAlarm = { deadline, ring, cancel: () => this.#remove(alarm) };
-    let at = this.#pending.length;
-    while (at > 0 && this.#pending[at - 1]!.deadline > deadline) at -= 1;
-    this.#pending.splice(at, 0, alarm);
+  add(deadline: bigint, ring: () => void, order = this.#nextOrder): Alarm {
+    this.#nextOrder = Math.max(this.#nextOrder, order + 1);
+    const pending = this.#pending;
+    const alarm: PendingAlarm = {
+      deadline,
+      order,
+      ring,
+      cancel: () => this.#remove(alarm),
+      get due() {
+        const at = pending.indexOf(alarm);
+        return at < 0 ? undefined : { ns: deadline, order: at };
+      },
+    };
+    let at = pending.length;
+    while (at > 0 && isLater(pending[at - 1]!, alarm)) at -= 1;
+    pending.splice(at, 0, alarm);
     if (at === 0) this.#noticed();
     return alarm;
   }
@@ -61,6 +84,10 @@ class AlarmQueue {
   }
 }
 
+function isLater(a: PendingAlarm, b: PendingAlarm): boolean {
+  return a.deadline > b.deadline || (a.deadline === b.deadline && a.order > b.order);
+}
+
 /** Host nanoseconds that the processor runs before the event loop gets a turn. */
 export const SLICE_NS = 4_000_000;
 
@@ -80,6 +107,9 @@ export class RealClock implements MachineClock {
   #start: bigint;
   /** The time at which this clock stands still. */
   #heldAt: bigint | undefined;
+  /** Milliseconds that the guest's wall clock is ahead of the host's. */
+  #wallAhead = 0;
+  #restored: { readonly wallMs: number; readonly jumps: boolean } | undefined;
   readonly #alarms = new AlarmQueue();
   /** Instructions per nanosecond, averaged over recent runs. */
   #rate = FIRST_RATE;
@@ -99,12 +129,30 @@ export class RealClock implements MachineClock {
 
   release(): void {
     if (this.#heldAt === undefined) return;
+    if (this.#restored !== undefined) this.#catchUp(this.#restored);
+    this.#restored = undefined;
     this.#start = this.#host.nowNs() - this.#heldAt;
     this.#heldAt = undefined;
   }
 
+  restore({ ns, wallMs }: ClockTime, jumps: boolean): void {
+    this.#heldAt = ns;
+    this.#restored = { wallMs, jumps };
+  }
+
+  /** A host whose clock stands before the snapshot's time lets no time pass. */
+  #catchUp({ wallMs, jumps }: { readonly wallMs: number; readonly jumps: boolean }): void {
+    const passed = this.#host.wallTimeMs() - wallMs;
+    if (jumps) this.#heldAt! += BigInt(Math.round(Math.max(0, passed) * 1e6));
+    this.#wallAhead = jumps ? 0 : -passed;
+  }
+
   after(ns: bigint, ring: () => void): Alarm {
     return this.#alarms.add(this.now() + (ns > 0n ? ns : 0n), ring);
+  }
+
+  at({ ns, order }: AlarmTime, ring: () => void): Alarm {
+    return this.#alarms.add(ns, ring, order);
   }
 
   onEarlierAlarm(noticed: () => void): void {
@@ -112,7 +160,7 @@ export class RealClock implements MachineClock {
   }
 
   wallTime(): number {
-    return this.#host.wallTimeMs();
+    return this.#restored?.wallMs ?? this.#host.wallTimeMs() + this.#wallAhead;
   }
 
   ringDue(): void {
@@ -185,6 +233,10 @@ export class VirtualClock implements MachineClock {
     this.#alarms.onEarlier(noticed);
   }
 
+  at({ ns, order }: AlarmTime, ring: () => void): Alarm {
+    return this.#alarms.add(ns, ring, order);
+  }
+
   wallTime(): number {
     return this.#epochMs + Number(this.now() / NS_PER_MS);
   }
@@ -205,6 +257,11 @@ export class VirtualClock implements MachineClock {
   /** While no instruction retires time stands still anyway. */
   hold(): void {}
   release(): void {}
+
+  /** Wall-clock time follows the guest's: there is no other to jump to. */
+  restore({ ns }: ClockTime): void {
+    this.#skipped = ns - BigInt(this.#retired() * NS_PER_INSTRUCTION);
+  }
 
   async idle(woken: Promise<void>): Promise<void> {
     const next = this.#alarms.next();

@@ -2,9 +2,11 @@
  * The run loop: runs a board's processor in slices so that the host's event loop breathes,
  * rings alarms in time, sleeps while the processor is halted, restarts the guest on reset.
  */
+import type { Stateful, StateTransfer } from '../devices/state.ts';
 import type { CodeStatistics, Vcpu } from '../engine/engine.ts';
+import { UserError } from '../user-error.ts';
 import type { AccessCount } from './bus.ts';
-import type { MachineClock } from './clock.ts';
+import type { ClockTime, MachineClock } from './clock.ts';
 import { RealClock, SLICE_NS, VirtualClock } from './clock.ts';
 import type { HostTime } from './host-services.ts';
 
@@ -34,11 +36,24 @@ export interface Supervisor {
   request(result: Result): void;
 }
 
+/** A part of a board's state. The version goes up when the fields change. */
+export interface StateSection {
+  readonly name: string;
+  readonly version: number;
+  readonly state: Stateful;
+}
+
 /** A processor wired to devices. */
 export interface Board {
   readonly vcpu: Vcpu;
+  /** What `powerOn` will need and is not there yet. */
+  prepare(): Promise<void> | undefined;
   /** Power-on of a board whose processor was just reset: devices in their reset state, the boot source loaded anew. */
   powerOn(): void;
+  /** State beyond the processor's and RAM, in the order in which it is restored. */
+  sections(): readonly StateSection[];
+  /** All state was restored: the guest hears that it is another machine now. */
+  restored(): void;
   /** Bytes typed at the first serial port. */
   serialInput(bytes: Uint8Array): void;
   /** Bytes typed at the virtio console. */
@@ -49,7 +64,7 @@ export interface Board {
   pressPowerButton(): void;
   /** With a virtual clock: host I/O under way, which must end before time goes on. Undefined when there is none. */
   settle(): Promise<void> | undefined;
-  /** Hands output still collected in devices to its sinks and waits for host I/O under way. */
+  /** Hands output still collected in devices to its sinks and waits for host I/O under way, without a trace in guest time. */
   quiesce(): Promise<void>;
   accesses(): ReadonlyMap<string, AccessCount>;
 }
@@ -105,6 +120,9 @@ export class Machine {
   /** Those who wait for that, or for what makes it pointless: the end, or `resume`. */
   #pauseWaiters: (() => void)[] = [];
   #resetPressed = false;
+  /** Those who look at a guest that stands still; a pause of nobody's making. */
+  #lookers = 0;
+  #isRestored = false;
 
   constructor(options: MachineOptions, build: (supervisor: Supervisor) => Board) {
     this.#options = options;
@@ -138,7 +156,8 @@ export class Machine {
     const cancel =
       timeoutMs === undefined ? (): void => {} : time.setTimer(timeoutMs, () => this.#request({ kind: 'timedOut' }));
     try {
-      this.#board.powerOn();
+      if (!this.#isRestored) this.#board.powerOn();
+      else this.#clock.release();
       return await this.#loop();
     } finally {
       cancel();
@@ -160,6 +179,10 @@ export class Machine {
    */
   pause(): Promise<void> {
     this.#held = true;
+    return this.#untilResting();
+  }
+
+  #untilResting(): Promise<void> {
     if (this.state === 'off' || this.state === 'ended') return Promise.resolve();
     const resting = new Promise<void>((resolve) => this.#pauseWaiters.push(resolve));
     if (this.#resting) this.#announceRest();
@@ -180,6 +203,57 @@ export class Machine {
     this.#resetPressed = true;
     this.#attention();
   }
+
+  /**
+   * Does something while the guest stands still with nothing under way, and lets it go on.
+   * @throws UserError when the machine does not run.
+   */
+  async whileResting<T>(act: () => Promise<T>): Promise<T> {
+    this.#lookers += 1;
+    try {
+      while (this.state === 'running') await this.#untilResting();
+      if (this.state !== 'paused') throw new UserError('the machine is not running: a snapshot needs one that runs');
+      await this.#board.quiesce();
+      return await act();
+    } finally {
+      this.#lookers -= 1;
+      this.#wake();
+    }
+  }
+
+  /** The guest's time, for a snapshot. */
+  get time(): ClockTime {
+    return { ns: this.#clock.now(), wallMs: this.#clock.wallTime() };
+  }
+
+  /** What a snapshot holds beside the processor, time and RAM, in the order in which it is restored. */
+  sections(): readonly StateSection[] {
+    return [{ name: 'machine', version: 1, state: this.#ownState }, ...this.#board.sections()];
+  }
+
+  /**
+   * Puts the clock where it was, behind the processor and the section `machine` and before other sections.
+   * When the run begins it goes on from there, or `jumps` to the host's.
+   */
+  restoreTime(time: ClockTime, jumps: boolean): void {
+    this.#clock.restore(time, jumps);
+  }
+
+  /** Everything was restored: `run` goes on instead of powering on. */
+  restored(): void {
+    this.#isRestored = true;
+    this.#board.restored();
+  }
+
+  readonly #ownState: Stateful = {
+    transferState: (state: StateTransfer): void => {
+      const most = Number.MAX_SAFE_INTEGER;
+      this.#retiredBeforeReset = state.integer('retiredBeforeReset', this.#retiredBeforeReset, 0, most);
+      this.#restarts = state.integer('restarts', this.#restarts, 0, most);
+      const resets = state.flag('resetRequested', this.#requested?.kind === 'reset' || this.#resetPressed);
+      if (state.restoring) this.#resetPressed = resets;
+    },
+  };
 
   /** Ends the run as `stopped`. */
   stop(): void {
@@ -232,10 +306,11 @@ export class Machine {
 
   async #loop(): Promise<Result> {
     for (;;) {
-      if (this.#held) await this.#rest();
+      if (this.#held || this.#lookers > 0) await this.#rest();
       const settled = this.#board.settle();
       if (settled !== undefined) await settled;
       this.#clock.ringDue();
+      if (this.#restartRequested()) await this.#board.prepare();
       const ended = this.#serveRequest();
       if (ended !== undefined) return ended;
       const exit = this.#runSlice();
@@ -269,7 +344,8 @@ export class Machine {
 
   async #sleep(): Promise<void> {
     // Guest time stands still while host I/O is under way: the loop settles that first.
-    if (this.#requested !== undefined || this.#resetPressed || this.#held || this.#board.settle() !== undefined) return;
+    const waits = this.#held || this.#lookers > 0 || this.#resetPressed || this.#requested !== undefined;
+    if (waits || this.#board.settle() !== undefined) return;
     const woken = new Promise<void>((resolve) => (this.#wake = resolve));
     await this.#clock.idle(woken);
   }
@@ -278,7 +354,9 @@ export class Machine {
   async #rest(): Promise<void> {
     this.#clock.hold();
     this.#resting = true;
-    while (this.#held && !this.#endRequested()) {
+    const settled = this.#board.settle();
+    if (settled !== undefined) await settled;
+    while ((this.#held || this.#lookers > 0) && !this.#endRequested()) {
       const woken = new Promise<void>((resolve) => (this.#wake = resolve));
       this.#announceRest();
       await woken;
@@ -289,6 +367,10 @@ export class Machine {
 
   #announceRest(): void {
     for (const tell of this.#pauseWaiters.splice(0)) tell();
+  }
+
+  #restartRequested(): boolean {
+    return this.#resetPressed || (this.#requested?.kind === 'reset' && !this.#endRequested());
   }
 
   /** What was asked for ends the run, unlike a reset that restarts the guest. */
@@ -306,7 +388,7 @@ export class Machine {
   /** Ends the run with what was asked for, or restarts the guest. */
   #serveRequest(): Result | undefined {
     if (this.#endRequested()) return this.#requested;
-    if (this.#requested === undefined && !this.#resetPressed) return undefined;
+    if (!this.#restartRequested()) return undefined;
     this.#requested = undefined;
     this.#resetPressed = false;
     this.#restarts += 1;

@@ -1,4 +1,5 @@
 /** Model-specific registers that software expects of a platform and that neither the core nor the local APIC has. */
+import type { Stateful, StateTransfer } from '../devices/state.ts';
 import type { MsrSpace } from '../engine/engine.ts';
 
 const IA32_PLATFORM_ID = 0x17;
@@ -23,7 +24,7 @@ const MTRR_DEF_TYPE_WRITABLE = 0xcffn;
 const FEATURE_CONTROL_VALUE = 0x1n;
 const MEMORY_TYPES = new Set([0n, 1n, 4n, 5n, 6n]);
 
-export class PlatformMsrs implements MsrSpace {
+export class PlatformMsrs implements MsrSpace, Stateful {
   readonly #apic: MsrSpace;
   /** Registers that keep what is written. */
   readonly #stored = new Map<number, bigint>();
@@ -40,6 +41,13 @@ export class PlatformMsrs implements MsrSpace {
     this.#stored.set(IA32_MTRR_DEF_TYPE, MTRR_DEF_TYPE_RESET);
     this.#stored.set(IA32_MCG_STATUS, 0n);
     this.#stored.set(IA32_BIOS_SIGN_ID, 0n);
+  }
+
+  transferState(state: StateTransfer): void {
+    for (const [index, value] of this.#stored) {
+      const name = `msr${index.toString(16)}`;
+      this.#stored.set(index, BigInt.asUintN(64, state.big(name, value)));
+    }
   }
 
   read(index: number): bigint | undefined {

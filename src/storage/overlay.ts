@@ -1,8 +1,10 @@
-import type { BlockBackend, FetchFigures } from '../devices/contract.ts';
+import type { BlockBackend, DiskChange, DiskOverlay, FetchFigures } from '../devices/contract.ts';
 import { type RandomAccessFile, StorageFullError } from './file.ts';
 import { BASE, SectorMap, WRITTEN, ZERO } from './sector-map.ts';
 
 const SECTOR = 512;
+/** Sectors of one listed change: 1 MiB. */
+const LISTED_SECTORS = 2048;
 
 export interface OverlayOptions {
   /** Called once, when the host first has no room for a write. */
@@ -19,6 +21,7 @@ export interface OverlayOptions {
 export class OverlayDisk implements BlockBackend {
   readonly size: number;
   readonly readOnly = false;
+  readonly overlay: DiskOverlay;
   readonly #base: BlockBackend;
   readonly #changes: RandomAccessFile;
   readonly #map = new SectorMap();
@@ -29,6 +32,7 @@ export class OverlayDisk implements BlockBackend {
     this.#base = base;
     this.#changes = changes;
     this.size = base.size;
+    this.overlay = { base, changes: () => this.#listChanges() };
     this.#onFull = options.onFull;
   }
 
@@ -58,6 +62,21 @@ export class OverlayDisk implements BlockBackend {
 
   async writeZeroes(offset: number, length: number): Promise<void> {
     this.#map.set(offset / SECTOR, length / SECTOR, ZERO);
+  }
+
+  async *#listChanges(): AsyncGenerator<DiskChange> {
+    for (const { first, count, state } of this.#map.changed()) {
+      for (let done = 0; done < count; done += LISTED_SECTORS) {
+        const offset = (first + done) * SECTOR;
+        const length = Math.min(LISTED_SECTORS, count - done) * SECTOR;
+        if (state === ZERO) yield { offset, length };
+        else {
+          const bytes = new Uint8Array(length);
+          await this.#changes.read(offset, bytes);
+          yield { offset, length, bytes };
+        }
+      }
+    }
   }
 
   /** The changes do not outlive the machine, so they need not be durable. */

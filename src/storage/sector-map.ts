@@ -32,6 +32,17 @@ export class SectorMap {
     return { state, count: end - start };
   }
 
+  /** Every run of sectors that are not the base's, in the order of the disk within each chunk. */
+  *changed(): Generator<{ readonly first: number; readonly count: number; readonly state: SectorState }> {
+    for (const index of this.#chunks.keys()) {
+      for (let first = index * CHUNK; first < (index + 1) * CHUNK; ) {
+        const { state, count } = this.run(first, CHUNK);
+        if (state !== BASE) yield { first, count, state };
+        first += count;
+      }
+    }
+  }
+
   #chunk(index: number): Uint8Array {
     let chunk = this.#chunks.get(index);
     if (chunk === undefined) this.#chunks.set(index, (chunk = new Uint8Array(CHUNK)));

@@ -117,6 +117,8 @@ export class LockstepEngine implements Engine {
       register: (name) => vcpu.register(name),
       setRegister: (name, value) => vcpu.setRegister(name, value),
       reset: () => vcpu.reset(),
+      state: () => vcpu.state(),
+      restore: (state) => vcpu.restore(state),
       statistics: () => vcpu.statistics(),
     };
   }

@@ -1,4 +1,4 @@
-import type { Engine, EngineHost, Exit, Vcpu, VcpuStatistics } from '../../src/engine/engine.ts';
+import type { Engine, EngineHost, Exit, Vcpu, VcpuState, VcpuStatistics } from '../../src/engine/engine.ts';
 import { TestRam } from './test-ram.ts';
 
 /** What a scripted processor may do between two yields; each yield is an exit or, for a number, that many instructions. */
@@ -68,6 +68,17 @@ class ScriptedVcpu implements Vcpu {
     this.#steps = undefined;
     this.#registers.clear();
     this.#retired = 0;
+  }
+
+  state(): VcpuState {
+    return { registers: new Map(this.#registers), halted: false, retired: this.#retired };
+  }
+
+  /** The script starts anew. */
+  restore({ registers, retired }: VcpuState): void {
+    this.reset();
+    for (const [name, value] of registers) this.#registers.set(name, value);
+    this.#retired = retired;
   }
 
   statistics(): VcpuStatistics {

@@ -1,4 +1,4 @@
-import type { Alarm, Clock } from '../../src/devices/contract.ts';
+import type { Alarm, AlarmTime, Clock } from '../../src/devices/contract.ts';
 
 interface Pending {
   readonly at: bigint;
@@ -21,9 +21,22 @@ export class SteppedClock implements Clock {
   }
 
   after(ns: bigint, ring: () => void): Alarm {
-    const entry = { at: this.#now + (ns > 0n ? ns : 0n), ring };
+    return this.#set({ at: this.#now + (ns > 0n ? ns : 0n), ring });
+  }
+
+  at({ ns }: AlarmTime, ring: () => void): Alarm {
+    return this.#set({ at: ns, ring });
+  }
+
+  #set(entry: Pending): Alarm {
     this.#pending.push(entry);
-    return { cancel: () => this.#remove(entry) };
+    const place = (): number => this.#pending.indexOf(entry);
+    return {
+      cancel: () => this.#remove(entry),
+      get due() {
+        return place() < 0 ? undefined : { ns: entry.at, order: place() };
+      },
+    };
   }
 
   wallTime(): number {

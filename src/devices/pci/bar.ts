@@ -1,4 +1,5 @@
 import type { Bus, Device, Range } from '../contract.ts';
+import type { StateTransfer } from '../state.ts';
 import type { ConfigSpace } from './config-space.ts';
 import {
   BAR_IO,
@@ -71,6 +72,23 @@ export class Bar {
     this.#mapped = undefined;
     this.#map(wanted);
     return mapped !== undefined;
+  }
+
+  /** Gives up its address range, before the snapshot's are restored. */
+  release(): void {
+    if (this.#mapped !== undefined) this.#bus?.unmap(this.#mapped);
+    this.#mapped = undefined;
+    this.#blocked = false;
+  }
+
+  /** Whether the place that the registers name was had. */
+  transferState(state: StateTransfer, index: number): void {
+    const mapped = state.flag(`bar${index}`, this.#mapped !== undefined);
+    if (!state.restoring) return;
+    const wanted = this.#wanted();
+    if (mapped) this.#map(wanted);
+    else this.#blocked = wanted !== undefined;
+    state.require(mapped === (this.#mapped !== undefined), `BAR ${index} has no place`);
   }
 
   /** Tries again to map a BAR whose place was taken. */

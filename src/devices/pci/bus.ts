@@ -1,4 +1,5 @@
 import type { Bus, Device, IrqLine, MessageSink, Range } from '../contract.ts';
+import type { StateTransfer } from '../state.ts';
 import { ConfigAddress, ConfigData, Ecam, type FunctionAt } from './config-access.ts';
 import type { PciFunction } from './function.ts';
 import { COMMAND, COMMAND_MEMORY, INTERRUPT_LINE, INTERRUPT_PIN } from './registers.ts';
@@ -53,7 +54,7 @@ const FUNCTIONS = 8;
 /** Bus 0 and the ways to its configuration space. */
 export class PciBus {
   /** CONFIG_ADDRESS, four ports from 0xCF8. */
-  readonly configAddress: Device;
+  readonly configAddress: ConfigAddress;
   /** CONFIG_DATA, four ports from 0xCFC. */
   readonly configData: Device;
   /** The memory-mapped configuration window of bus 0 (1 MiB), for an MCFG table. */
@@ -108,6 +109,20 @@ export class PciBus {
       next = base + size;
     }
     for (const [key, pciFunction] of this.#functions) this.#writeInterruptLine(key >>> 3, pciFunction);
+  }
+
+  /** Restoring drives the interrupt wires: interrupt controllers are restored afterwards. */
+  transferState(state: StateTransfer): void {
+    this.configAddress.transferState(state);
+    if (state.restoring) for (const pciFunction of this.#functions.values()) pciFunction.releaseBars();
+    for (const [key, pciFunction] of this.#functions) {
+      const place = `${key >>> 3}.${key & 7}`;
+      state.part(`function${place}`, (part) => {
+        const name = part.choice('name', pciFunction.name, [pciFunction.name]);
+        state.require(name === pciFunction.name, `function ${place} is another device`);
+        pciFunction.transferState(part);
+      });
+    }
   }
 
   /** RST#: every function to its power-on state. The board assigns resources again. */

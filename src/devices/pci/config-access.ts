@@ -1,5 +1,6 @@
 import type { Device, Width } from '../contract.ts';
 import { allOnes } from '../little-endian.ts';
+import type { StateTransfer } from '../state.ts';
 import type { PciFunction } from './function.ts';
 import { CONFIG_SIZE } from './registers.ts';
 
@@ -36,6 +37,10 @@ export class ConfigAddress implements Device {
   write(offset: number, width: Width, value: number): void {
     if (offset === 0 && width === 4) this.#value = (value & ADDRESS_WRITABLE) >>> 0;
     else if (offset === RESET_CONTROL_OFFSET && width === 1) this.#resetControl?.write(0, 1, value);
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#value = state.doubleword('address', this.#value);
   }
 
   reset(): void {

@@ -1,5 +1,6 @@
 import type { Width } from '../contract.ts';
 import { load, store } from '../little-endian.ts';
+import type { StateTransfer } from '../state.ts';
 import { CAPABILITIES_POINTER, CONFIG_SIZE, DEVICE_SPECIFIC, STATUS, STATUS_CAPABILITIES } from './registers.ts';
 
 /** A capability as a device brings it; the function places it in the list. */
@@ -48,6 +49,19 @@ export class ConfigSpace {
   /** Clears what a guest may have written outside capabilities. */
   clearWritable(): void {
     for (let i = 0; i < DEVICE_SPECIFIC; i++) this.#bytes[i]! &= ~this.#writable[i]!;
+  }
+
+  /** What a guest can change; the rest is the same on every machine, which refuses a snapshot of another function. */
+  transferState(state: StateTransfer): void {
+    const bytes = this.#bytes.slice();
+    state.file('registers', bytes);
+    const differs = bytes.findIndex(
+      (byte, i) => i !== STATUS && ((byte ^ this.#bytes[i]!) & ~this.#writable[i]!) !== 0,
+    );
+    state.require(differs < 0, `register ${differs} is another device's`);
+    this.#bytes.set(bytes);
+    for (const { capability, offset } of this.#capabilities)
+      state.file(`capability${offset.toString(16)}`, capability.body);
   }
 
   /** @throws RangeError when configuration space is full: a mistake of the device's author. */

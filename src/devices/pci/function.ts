@@ -1,4 +1,5 @@
 import type { Bus, IrqLine, MessageSink, PhysicalAddress, Width } from '../contract.ts';
+import type { StateTransfer } from '../state.ts';
 import { Bar, type BarDescription } from './bar.ts';
 import { type Capability, ConfigSpace } from './config-space.ts';
 import { Msix, type MsixFunction, type MsixLayout } from './msix.ts';
@@ -39,6 +40,13 @@ export interface PciIdentity {
   readonly interruptPin?: 1 | 2 | 3 | 4;
 }
 
+/** The device that a function is the face of. */
+export interface FunctionOwner {
+  /** RST#: the function's own registers are back at their defaults. */
+  reset?(): void;
+  transferState?(state: StateTransfer): void;
+}
+
 /** What a function is given where it is plugged in. */
 export interface PciSlot {
   readonly mmio: Bus;
@@ -62,15 +70,14 @@ export class PciFunction implements MsixFunction {
   readonly name: string;
   readonly #config = new ConfigSpace();
   readonly #bars: Bar[] = [];
-  readonly #onReset: () => void;
+  readonly #owner: FunctionOwner;
   #msix: Msix | undefined;
   #slot: PciSlot | undefined;
   #interrupt = false;
 
-  /** `onReset` is called at RST#, after the function's own registers are back at their defaults. */
-  constructor(name: string, identity: PciIdentity, onReset: () => void = () => {}) {
+  constructor(name: string, identity: PciIdentity, owner: FunctionOwner = {}) {
     this.name = name;
-    this.#onReset = onReset;
+    this.#owner = owner;
     const config = this.#config;
     config.define(VENDOR_ID, 2, identity.vendor);
     config.define(DEVICE_ID, 2, identity.device);
@@ -157,13 +164,28 @@ export class PciFunction implements MsixFunction {
     this.#msix?.flush();
   }
 
+  /** Before state is restored: addresses that functions swapped among them must be free. */
+  releaseBars(): void {
+    for (const bar of this.#bars) bar.release();
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#config.transferState(state);
+    this.#interrupt = state.flag('interrupt', this.#interrupt);
+    for (const [i, bar] of this.#bars.entries()) bar.transferState(state, i);
+    const msix = this.#msix;
+    if (msix !== undefined) state.part('msix', (part) => msix.transferState(part));
+    state.part('device', (part) => this.#owner.transferState?.(part));
+    if (state.restoring) this.interruptModeChanged();
+  }
+
   /** RST#. */
   reset(): void {
     this.#config.clearWritable();
     this.#msix?.reset();
     this.#updateBars();
     this.setInterrupt(false);
-    this.#onReset();
+    this.#owner.reset?.();
   }
 
   #updateBars(): void {

@@ -1,5 +1,6 @@
 import type { Device, MessageSink, Width } from '../contract.ts';
 import { allOnes, load, store } from '../little-endian.ts';
+import type { StateTransfer } from '../state.ts';
 import type { Capability } from './config-space.ts';
 import { CAPABILITY_MSIX } from './registers.ts';
 
@@ -71,6 +72,12 @@ export class Msix {
   flush(): void {
     if (!this.enabled) return;
     for (let vector = 0; vector < this.vectors; vector++) this.#flushVector(vector);
+  }
+
+  /** The capability is saved with the configuration space. */
+  transferState(state: StateTransfer): void {
+    state.file('entries', this.#entries);
+    state.file('pending', this.#pendingBits);
   }
 
   reset(): void {

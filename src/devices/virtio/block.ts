@@ -170,6 +170,11 @@ export class BlockDevice implements VirtioDevice {
     this.#pump();
   }
 
+  /** Requests are at the back end, which are in no snapshot. */
+  get busy(): boolean {
+    return this.#inFlight > 0;
+  }
+
   async #answer(type: number, sector: number, chain: Chain): Promise<Answer> {
     const room = chain.writableLength - STATUS_SIZE;
     switch (type) {

@@ -1,5 +1,6 @@
 import type { Device, Width } from '../contract.ts';
 import { allOnes } from '../little-endian.ts';
+import type { StateTransfer } from '../state.ts';
 import type { QueueSetup, VirtioCore } from './core.ts';
 
 /** The vector number that means none (§4.1.4.3). */
@@ -76,6 +77,16 @@ export class CommonConfig implements Device {
       const queue = this.#queue;
       if (queue !== undefined && !queue.enabled) queue.addresses[(offset - QUEUE_ADDRESSES) / 4] = value;
     } else if (WIDTHS[offset] === width) this.#setField(offset, value);
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#deviceFeatureSelect = state.doubleword('deviceFeatureSelect', this.#deviceFeatureSelect);
+    this.#driverFeatureSelect = state.doubleword('driverFeatureSelect', this.#driverFeatureSelect);
+    this.#queueSelect = state.word('queueSelect', this.#queueSelect);
+    this.#configVector = state.word('configVector', this.#configVector);
+    for (const [i, vector] of this.#queueVectors.entries())
+      this.#queueVectors[i] = state.word(`queueVector${i}`, vector);
+    this.#core.transferState(state);
   }
 
   reset(): void {

@@ -1,5 +1,6 @@
 import type { ByteSink, Width } from '../contract.ts';
 import { store } from '../little-endian.ts';
+import type { StateTransfer } from '../state.ts';
 import type { Chain, VirtioDevice, VirtioDriver, VirtQueue } from './device.ts';
 
 const F_SIZE = 1n << 0n;
@@ -72,6 +73,20 @@ export class ConsoleDevice implements VirtioDevice {
   /** §5.3.6.2: a byte printed without queues, for a guest that is about to die. */
   writeConfig(offset: number, _width: Width, value: number): void {
     if (offset === CONFIG_EMERG_WR) this.#output.write(Uint8Array.of(value));
+  }
+
+  transferState(state: StateTransfer): void {
+    state.file('config', this.config);
+    const backlog = new Uint8Array(this.#backlogBytes);
+    let at = 0;
+    for (const bytes of this.#backlog) {
+      backlog.set(bytes, at);
+      at += bytes.length;
+    }
+    const restored = state.bytes('backlog', backlog, MAXIMUM_BACKLOG);
+    if (!state.restoring) return;
+    this.#backlog.splice(0, this.#backlog.length, ...(restored.length > 0 ? [restored] : []));
+    this.#backlogBytes = restored.length;
   }
 
   reset(): void {

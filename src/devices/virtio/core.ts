@@ -1,5 +1,6 @@
 import type { GuestMemory, Width } from '../contract.ts';
 import { allOnes, load } from '../little-endian.ts';
+import type { StateTransfer } from '../state.ts';
 import type { VirtioDevice, VirtioDriver, VirtQueue } from './device.ts';
 import { SplitQueue } from './queue.ts';
 
@@ -137,6 +138,29 @@ export class VirtioCore implements VirtioDriver {
 
   writeConfig(offset: number, width: Width, value: number): void {
     if (offset + width <= this.device.config.length) this.device.writeConfig?.(offset, width, value);
+  }
+
+  transferState(state: StateTransfer): void {
+    this.#status = state.byte('status', this.#status);
+    this.#driverFeatures = state.big('driverFeatures', this.#driverFeatures);
+    this.#configGeneration = state.byte('configGeneration', this.#configGeneration);
+    for (const index of this.queues.keys()) state.part(`queue${index}`, (part) => this.#transferQueue(part, index));
+    if (state.restoring && this.#ready && !this.#broken) this.device.activate?.(this);
+    this.device.transferState?.(state);
+  }
+
+  #transferQueue(state: StateTransfer, index: number): void {
+    const setup = this.queues[index]!;
+    setup.size = state.integer('size', setup.size, 1, setup.maximum);
+    state.require((setup.size & (setup.size - 1)) === 0, 'the size is no power of two');
+    setup.enabled = state.flag('enabled', setup.enabled);
+    for (const i of setup.addresses.keys()) setup.addresses[i] = state.doubleword(`address${i}`, setup.addresses[i]!);
+    const open = state.flag('open', this.#open[index] !== undefined);
+    if (!open) return;
+    if (state.restoring) this.#openQueue(index);
+    const queue = this.#open[index];
+    state.require(queue !== undefined, 'the rings do not lie in memory');
+    queue?.transferState(state);
   }
 
   reset(): void {

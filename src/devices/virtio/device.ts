@@ -4,6 +4,7 @@
  * Section numbers in this folder are those of the Virtual I/O Device specification, version 1.2.
  */
 import type { Width } from '../contract.ts';
+import type { StateTransfer } from '../state.ts';
 
 /**
  * One request of the driver: bytes that the device reads, then bytes that it writes (§2.7.4).
@@ -55,6 +56,8 @@ export interface VirtioDevice {
   notified(index: number, queue: VirtQueue): void;
   /** The driver writes into the configuration space; absent: read-only. */
   writeConfig?(offset: number, width: Width, value: number): void;
+  /** State beyond that of the transport, when no request is under way. Restored behind `activate`. */
+  transferState?(state: StateTransfer): void;
   /** Back to before `activate`. Called once at power-on and whenever the driver resets. */
   reset(): void;
 }

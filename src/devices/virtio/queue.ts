@@ -1,5 +1,6 @@
 import type { GuestMemory, PhysicalAddress } from '../contract.ts';
 import { load, store } from '../little-endian.ts';
+import type { StateTransfer } from '../state.ts';
 import { type ChainOwner, MemoryChain, type Segment } from './chain.ts';
 import type { Chain, VirtQueue } from './device.ts';
 
@@ -147,6 +148,13 @@ export class SplitQueue implements VirtQueue, ChainOwner {
     this.#nextUsed = (before + 1) & 0xffff;
     store(ring, USED_IDX, 2, this.#nextUsed);
     if (this.#wantsInterrupt(before)) this.#options.interrupt();
+  }
+
+  /** Where it is and how it works is its transport's state. */
+  transferState(state: StateTransfer): void {
+    this.#nextAvailable = state.word('nextAvailable', this.#nextAvailable);
+    this.#nextUsed = state.word('nextUsed', this.#nextUsed);
+    this.#closed = state.flag('closed', this.#closed);
   }
 
   get #availableSize(): number {

@@ -5,6 +5,7 @@ import { PciFunction } from '../pci/function.ts';
 import type { Msix } from '../pci/msix.ts';
 import { CAPABILITY_VENDOR } from '../pci/registers.ts';
 import { CompositeWindow } from '../pci/window.ts';
+import type { StateTransfer } from '../state.ts';
 import { CommonConfig } from './common-config.ts';
 import { VirtioCore } from './core.ts';
 import type { VirtioDevice } from './device.ts';
@@ -94,7 +95,7 @@ class PciTransport {
         subsystem: MODERN_DEVICE_BASE + device.type,
         interruptPin: 1,
       },
-      () => this.#common.reset(),
+      { reset: () => this.#common.reset(), transferState: (state) => this.#transferState(state) },
     );
     this.#msix = this.function.addMsix({
       vectors,
@@ -188,6 +189,11 @@ class PciTransport {
       write: (offset, width, value) => this.#core.writeConfig(offset, width, value),
       reset: () => {},
     };
+  }
+
+  #transferState(state: StateTransfer): void {
+    this.#isr = state.byte('isr', this.#isr);
+    this.#common.transferState(state);
   }
 
   #interrupt(isr: number, vector: number): void {

@@ -20,10 +20,10 @@ import * as S from '../../isa/x86/state.ts';
 import { handlerKey, TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { Boundary, type BoundaryProcedures } from '../boundary.ts';
 import { cpuidContext } from '../cpuid-context.ts';
-import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
+import type { EngineHost, Exit, Vcpu, VcpuState, VcpuStatistics } from '../engine.ts';
 import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
-import { Registers, resetRegisters } from '../registers.ts';
+import { checkRegisters, Registers, resetRegisters, restoreRegisters, saveRegisters } from '../registers.ts';
 import { type Executor, RunLoop } from '../run-loop.ts';
 import { callProcedure, type Environment, evaluate, GuestFault } from './evaluate.ts';
 
@@ -360,6 +360,20 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
     this.#loop.halted = false;
     this.#changed = true;
   }
+  state(): VcpuState {
+    if (this.#changed) this.#applyChanges();
+    return { registers: saveRegisters(this.#registers), halted: this.#loop.halted, retired: this.#retired };
+  }
+  restore({ registers, halted, retired }: VcpuState): void {
+    checkRegisters(registers);
+    this.reset();
+    restoreRegisters(this.#registers, registers);
+    this.#applyChanges();
+    restoreRegisters(this.#registers, registers);
+    this.#retired = retired;
+    this.#loop.halted = halted;
+  }
+
   statistics(): VcpuStatistics {
     return { vectors: this.#vectors, decodedInstructions: this.#retiredBeforeReset + this.#retired };
   }

@@ -37,11 +37,11 @@ import {
 } from '../../isa/x86/state.ts';
 import { Boundary } from '../boundary.ts';
 import { cpuidContext } from '../cpuid-context.ts';
-import type { EngineHost, Exit, Vcpu, VcpuStatistics } from '../engine.ts';
+import type { EngineHost, Exit, Vcpu, VcpuState, VcpuStatistics } from '../engine.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
-import { Registers, resetRegisters } from '../registers.ts';
+import { checkRegisters, Registers, resetRegisters, restoreRegisters, saveRegisters } from '../registers.ts';
 import { type Executor, RunLoop } from '../run-loop.ts';
 import { CodeCounts } from './code-counts.ts';
 import { CodeStore } from './code-store.ts';
@@ -358,6 +358,21 @@ export class WasmVcpu implements Vcpu, Executor {
     this.#cache.clear();
     this.#loop.halted = false;
     this.#changed = true;
+  }
+
+  state(): VcpuState {
+    if (this.#changed) this.#applyChanges();
+    return { registers: saveRegisters(this.#registers), halted: this.#loop.halted, retired: this.retired() };
+  }
+  restore({ registers, halted, retired }: VcpuState): void {
+    checkRegisters(registers);
+    this.reset();
+    restoreRegisters(this.#registers, registers);
+    this.#applyChanges();
+    // What the guest's tables hold now is not what these were once loaded from.
+    restoreRegisters(this.#registers, registers);
+    this.#registers.setNumber(RETIRED, retired);
+    this.#loop.halted = halted;
   }
 
   statistics(): VcpuStatistics {

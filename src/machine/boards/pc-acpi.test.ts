@@ -65,11 +65,12 @@ function packageAt(aml: Uint8Array, at: number): { start: number; end: number } 
   return { start: at + 1 + following, end: at + length };
 }
 
-test('every device of the DSDT lies inside the scope \\_SB, which ends with the table', () => {
+test('every device of the DSDT lies inside the scope \\_SB, behind which the table ends with the events', () => {
   const aml = dsdt();
   const scopeAt = aml.findIndex((byte, i) => i > 36 && byte === 0x10);
   const scope = packageAt(aml, scopeAt + 1);
-  assert.equal(scope.end, aml.length);
+  const events = packageAt(aml, scope.end + 1);
+  assert.deepEqual([aml[scope.end], events.end], [0x10, aml.length]);
   const names: string[] = [];
   for (let at = scope.start + 5; at < scope.end; ) {
     assert.deepEqual([aml[at], aml[at + 1]], [0x5b, 0x82]);
@@ -77,5 +78,12 @@ test('every device of the DSDT lies inside the scope \\_SB, which ends with the 
     names.push(String.fromCharCode(...aml.subarray(start, start + 4)));
     at = end;
   }
-  assert.deepEqual(names, ['CPU0', 'PCI0', 'MBRD', 'PIC_', 'TMR_', 'RTC_', 'KBD_', 'MOU_', 'COM1']);
+  assert.deepEqual(names, ['CPU0', 'PCI0', 'MBRD', 'PIC_', 'TMR_', 'RTC_', 'KBD_', 'MOU_', 'COM1', 'VGEN']);
+});
+
+test('an event tells the guest of a new generation identifier, whose address is a package of two halves', () => {
+  const text = String.fromCharCode(...dsdt());
+  assert.ok(text.includes('_E00\x00\x86\\\x2e_SB_VGEN\x0a\x80'));
+  // ADDR: Package () { 0x000FF000, 0 }
+  assert.ok(text.includes('\x08ADDR\x12\x08\x02\x0c\x00\xf0\x0f\x00\x00'));
 });

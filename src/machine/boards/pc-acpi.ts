@@ -12,7 +12,9 @@ import {
   list,
   memory32,
   memoryWindow,
+  method,
   name,
+  notify,
   resources,
   scope,
   string,
@@ -26,6 +28,7 @@ import {
   ACPI_PM_BASE,
   BASE_MEMORY_END,
   ECAM,
+  GENERATION_ID,
   IO_APIC_BASE,
   IO_APIC_ID,
   IRQ,
@@ -37,7 +40,7 @@ import {
 } from './pc-layout.ts';
 
 const TABLES_BASE = 0xe_0000;
-const TABLES_END = 0x10_0000;
+const TABLES_END = GENERATION_ID;
 const CMOS_CENTURY = 0x32;
 
 /** Writes all tables; the root pointer's guest-physical address. */
@@ -87,7 +90,8 @@ export function placeBiosDataArea(memory: GuestMemory): void {
 export function dsdt(): Uint8Array {
   const terms = [
     name('\\_S5', list(integer(SLEEP_TYPE_S5), integer(0), integer(0), integer(0))),
-    scope('\\_SB', processor(), hostBridge(), reserved(), ...legacyDevices()),
+    scope('\\_SB', processor(), hostBridge(), reserved(), ...legacyDevices(), generationId()),
+    scope('\\_GPE', method('_E00', notify(`\\_SB.${GENERATION_DEVICE}`, 0x80))),
   ];
   return table('DSDT', 2, terms.flat());
 }
@@ -136,6 +140,19 @@ function reserved(): Aml {
       memory32(ECAM.base, ECAM.size),
       memory32(LOCAL_APIC_BASE, 0x1000),
     ),
+  );
+}
+
+const GENERATION_DEVICE = 'VGEN';
+
+/** Tells the guest that it was restored from a snapshot (Microsoft, "Virtual Machine Generation ID", 2012). */
+function generationId(): Aml {
+  return device(
+    GENERATION_DEVICE,
+    name('_HID', string('VMGENCTR')),
+    name('_CID', string('VM_Gen_Counter')),
+    name('_DDN', string('VM_Gen_Counter')),
+    name('ADDR', list(integer(GENERATION_ID), integer(0))),
   );
 }
 

@@ -28,6 +28,10 @@ export const TSC_FREQUENCY = 1_000_000_000;
 export const BASE_MEMORY_END = 0x9_fc00;
 const FIRMWARE_AREA = 0xe_0000;
 const EXTENDED_MEMORY = 0x10_0000;
+/** ACPI tables lie below this page, which holds the generation identifier and nothing else. */
+export const GENERATION_ID = 0xf_f000;
+/** The general-purpose event of a new identifier: that of the method `_E00`. */
+export const GENERATION_EVENT = 0;
 
 /** What firmware reports (INT 15h AX=E820h). Video memory, 0xA0000–0xDFFFF, is left out, as on every PC. */
 export function pcMemoryMap(memorySize: number): readonly MemoryMapEntry[] {

@@ -8,7 +8,7 @@ import type { EngineHost } from '../../engine/engine.ts';
 import { nodeHost } from '../../host/node/time.ts';
 import { UserError } from '../../user-error.ts';
 import { VIRTUAL_EPOCH_MS } from '../machine.ts';
-import { splitMix64 } from '../random.ts';
+import { SplitMix64 } from '../random.ts';
 import type { PcOptions } from './pc.ts';
 import { createPcMachine } from './pc.ts';
 
@@ -278,7 +278,8 @@ const WINDOWS = [0xc000_0000, 0xc000_8000, 0xe000_0000, 0xe000_8000, 0xfec0_0000
 
 test('no access of a guest throws out of the board or gives a value too wide', async () => {
   const seed = BigInt(Date.now());
-  const next = splitMix64(seed);
+  const random = new SplitMix64(seed);
+  const next = () => random.next();
   const below = (limit: number): number => Number(next() % BigInt(limit));
   const pick = <T>(list: readonly T[]): T => list[below(list.length)]!;
   const { machine } = pc(

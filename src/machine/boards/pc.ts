@@ -7,6 +7,7 @@ import { A20Gate } from '../../devices/a20.ts';
 import { ACPI_PM_SIZE, AcpiPowerManagement } from '../../devices/acpi-pm.ts';
 import type { BlockBackend, ByteSink, Device, GuestMemory, IrqLine, Range } from '../../devices/contract.ts';
 import { DebugExit } from '../../devices/debug-exit.ts';
+import { GenerationId } from '../../devices/generation-id.ts';
 import { KeyboardController } from '../../devices/i8042.ts';
 import { IoApic } from '../../devices/io-apic.ts';
 import { LocalApic } from '../../devices/local-apic.ts';
@@ -17,6 +18,7 @@ import { Pit } from '../../devices/pit.ts';
 import { PostPort } from '../../devices/post-ports.ts';
 import { ResetControl } from '../../devices/reset-control.ts';
 import { RealTimeClock } from '../../devices/rtc.ts';
+import type { Stateful } from '../../devices/state.ts';
 import { SystemControlPortA } from '../../devices/system-control-port-a.ts';
 import { SystemControlPortB } from '../../devices/system-control-port-b.ts';
 import { Uart16550 } from '../../devices/uart16550.ts';
@@ -31,14 +33,16 @@ import { AddressBus } from '../bus.ts';
 import { ConsoleInput } from '../console-input.ts';
 import type { HostServices } from '../host-services.ts';
 import { LockstepIo } from '../lockstep-io.ts';
-import type { Board, Supervisor } from '../machine.ts';
+import type { Board, StateSection, Supervisor } from '../machine.ts';
 import { Machine } from '../machine.ts';
 import { PlatformMsrs } from '../msrs.ts';
-import { fillFrom, splitMix64, wordsFrom } from '../random.ts';
+import { fillFrom, SplitMix64, WordPool } from '../random.ts';
 import { placeAcpiTables, placeBiosDataArea } from './pc-acpi.ts';
 import {
   ACPI_PM_BASE,
   ECAM,
+  GENERATION_EVENT,
+  GENERATION_ID,
   IO_APIC_BASE,
   IO_APIC_ID,
   IRQ,
@@ -58,7 +62,8 @@ export interface PcOptions {
   readonly host: HostServices;
   /** Virtual: time is retired instructions and all randomness is seeded, so runs repeat bit for bit. */
   readonly clock: 'real' | 'virtual';
-  readonly boot: BootSource;
+  /** What is loaded at power-on and when the guest restarts; a restored machine may do without until then. */
+  readonly boot: BootSource | (() => Promise<BootSource>);
   /** What the guest prints on its first serial port. */
   readonly serial?: ByteSink;
   /** What the guest prints on its virtio console; without one the machine has no virtio console. */
@@ -92,17 +97,21 @@ const VIRTUAL_SEED = 0x0074_7261_7065_7a65n;
 class PcBoard implements Board {
   readonly vcpu: Vcpu;
   readonly #memory: GuestMemory;
-  readonly #boot: BootSource;
+  #boot: PcOptions['boot'];
   readonly #mmio = new AddressBus('memory');
   readonly #ports = new AddressBus('ports');
   readonly #devices: { reset(): void }[] = [];
+  /** State by name; the interrupt controllers come last, since what others do while they are restored is nothing to them. */
+  readonly #stateful: [name: string, of: Stateful][] = [];
   readonly #lockstep: LockstepIo | undefined;
   readonly #fill: (bytes: Uint8Array) => void;
+  readonly #entropy: WordPool;
   readonly #apic: LocalApic;
   #apicWindow: Range | undefined;
   readonly #pic: DualPic;
   readonly #ioApic: IoApic;
   readonly #pm: AcpiPowerManagement;
+  readonly #generation: GenerationId;
   readonly #serial: Uart16550;
   readonly #pci: PciBus;
   readonly #console: ConsoleDevice | undefined;
@@ -115,7 +124,10 @@ class PcBoard implements Board {
     this.#memory = engine.memory;
     this.#boot = options.boot;
     this.#lockstep = clock === 'virtual' ? new LockstepIo(host.time, () => supervisor.attention()) : undefined;
-    this.#fill = clock === 'virtual' ? fillFrom(splitMix64(VIRTUAL_SEED)) : host.randomFill;
+    this.#fill = clock === 'virtual' ? this.#repeatableFill() : host.randomFill;
+    this.#entropy = new WordPool(this.#fill);
+    // Under a virtual clock a restored run is the run that was saved; under a real one nothing random is ever the same.
+    if (clock === 'virtual') this.#stateful.push(['entropy', this.#entropy]);
 
     this.#apic = this.#add(this.#createApic(supervisor));
     this.#ioApic = this.#add(new IoApic(IO_APIC_ID, this.#apic));
@@ -125,19 +137,33 @@ class PcBoard implements Board {
     this.#mapPic();
     this.#addTimers(supervisor);
     this.#pm = this.#addPower(supervisor);
+    this.#generation = this.#add(this.#createGenerationId());
     this.#serial = this.#addSerial(options, supervisor);
 
     this.#pci = this.#addPci(supervisor);
-    this.#consoleInput = this.#add(this.#createConsoleInput(supervisor));
+    this.#consoleInput = this.#add(this.#keep('console-input', this.#createConsoleInput(supervisor)));
     this.#console = options.console && new ConsoleDevice(this.#heard(options.console));
     this.#disks = (options.disks ?? []).map(
       (disk, i) => new BlockDevice(this.#lockstep?.wrap(disk) ?? disk, `disk${i}`),
     );
     this.#plugVirtio();
     this.vcpu = this.#createVcpu(options, supervisor);
+    this.#keep('pci', this.#pci);
+    this.#keep('pic', this.#pic);
+    this.#keep('io-apic', this.#ioApic);
+    this.#keep('local-apic', this.#apic);
+  }
+
+  prepare(): Promise<void> | undefined {
+    const boot = this.#boot;
+    if (typeof boot !== 'function') return undefined;
+    return boot().then((loaded) => {
+      this.#boot = loaded;
+    });
   }
 
   powerOn(): void {
+    if (typeof this.#boot === 'function') throw new Error('nothing was prepared to boot');
     for (const device of this.#devices) device.reset();
     this.#pic.edgeLevelControl.write(0, 2, LEVEL_INPUTS);
     this.#apic.programVirtualWire();
@@ -149,6 +175,14 @@ class PcBoard implements Board {
     const memoryMap = pcMemoryMap(this.#memory.size);
     for (const [name, value] of loadBootSource(this.#boot, { memory: this.#memory, memoryMap, rsdp, seed }))
       this.vcpu.setRegister(name, value);
+  }
+
+  sections(): readonly StateSection[] {
+    return this.#stateful.map(([name, state]) => ({ name, version: 1, state }));
+  }
+
+  restored(): void {
+    if (this.#lockstep === undefined) this.#generation.renew();
   }
 
   serialInput(bytes: Uint8Array): void {
@@ -177,9 +211,9 @@ class PcBoard implements Board {
   }
 
   async quiesce(): Promise<void> {
-    this.#serial.flush();
+    this.#serial.handOver();
     await this.#lockstep?.settle();
-    for (const disk of this.#disks) await disk.idle();
+    for (const disk of this.#disks) while (disk.busy) await disk.idle();
   }
 
   accesses(): ReadonlyMap<string, AccessCount> {
@@ -206,6 +240,17 @@ class PcBoard implements Board {
   #add<T extends { reset(): void }>(device: T): T {
     this.#devices.push(device);
     return device;
+  }
+
+  /** A device whose state is saved. */
+  #keep<T extends Stateful>(name: string, device: T): T {
+    this.#stateful.push([name, device]);
+    return device;
+  }
+
+  #repeatableFill(): (bytes: Uint8Array) => void {
+    const random = this.#keep('random', new SplitMix64(VIRTUAL_SEED));
+    return fillFrom(() => random.next());
   }
 
   #addPort<T extends Device>(base: number, size: number, device: T): T {
@@ -252,16 +297,16 @@ class PcBoard implements Board {
   }
 
   #addTimers({ clock }: Supervisor): void {
-    const pit = this.#addPort(0x40, 4, new Pit(clock, this.#isaLine(IRQ.timer)));
-    this.#addPort(0x61, 1, new SystemControlPortB(clock, pit));
+    const pit = this.#keep('pit', this.#addPort(0x40, 4, new Pit(clock, this.#isaLine(IRQ.timer))));
+    this.#keep('system-control-port-b', this.#addPort(0x61, 1, new SystemControlPortB(clock, pit)));
     const options = { memorySize: this.#memory.size };
-    this.#addPort(0x70, 2, new RealTimeClock(clock, this.#isaLine(IRQ.rtc), options));
-    this.#addPort(0x80, 1, new PostPort());
+    this.#keep('rtc', this.#addPort(0x70, 2, new RealTimeClock(clock, this.#isaLine(IRQ.rtc), options)));
+    this.#keep('post-code', this.#addPort(0x80, 1, new PostPort()));
   }
 
   #addPower(supervisor: Supervisor): AcpiPowerManagement {
     const resetMachine = (): void => supervisor.request({ kind: 'reset' });
-    const a20 = new A20Gate();
+    const a20 = this.#keep('a20', new A20Gate());
     const i8042 = this.#add(
       new KeyboardController({
         keyboard: this.#isaLine(IRQ.keyboard),
@@ -270,23 +315,31 @@ class PcBoard implements Board {
         resetMachine,
       }),
     );
+    this.#keep('i8042', i8042);
     this.#ports.map({ base: 0x60, size: 1 }, i8042.data);
     this.#ports.map({ base: 0x64, size: 1 }, i8042.command);
-    this.#addPort(0x92, 1, new SystemControlPortA(a20, resetMachine));
+    this.#keep('system-control-port-a', this.#addPort(0x92, 1, new SystemControlPortA(a20, resetMachine)));
     const powerOff = (): void => supervisor.request({ kind: 'poweredOff' });
     const pm = new AcpiPowerManagement(supervisor.clock, this.#isaLine(IRQ.sci), powerOff);
-    return this.#addPort(ACPI_PM_BASE, ACPI_PM_SIZE, pm);
+    return this.#keep('acpi-pm', this.#addPort(ACPI_PM_BASE, ACPI_PM_SIZE, pm));
+  }
+
+  #createGenerationId(): GenerationId {
+    const place = { memory: this.#memory, at: GENERATION_ID };
+    return new GenerationId(place, this.#fill, () => this.#pm.raiseEvent(GENERATION_EVENT));
   }
 
   #addSerial({ serial, debugExitPort }: PcOptions, supervisor: Supervisor): Uart16550 {
     if (debugExitPort !== undefined)
       this.#addPort(debugExitPort, 4, new DebugExit((code) => supervisor.request({ kind: 'debugExit', code })));
     const line = this.#isaLine(IRQ.serial1);
-    return this.#addPort(0x3f8, 8, new Uart16550(supervisor.clock, line, serial ?? { write: () => {} }));
+    const uart = new Uart16550(supervisor.clock, line, serial ?? { write: () => {} });
+    return this.#keep('uart16550', this.#addPort(0x3f8, 8, uart));
   }
 
   #addPci(supervisor: Supervisor): PciBus {
     const resetControl = this.#add(new ResetControl(() => supervisor.request({ kind: 'reset' })));
+    this.#keep('reset-control', resetControl);
     const [a, b, c, d] = PCI_IRQS;
     const pci = new PciBus({
       mmio: this.#mmio,
@@ -311,14 +364,14 @@ class PcBoard implements Board {
 
   #createVcpu({ engine, host: { time } }: PcOptions, { clock }: Supervisor): Vcpu {
     // `TSC_FREQUENCY` is a tick a nanosecond.
-    const msrs = this.#add(new PlatformMsrs(this.#apic.msrs));
+    const msrs = this.#keep('msrs', this.#add(new PlatformMsrs(this.#apic.msrs)));
     return engine.createVcpu({
       mmio: this.#mmio,
       ports: this.#ports,
       interrupts: this.#apic,
       msrs,
       timestamp: () => clock.now(),
-      entropy: wordsFrom(this.#fill),
+      entropy: () => this.#entropy.next(),
       milliseconds: () => Number(time.nowNs()) / NS_PER_MS,
       exactStops: this.#lockstep !== undefined,
     });

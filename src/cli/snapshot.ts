@@ -1,0 +1,69 @@
+/** `trapeze snapshot save` and `info`. */
+import process from 'node:process';
+import { describeSnapshot, verifySnapshot } from '../api/restore.ts';
+import { formatSize } from '../api/size.ts';
+import { Machine, UserError } from '../host/node/index.ts';
+import { withFileStream } from '../host/node/snapshot-files.ts';
+import type { SnapshotDescription } from '../snapshot/description.ts';
+import { showProgress } from './progress.ts';
+import { run } from './run.ts';
+import type { RunFlags } from './run-options.ts';
+
+export interface SaveFlags extends RunFlags {
+  readonly at: string;
+}
+
+export interface InfoFlags {
+  readonly json?: boolean;
+}
+
+/** Boots a machine, saves it when the guest has printed a text, and ends it; the result is the exit code. */
+export function save(file: string, flags: SaveFlags): Promise<number> {
+  if (flags.at === '') throw new UserError("--at: give a text that the guest prints, such as 'login: '");
+  return run(flags, Machine.create, { file, text: flags.at });
+}
+
+/** Checks a snapshot and prints what is in it. */
+export async function info(file: string, { json = false }: InfoFlags): Promise<void> {
+  const clear = showProgress(() => `checking ${file}`);
+  try {
+    const saved = await inFile(file, describeSnapshot);
+    const bytes = await inFile(file, verifySnapshot);
+    clear();
+    process.stdout.write(json ? `${JSON.stringify({ ...saved, bytes }, null, 2)}\n` : text(saved, bytes));
+  } finally {
+    clear();
+  }
+}
+
+type OnFile<T> = Parameters<typeof withFileStream<T>>[1];
+
+async function inFile<T>(file: string, act: OnFile<T>): Promise<T> {
+  try {
+    return await withFileStream(file, act);
+  } catch (error) {
+    const named = error instanceof UserError && !error.message.startsWith(file);
+    throw named ? new UserError(`${file}: ${error.message}`) : error;
+  }
+}
+
+const NS_PER_S = 1e9;
+
+function text(saved: SnapshotDescription, bytes: number): string {
+  const { id, memory, clock, savedAtMs, instructions, guestNs, disks } = saved;
+  const rows = [
+    ['snapshot', `${id}, whole, ${(bytes / 2 ** 20).toFixed(1)} MiB`],
+    ['taken', new Date(savedAtMs).toISOString()],
+    [
+      'guest',
+      `${(guestNs / NS_PER_S).toFixed(1)} s and ${(instructions / 1e6).toFixed(1)} M instructions after power-on`,
+    ],
+    ['memory', formatSize(memory)],
+    ['clock', clock],
+    ...disks.map(({ name, size, overlay, readOnly }, i) => {
+      const mode = overlay ? 'copy-on-write, its changes are in the snapshot' : readOnly ? 'read-only' : 'writable';
+      return [`disk ${i + 1}`, `${name || 'unnamed'}, ${size} bytes, ${mode}`];
+    }),
+  ];
+  return rows.map(([name, value]) => `${name!.padEnd(10)}${value}\n`).join('');
+}

@@ -1,0 +1,64 @@
+/** What a snapshot says of itself in its first section. */
+import { z } from 'zod';
+import { snapshotProblem } from './problem.ts';
+
+const bytes = z
+  .int()
+  .min(0)
+  .max(2 ** 53 - 1);
+
+const disk = z.strictObject({
+  /** The file's name, for messages. */
+  name: z.string().max(4096),
+  size: bytes,
+  readOnly: z.boolean(),
+  /** Its changes are in the snapshot. */
+  overlay: z.boolean(),
+  identity: z.string().max(4096),
+});
+
+const schema = z.strictObject({
+  /** Tells this snapshot from all others. */
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  board: z.literal('pc'),
+  /** Bytes of RAM. */
+  memory: z
+    .int()
+    .min(2 ** 20)
+    .max(3 * 2 ** 30)
+    .multipleOf(4096),
+  clock: z.enum(['real', 'virtual']),
+  debugExit: z.int().min(0).max(0xffff).nullable(),
+  disks: z.array(disk).max(16),
+  /** When it was taken: milliseconds since 1970-01-01 UTC on the host. */
+  savedAtMs: z.number(),
+  /** Instructions that the guest had executed since power-on. */
+  instructions: bytes,
+  /** Nanoseconds of guest time since power-on. */
+  guestNs: z.number().min(0),
+});
+
+/** What a snapshot says of itself, readable without opening it. */
+export type SnapshotDescription = z.output<typeof schema>;
+export type SavedDisk = SnapshotDescription['disks'][number];
+
+/** @throws UserError when this is no JSON or no such description. */
+export function parseDescription(content: Uint8Array): SnapshotDescription {
+  const parsed = schema.safeParse(parseJson(content));
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  throw snapshotProblem(`its description is wrong (${path.join('.')}: ${message})`);
+}
+
+/** @throws UserError when it is none. */
+export function parseJson(content: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(content));
+  } catch {
+    throw snapshotProblem('a section is not JSON');
+  }
+}
+
+export function toJson(value: unknown): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value));
+}

@@ -1,0 +1,80 @@
+/** Under the virtual clock a restored run is the run that was never saved: instructions, registers, RAM, devices, text. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Tier } from '../../src/engine/wasm/tier.ts';
+import { Machine } from '../../src/host/node/index.ts';
+import { contents, restored, saved, transcript } from '../support/snapshots.ts';
+
+const OPTIONS = { memory: '64M', clock: 'virtual' } as const;
+/** The shell's prompt; the guest then waits for ever. */
+const END = 'trapeze:~# ';
+const POINTS = 4;
+
+interface Outcome {
+  readonly text: string;
+  readonly instructions: number;
+  readonly state: readonly string[];
+}
+
+/** Lets a machine run to the prompt and takes a snapshot at the boundary behind it. */
+async function finish(machine: Machine, before: string): Promise<Outcome> {
+  const text = transcript(machine);
+  const atEnd = new Promise<Uint8Array>((resolve, reject) => {
+    machine.onOutput(() => {
+      if ((before + text()).endsWith(END)) saved(machine).then(resolve, reject);
+    });
+  });
+  const run = machine.run();
+  const snapshot = await Promise.race([atEnd, run.then(() => assert.fail('the run ended early'))]);
+  const { instructions } = machine.statistics();
+  machine.stop();
+  await run;
+  return { text: before + text(), instructions, state: await contents(snapshot) };
+}
+
+/** Runs a machine for some turns of the event loop, saves it and pulls the plug. */
+async function saveAfter(machine: Machine, turns: number): Promise<{ snapshot: Uint8Array; text: string } | undefined> {
+  const text = transcript(machine);
+  const run = machine.run();
+  for (let i = 0; i < turns; i++) await turn();
+  const snapshot = await saved(machine);
+  const shown = text();
+  machine.stop();
+  await run;
+  return shown.includes(END) ? undefined : { snapshot, text: shown };
+}
+
+test('a boot that is saved at random points and goes on elsewhere is the boot that was not', async () => {
+  const whole = await finish(await Machine.create(OPTIONS), '');
+  assert.match(whole.text, /Trapeze: Linux/);
+  const tiers: readonly Tier[] = ['both', 'both', 'interpreter'];
+  let compared = 0;
+  for (let i = 0; i < POINTS; i++) {
+    const first = await Machine.create({ ...OPTIONS, tier: tiers[i % 3]! });
+    const turns = 1 + Math.floor(Math.random() * 60 * (i + 1));
+    const half = await saveAfter(first, turns);
+    if (half === undefined) continue;
+    const second = await restored(half.snapshot, { tier: tiers[(i + 1) % 3]! });
+    const outcome = await finish(second, half.text);
+    assert.equal(outcome.text, whole.text);
+    assert.deepEqual(outcome, whole, `saved after ${turns} turns`);
+    compared++;
+  }
+  assert.ok(compared > 0);
+});
+
+test('saving does not change the run that goes on', async () => {
+  const whole = await finish(await Machine.create(OPTIONS), '');
+  const machine = await Machine.create(OPTIONS);
+  let saves = 0;
+  machine.onOutput(() => {
+    if (saves < 3)
+      void saved(machine).then(
+        () => saves++,
+        () => {},
+      );
+  });
+  assert.deepEqual(await finish(machine, ''), whole);
+  assert.ok(saves > 0);
+});
