@@ -244,7 +244,9 @@ test('bash completes options and their values', () => {
 
 test('docs/cli.md tells of every option, and its example prints what it says', async () => {
   const docs = readFileSync(new URL('../docs/cli.md', import.meta.url), 'utf8');
-  for (const command of createProgram(() => {}).commands)
+  const { commands } = createProgram(() => {});
+  const snapshot = commands.find((command) => command.name() === 'snapshot')!;
+  for (const command of [...commands, ...snapshot.commands])
     for (const option of command.options) assert(docs.includes(`\`${option.long}`), `${command.name()} ${option.long}`);
   const [, words, output] = /\$ trapeze (disasm .*)\n((?:.+\n)+?)```/.exec(docs)!;
   const { stdout } = await trapeze(words!.replaceAll("'", '').split(' '));

@@ -7,13 +7,21 @@ declare class TextDecoder {
   decode(bytes?: Uint8Array, options?: { stream?: boolean }): string;
 }
 interface ReadableStreamDefaultReader {
-  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array }>;
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(reason?: unknown): Promise<void>;
 }
 interface WritableStreamDefaultWriter {
-  write(bytes: Uint8Array): Promise<void>;
+  readonly ready: Promise<unknown>;
+  write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   close(): Promise<void>;
+  abort(reason?: unknown): Promise<void>;
 }
 declare class CompressionStream {
+  constructor(format: 'deflate-raw');
+  readonly readable: { getReader(): ReadableStreamDefaultReader };
+  readonly writable: { getWriter(): WritableStreamDefaultWriter };
+}
+declare class DecompressionStream {
   constructor(format: 'deflate-raw');
   readonly readable: { getReader(): ReadableStreamDefaultReader };
   readonly writable: { getWriter(): WritableStreamDefaultWriter };
