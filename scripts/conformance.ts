@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { runLockstep } from '../test/conformance/lockstep-long.ts';
 import { runCpu, runDecoder, runSensitivity, runStreams } from '../test/conformance/long-runs.ts';
 import { runTiers } from '../test/conformance/tier-boots.ts';
+import { runSnapshots } from '../test/snapshot/cycles.ts';
 
 const RUNS = {
   decoder: runDecoder,
@@ -12,6 +13,7 @@ const RUNS = {
   sensitivity: runSensitivity,
   lockstep: runLockstep,
   tiers: runTiers,
+  snapshots: runSnapshots,
 } as const;
 type Name = keyof typeof RUNS;
 
@@ -28,6 +30,7 @@ Examples:
   npm run conformance -- cpu --count 30000 --seed 5   # random sequences against the host's processor
   npm run conformance -- streams --count 100000       # random bytes as code, on every tier
   npm run conformance -- lockstep                     # boots, register by register
+  npm run conformance -- snapshots --count 1000       # a guest under load, saved and restored so often
 
 Exit codes: 0 all agree, 1 something differs, 2 the command line is wrong.`;
 

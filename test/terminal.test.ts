@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inTerminal, withoutTerminal as skip } from './support/terminal.ts';
 import { debugExit, echoUntil, print, spin, tinyGuest, tripleFault } from './support/tiny-guest.ts';
-import { scratch } from './support/trapeze.ts';
+import { scratch, trapeze } from './support/trapeze.ts';
 
 test('the terminal gets every byte as it is; Ctrl-A X leaves with 0 and gives the terminal back', {
   skip,
@@ -27,6 +27,25 @@ test('keys go to the guest; Ctrl-A H lists the keys; Ctrl-A A sends Ctrl-A', { s
   assert.match(shown, /Ctrl-A X {2}leave.*\r\n/);
   assert(shown.includes('a\x03\x1a'), 'Ctrl-C and Ctrl-Z reach the guest');
   assert(shown.includes('\x01q'));
+});
+
+test('Ctrl-A W saves the machine, and --save-on-exit does when a person leaves; both go on elsewhere', {
+  skip,
+}, async (t) => {
+  const file = scratch(t);
+  const kernel = file('kernel', tinyGuest(print('ready\r\n'), echoUntil('q'), debugExit(3)));
+  const steps = [
+    ['ready', '\x01w'],
+    ['go on with', '\x01x'],
+  ] as const;
+  const words = ['--kernel', kernel, '--debug-exit', '0xf4', '--memory', '8M'];
+  const leaving = [['ready', '\x01x']] as const;
+  for (const [i, [keys, ...more]] of ([[steps], [leaving, '--save-on-exit']] as const).entries()) {
+    const snapshot = file(`${i}.snap`);
+    const { code, restored } = await inTerminal(keys, ...words, '--save', snapshot, ...more);
+    assert.deepEqual([code, restored], [0, true]);
+    assert.deepEqual(await trapeze(['run', '--snapshot', snapshot], 'xyq'), { code: 7, stdout: 'xyq', stderr: '' });
+  }
 });
 
 test('a signal gives the terminal back', { skip }, async (t) => {

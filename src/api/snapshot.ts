@@ -121,7 +121,8 @@ export async function checkDisks(saved: readonly SavedDisk[], disks: readonly Bl
       return `${name || `a disk of ${size} bytes`}${mode}`;
     });
     const wanted = names.length === 0 ? 'it has none' : `give, in this order: ${names.join(', ')}`;
-    throw snapshotProblem(`it was taken with ${saved.length} disks, and ${disks.length} are given; ${wanted}`);
+    const count = (n: number): string => `${n} disk${n === 1 ? '' : 's'}`;
+    throw snapshotProblem(`it was taken with ${count(saved.length)}, not ${count(disks.length)}; ${wanted}`);
   }
   for (const [i, disk] of disks.entries()) await checkDisk(saved[i]!, disk, i);
 }

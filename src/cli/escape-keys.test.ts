@@ -14,6 +14,13 @@ test('what is typed goes to the guest', () => {
   assert.equal(sent(feed(new EscapeKeys(), 'ls -l\r\x03')), 'ls -l\r\x03');
 });
 
+test('Ctrl-A W is for Trapeze', () => {
+  assert.deepEqual(new EscapeKeys().feed(Uint8Array.of(0x61, 1, 0x77)), [
+    { kind: 'send', bytes: Uint8Array.of(0x61) },
+    { kind: 'save' },
+  ]);
+});
+
 test('Ctrl-A and a letter is for Trapeze, in either case', () => {
   assert.equal(
     sent(feed(new EscapeKeys(), 'a\x01Xb\x01x\x01h\x01?\x01p\x01S')),

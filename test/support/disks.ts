@@ -84,3 +84,42 @@ export class FillingFile implements RandomAccessFile {
     this.closed = true;
   }
 }
+
+const SLOWEST_MS = 4;
+
+/** A disk that answers after some milliseconds, in any order. */
+export class SlowDisk implements BlockBackend {
+  readonly size: number;
+  readonly readOnly = false;
+  readonly bytes: Uint8Array;
+  /** Writes that have not been answered. */
+  writesUnderWay = 0;
+
+  constructor(size: number) {
+    this.size = size;
+    this.bytes = new Uint8Array(size);
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    await this.#wait();
+    into.set(this.bytes.subarray(offset, offset + into.length));
+  }
+
+  async write(offset: number, from: Uint8Array): Promise<void> {
+    const bytes = from.slice();
+    this.writesUnderWay += 1;
+    await this.#wait();
+    this.writesUnderWay -= 1;
+    this.bytes.set(bytes, offset);
+  }
+
+  async flush(): Promise<void> {
+    await this.#wait();
+  }
+
+  async close(): Promise<void> {}
+
+  async #wait(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * SLOWEST_MS));
+  }
+}
