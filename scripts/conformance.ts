@@ -3,6 +3,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { runLockstep } from '../test/conformance/lockstep-long.ts';
 import { runCpu, runDecoder, runSensitivity, runStreams } from '../test/conformance/long-runs.ts';
+import { runOverlay } from '../test/conformance/overlay-power-cuts.ts';
 import { runTiers } from '../test/conformance/tier-boots.ts';
 import { runSnapshots } from '../test/snapshot/cycles.ts';
 
@@ -14,6 +15,7 @@ const RUNS = {
   lockstep: runLockstep,
   tiers: runTiers,
   snapshots: runSnapshots,
+  overlay: runOverlay,
 } as const;
 type Name = keyof typeof RUNS;
 

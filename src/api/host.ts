@@ -10,6 +10,8 @@ export type DiskMode = 'rw' | 'ro' | 'cow';
 export interface DiskExtras {
   /** The file in which what is fetched from a server is kept from run to run. */
   readonly cache?: string | undefined;
+  /** The file in which changes to a `cow` disk are kept from run to run. */
+  readonly overlay?: string | undefined;
   /** Undefined: found out from the content. */
   readonly format?: ImageFormat | undefined;
 }

@@ -35,8 +35,9 @@ const cells = z.int('give whole numbers of columns and rows').min(1, 'at least 1
 
 const terminal = z.strictObject({ columns: cells, rows: cells }, { error: 'give { columns, rows }' });
 
-/** What lies on a server is not written. */
-const usualMode = (path: string): DiskMode => (isHttp(path) ? 'cow' : 'rw');
+/** What lies on a server, or under an overlay, is not written. */
+const usualMode = ({ path, overlay }: { path: string; overlay?: string | undefined }): DiskMode =>
+  isHttp(path) || overlay !== undefined ? 'cow' : 'rw';
 
 const diskFile = z
   .strictObject({
@@ -44,8 +45,9 @@ const diskFile = z
     mode: z.enum(['rw', 'ro', 'cow'], { error: "choose 'rw', 'ro' or 'cow'" }).optional(),
     format: z.enum(['raw', 'qcow2'], { error: "choose 'raw' or 'qcow2'" }).optional(),
     cache: z.string().min(1, 'give a file name').optional(),
+    overlay: z.string().min(1, 'give a file name').optional(),
   })
-  .transform((disk) => ({ ...disk, mode: disk.mode ?? usualMode(disk.path) }));
+  .transform((disk) => ({ ...disk, mode: disk.mode ?? usualMode(disk) }));
 
 const isBackend = (value: unknown): value is BlockBackend =>
   typeof value === 'object' && value !== null && 'read' in value && 'flush' in value && 'size' in value;
@@ -67,6 +69,8 @@ const disk = anyDisk.superRefine((disk, context) => {
   if (!('path' in disk)) return;
   const remote = isHttp(disk.path);
   if (remote && disk.mode === 'rw') context.addIssue("a disk on a server cannot be 'rw': choose 'ro' or 'cow'");
+  if (disk.overlay !== undefined && disk.mode !== 'cow')
+    context.addIssue(`changes kept in an 'overlay' are not for '${disk.mode}': leave that out`);
   if (!remote && disk.cache !== undefined) context.addIssue("a 'cache' is for disks on servers: leave it out");
 });
 
@@ -150,6 +154,8 @@ export interface DiskFile {
   readonly mode?: DiskMode | undefined;
   /** Undefined: found out from the content. Say `raw` for a disk in which a guest keeps a qcow2 image. */
   readonly format?: 'raw' | 'qcow2' | undefined;
+  /** The file in which changes are kept from run to run, instead of for this run only; the mode is `cow`. */
+  readonly overlay?: string | undefined;
   /** For disks on servers: the file in which what is fetched is kept from run to run. */
   readonly cache?: string | undefined;
 }

@@ -11,6 +11,8 @@ Examples:
       boots your own kernel
   trapeze run --disk root.img,cow --append 'root=/dev/vda'
       a disk image that stays as it is: changes are kept for this run only
+  trapeze run --disk root.img,overlay=mine.trz --append 'root=/dev/vda'
+      the same, but changes are kept in mine.trz for the next run
   trapeze run --disk https://example.org/root.img --append 'root=/dev/vda'
       a disk image on a server: only what the guest reads is fetched
   trapeze run --timeout 60 --serial file:boot.log --stats boot.json < /dev/null
@@ -48,7 +50,7 @@ export function withRunOptions(command: Command): Command {
 function withConduct(command: Command): Command {
   return command
     .option(
-      '--disk <file[,ro|,cow]>',
+      '--disk <file[,ro|,cow|,overlay=file]>',
       'disk image, raw or qcow2, or its http:// address: in place, read-only, or copy-on-write; may be repeated',
       collect,
     )

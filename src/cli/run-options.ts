@@ -91,17 +91,17 @@ export function parseTrace(text: string | undefined): {
   return { kinds: words.filter((word) => !word.startsWith(PERFETTO)), timeline };
 }
 
-/** `FILE`, and behind it in any order `,ro` or `,cow`, `,format=raw` or `,format=qcow2`, and `,cache=FILE`. @throws UserError */
+/** `FILE`, and behind it in any order `,ro` or `,cow`, `,format=raw` or `,format=qcow2`, `,overlay=FILE` and `,cache=FILE`. @throws UserError */
 function parseDisk(text: string): DiskFile {
-  const match = /^(.+),(?:(rw|ro|cow)|format=([^,]*)|cache=([^,]+))$/.exec(text);
+  const match = /^(.+),(?:(rw|ro|cow)|format=([^,]*)|(cache|overlay)=([^,]+))$/.exec(text);
   if (match === null) return { path: text };
-  const [, rest, mode, format, cache] = match;
+  const [, rest, mode, format, name, file] = match;
   if (format !== undefined && format !== 'raw' && format !== 'qcow2')
     throw new UserError(`--disk: the format '${format}' is not supported: choose raw or qcow2`);
   const found: Omit<DiskFile, 'path'> = {
     ...(mode && { mode: mode as DiskFile['mode'] }),
     ...(format && { format }),
-    ...(cache && { cache }),
+    ...(name && { [name]: file }),
   };
   return { ...found, ...parseDisk(rest!) };
 }

@@ -1,6 +1,6 @@
 /** Disk files of a host that runs Node. */
 import { randomUUID } from 'node:crypto';
-import { open, rm } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DiskExtras } from '../../api/host.ts';
@@ -14,7 +14,8 @@ import { OverlayDisk } from '../../storage/overlay.ts';
 import { UserError } from '../../user-error.ts';
 import { imageFiles } from './image-files.ts';
 import { codeOf, NodeFile } from './node-file.ts';
-import { openRemoteDisk, remoteFile, shownAddress } from './remote-disk.ts';
+import { openOverlay } from './overlay-file.ts';
+import { openRemoteDisk, remoteFile, remoteIdentity, shownAddress } from './remote-disk.ts';
 
 /** How a disk file is used: in place, never written, or copy-on-write over an untouched file. */
 export type DiskMode = 'rw' | 'ro' | 'cow';
@@ -30,11 +31,13 @@ export async function openDisk(
   path: string,
   mode: DiskMode,
   report: (line: string) => void,
-  { cache, format }: DiskExtras = {},
+  { cache, format, overlay: changes }: DiskExtras = {},
 ): Promise<BlockBackend> {
   const files = imageFiles(() => `use ${path},ro or ${path},cow, or change its permissions`, report);
   if (isHttp(path)) {
-    const disk = await openRemoteImage(path, await openRemoteDisk(path, cache, report), files, format);
+    const remote = await openRemoteDisk(path, cache, report);
+    const disk = await openRemoteImage(path, remote, files, format);
+    if (changes !== undefined) return await openOverlay(disk, remoteIdentity(remote), changes, report);
     return mode === 'ro' ? disk : await overlay(shownAddress(path), disk, report);
   }
   const onFull = () =>
@@ -48,7 +51,14 @@ export async function openDisk(
       `disk ${path} has ${image.fileSize} bytes, not a multiple of ${SECTOR}; round it up: truncate -s %${SECTOR} ${path}`,
     );
   }
+  if (changes !== undefined) return await openOverlay(image.disk, await fileIdentity(path), changes, report);
   return mode === 'cow' ? await overlay(path, image.disk, report) : image.disk;
+}
+
+/** What tells one state of a file from another. */
+async function fileIdentity(path: string): Promise<string> {
+  const { size, mtime } = await stat(path);
+  return `${size} bytes, modified ${mtime.toISOString()}`;
 }
 
 /** The disk in what lies on a server; takes `remote` over. */

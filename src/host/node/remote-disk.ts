@@ -36,6 +36,10 @@ export function remoteFile(disk: HttpDisk): SizedFile {
   };
 }
 
+/** What tells one state of it from another, or undefined. */
+export const remoteIdentity = (disk: HttpDisk): string | undefined =>
+  disk.identity === undefined ? undefined : `${disk.size} bytes, ${disk.identity}`;
+
 /** Reads what lies at an address. @throws UserError */
 export async function readRemoteFile(text: string): Promise<Uint8Array> {
   const { url, headers } = parseAddress(text);
