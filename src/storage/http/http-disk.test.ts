@@ -197,6 +197,7 @@ test('a disk that is closed ends what is under way', async (t) => {
   server.usual = 'stall';
   server.onStall = () => void disk.close();
   await assert.rejects(read(disk, 0, 512));
+  assert.equal(disk.fetched().failures, 0, 'nobody failed');
 });
 
 test('blocks of zeros in the manifest are not fetched, others are checked', async (t) => {

@@ -210,8 +210,9 @@ export class HttpDisk implements BlockBackend, RandomAccessFile {
       if (this.#inTrouble) report('the server answers again');
       this.#inTrouble = false;
     } catch (error) {
+      if (link.closed) throw error;
       this.#failures += 1;
-      if (!this.#inTrouble && !link.closed) report(`${problemOf(error).message}; the guest gets read errors`);
+      if (!this.#inTrouble) report(`${problemOf(error).message}; the guest gets read errors`);
       this.#inTrouble = true;
       throw error;
     }
