@@ -9,6 +9,7 @@ import { machineInfo } from './machine-info.ts';
 import { type Measurement, measurements, names } from './measurements.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { native } from './peers/native.ts';
+import { page } from './peers/page.ts';
 import { PEERS, type Peer, type PeerName } from './peers/peer.ts';
 import { qemuTcg } from './peers/qemu-tcg.ts';
 import { trapeze } from './peers/trapeze.ts';
@@ -28,6 +29,7 @@ const skip = (reason: string): void => say(`SKIPPED: ${reason}`);
 
 const OPENED: Record<PeerName, (progress: (line: string) => void) => Peer | { readonly missing: string }> = {
   trapeze,
+  page,
   'qemu-tcg': qemuTcg,
   v86,
   native,

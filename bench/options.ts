@@ -1,7 +1,7 @@
 /** The command line of `npm run bench`. */
 import { parseArgs } from 'node:util';
 import { UserError } from '../src/user-error.ts';
-import { PEERS, type PeerName } from './peers/peer.ts';
+import { PEERS, type PeerName, USUAL_PEERS } from './peers/peer.ts';
 
 export interface Options {
   readonly runs: number;
@@ -23,7 +23,7 @@ Options:
   --only NAMES     measure what has one of these words in its name (a list with commas)
   --runs N         repetitions to take the median of (default 5)
   --repeats N      run each workload so often in a guest, for longer runs (default 5)
-  --peers NAMES    compare these only: ${PEERS.join(', ')} (a list with commas)
+  --peers NAMES    compare these only: ${PEERS.join(', ')} (a list with commas; page: Trapeze in a browser)
   --json FILE      write every sample as JSON
   --html FILE      write a page with charts, which needs no other file
   --list           show the names of what can be measured
@@ -36,6 +36,8 @@ Examples:
       how soon the embedded guest is at its prompt
   npm run bench -- --only crc32 --runs 1 --repeats 1 --peers trapeze
       one number, quickly
+  npm run bench -- --peers trapeze,page
+      Trapeze in a page beside Trapeze on Node
   npm run bench -- --only integer,float --json before.json
       for a comparison later`;
 
@@ -55,7 +57,7 @@ function parse(words: readonly string[]) {
         only: { type: 'string' },
         runs: { type: 'string', default: '5' },
         repeats: { type: 'string', default: '5' },
-        peers: { type: 'string', default: PEERS.join(',') },
+        peers: { type: 'string', default: USUAL_PEERS.join(',') },
         json: { type: 'string' },
         html: { type: 'string' },
         list: { type: 'boolean', default: false },

@@ -16,7 +16,7 @@ import { bootCode } from './boot-code.ts';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BEST = { level: 9 };
 /** What is in the bundles and not ours. */
-const PACKAGES = ['@xterm/xterm', '@xterm/addon-fit', 'uplot', 'zod'];
+const PACKAGES = ['@xterm/xterm', '@xterm/addon-fit', 'fflate', 'uplot', 'zod'];
 
 /** A name that changes with the content, so that it may be kept for ever. */
 function write(folder: string, name: string, suffix: string, content: Uint8Array): Asset {

@@ -33,7 +33,9 @@ export interface Command {
   readonly arguments: readonly string[];
 }
 
-export const PEERS = ['trapeze', 'qemu-tcg', 'v86', 'native'] as const;
+export const PEERS = ['trapeze', 'page', 'qemu-tcg', 'v86', 'native'] as const;
+/** Trapeze in a page is compared with Trapeze alone, when asked for. */
+export const USUAL_PEERS: readonly (typeof PEERS)[number][] = ['trapeze', 'qemu-tcg', 'v86', 'native'];
 export type PeerName = (typeof PEERS)[number];
 
 export interface Peer {

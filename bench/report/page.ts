@@ -10,10 +10,10 @@ import { heading, LEGEND, summaryLines, table } from './text.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; --ground: #fcfcfb; --ink: #1d1d1b; --soft: #5e5d59; --line: #dddcd6;
-  --trapeze: #2a6fdb; --qemu-tcg: #d9730d; --v86: #0f8f7e; --native: #8a8984; }
+  --trapeze: #2a6fdb; --page: #8a4fd3; --qemu-tcg: #d9730d; --v86: #0f8f7e; --native: #8a8984; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #191918; --ink: #f1f0ec; --soft: #a9a8a2; --line: #3a3a37;
-    --trapeze: #5b9bf5; --qemu-tcg: #f0953f; --v86: #35bda9; --native: #94938d; } }
+    --trapeze: #5b9bf5; --page: #b98cf2; --qemu-tcg: #f0953f; --v86: #35bda9; --native: #94938d; } }
 body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1rem; background: var(--ground); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .25rem; }
@@ -21,6 +21,7 @@ p, li, figcaption { color: var(--soft); margin: 0; } figure { margin: 0; }
 ul { padding-left: 1.2rem; } .summary li { color: var(--ink); } .problem { color: #d03b3b; font-weight: 600; }
 svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; } .label { font-size: 10px; }
 .series.trapeze, .key.trapeze { fill: var(--trapeze); background: var(--trapeze); }
+.series.page, .key.page { fill: var(--page); background: var(--page); }
 .series.qemu-tcg, .key.qemu-tcg { fill: var(--qemu-tcg); background: var(--qemu-tcg); }
 .series.v86, .key.v86 { fill: var(--v86); background: var(--v86); }
 .series.native, .key.native { fill: var(--native); background: var(--native); }
@@ -33,13 +34,14 @@ th:first-child, td:first-child, td:nth-child(2) { text-align: left; }
 `;
 
 /** What the others' times are multiples of: the fastest that there is. */
-const BASES: readonly PeerName[] = ['native', 'qemu-tcg', 'v86', 'trapeze'];
+const BASES: readonly PeerName[] = ['native', 'qemu-tcg', 'v86', 'trapeze', 'page'];
 
 const BASE_NAMES: Record<PeerName, string> = {
   native: "the host's processor",
   'qemu-tcg': 'QEMU TCG',
   v86: 'v86',
   trapeze: 'Trapeze',
+  page: 'Trapeze in a page',
 };
 
 type Named = Report['peers'];

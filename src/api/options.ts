@@ -1,5 +1,5 @@
 /** The options of a machine, checked: everything here comes from a person. */
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import type { BlockBackend } from '../devices/contract.ts';
 import { isHttp } from '../storage/http/address.ts';
 import { UserError } from '../user-error.ts';
@@ -14,24 +14,30 @@ const LEAST_MEMORY = 4 * MIB;
 const MOST_MEMORY = 3 * 2 ** 30;
 const PAGE = 4096;
 
-const image = z.union([z.string().min(1, 'give a file name'), z.instanceof(Uint8Array)], {
+const image = z.union([z.string().check(z.minLength(1, 'give a file name')), z.instanceof(Uint8Array)], {
   error: 'give a file name or a Uint8Array',
 });
 
-const memory = z
-  .union([z.number(), z.string()], { error: "give bytes or a size such as '512M'" })
-  .transform((size, context) => {
-    if (typeof size === 'number') return size;
-    const bytes = parseSize(size);
-    if (bytes === undefined) context.addIssue(`'${size}' is not a size: write a number and K, M or G, such as 512M`);
-    return bytes ?? z.NEVER;
-  })
-  .refine((bytes) => bytes >= LEAST_MEMORY && bytes <= MOST_MEMORY && bytes % PAGE === 0, {
+const size = z.transform((size: number | string, context) => {
+  if (typeof size === 'number') return size;
+  const bytes = parseSize(size);
+  if (bytes === undefined) {
+    const message = `'${size}' is not a size: write a number and K, M or G, such as 512M`;
+    context.issues.push({ code: 'custom', message, input: size });
+  }
+  return bytes ?? z.NEVER;
+});
+
+const memory = z.pipe(z.union([z.number(), z.string()], { error: "give bytes or a size such as '512M'" }), size).check(
+  z.refine((bytes) => bytes >= LEAST_MEMORY && bytes <= MOST_MEMORY && bytes % PAGE === 0, {
     error: ({ input }) =>
       `${formatSize(Number(input))} is out of range: choose ${formatSize(LEAST_MEMORY)} to ${formatSize(MOST_MEMORY)}, in whole pages of 4K`,
-  });
+  }),
+);
 
-const cells = z.int('give whole numbers of columns and rows').min(1, 'at least 1 column and row').max(0xffff);
+const cells = z
+  .int('give whole numbers of columns and rows')
+  .check(z.minimum(1, 'at least 1 column and row'), z.maximum(0xffff));
 
 const terminal = z.strictObject({ columns: cells, rows: cells }, { error: 'give { columns, rows }' });
 
@@ -39,68 +45,78 @@ const terminal = z.strictObject({ columns: cells, rows: cells }, { error: 'give 
 const usualMode = ({ path, overlay }: { path: string; overlay?: string | undefined }): DiskMode =>
   isHttp(path) || overlay !== undefined ? 'cow' : 'rw';
 
-const diskFile = z
-  .strictObject({
-    path: z.string().min(1, 'give a file name'),
-    mode: z.enum(['rw', 'ro', 'cow'], { error: "choose 'rw', 'ro' or 'cow'" }).optional(),
-    format: z.enum(['raw', 'qcow2'], { error: "choose 'raw' or 'qcow2'" }).optional(),
-    cache: z.string().min(1, 'give a file name').optional(),
-    overlay: z.string().min(1, 'give a file name').optional(),
-  })
-  .transform((disk) => ({ ...disk, mode: disk.mode ?? usualMode(disk) }));
+const diskFile = z.pipe(
+  z.strictObject({
+    path: z.string().check(z.minLength(1, 'give a file name')),
+    mode: z.optional(z.enum(['rw', 'ro', 'cow'], { error: "choose 'rw', 'ro' or 'cow'" })),
+    format: z.optional(z.enum(['raw', 'qcow2'], { error: "choose 'raw' or 'qcow2'" })),
+    cache: z.optional(z.string().check(z.minLength(1, 'give a file name'))),
+    overlay: z.optional(z.string().check(z.minLength(1, 'give a file name'))),
+  }),
+  z.transform((disk) => ({ ...disk, mode: disk.mode ?? usualMode(disk) })),
+);
+
+const diskPath = z.pipe(
+  z.string().check(z.minLength(1)),
+  z.transform((path) => ({ path })),
+);
 
 const isBackend = (value: unknown): value is BlockBackend =>
   typeof value === 'object' && value !== null && 'read' in value && 'flush' in value && 'size' in value;
 
-const anyDisk = z.union(
-  [
-    z
-      .string()
-      .min(1)
-      .transform((path) => ({ path }))
-      .pipe(diskFile),
-    diskFile,
-    z.custom<BlockBackend>(isBackend),
-  ],
-  { error: "give a file name, { path, mode: 'rw' | 'ro' | 'cow' } or a BlockBackend" },
-);
+const anyDisk = z.union([z.pipe(diskPath, diskFile), diskFile, z.custom<BlockBackend>(isBackend)], {
+  error: "give a file name, { path, mode: 'rw' | 'ro' | 'cow' } or a BlockBackend",
+});
 
-const disk = anyDisk.superRefine((disk, context) => {
+const disk = anyDisk.check(({ value: disk, issues }) => {
   if (!('path' in disk)) return;
+  const refuse = (message: string): unknown => issues.push({ code: 'custom', message, input: disk });
   const remote = isHttp(disk.path);
-  if (remote && disk.mode === 'rw') context.addIssue("a disk on a server cannot be 'rw': choose 'ro' or 'cow'");
+  if (remote && disk.mode === 'rw') refuse("a disk on a server cannot be 'rw': choose 'ro' or 'cow'");
   if (disk.overlay !== undefined && disk.mode !== 'cow')
-    context.addIssue(`changes kept in an 'overlay' are not for '${disk.mode}': leave that out`);
-  if (!remote && disk.cache !== undefined) context.addIssue("a 'cache' is for disks on servers: leave it out");
+    refuse(`changes kept in an 'overlay' are not for '${disk.mode}': leave that out`);
+  if (!remote && disk.cache !== undefined) refuse("a 'cache' is for disks on servers: leave it out");
 });
 
 const listener = z.custom<(line: string) => void>((value) => typeof value === 'function', 'give a function');
 
 const seconds = z
   .number({ error: 'give seconds' })
-  .positive('give seconds above 0')
-  .max(2_000_000, 'at most 2000000 seconds');
+  .check(z.positive('give seconds above 0'), z.maximum(2_000_000, 'at most 2000000 seconds'));
+
+const port = z
+  .int('give an I/O port')
+  .check(z.minimum(0, 'give an I/O port'), z.maximum(0xffff, 'I/O ports end at 0xffff'));
+
+const initrd = z.union(
+  [
+    z.pipe(
+      image,
+      z.transform((one) => [one]),
+    ),
+    z.array(image),
+  ],
+  { error: 'give a file name or a Uint8Array' },
+);
 
 const schema = z.strictObject({
-  kernel: image.optional(),
-  initrd: z
-    .union([image.transform((one) => [one]), z.array(image)], { error: 'give a file name or a Uint8Array' })
-    .optional(),
-  append: z.string({ error: 'give the kernel command line as one string' }).optional(),
-  console: z.enum(CONSOLES, { error: `choose ${CONSOLES.join(' or ')}` }).default('virtio'),
-  terminal: terminal.optional(),
-  memory: memory.prefault('512M'),
-  disks: z.array(disk).max(16, 'at most 16 disks').default([]),
-  engine: z.enum(ENGINES, { error: `choose ${ENGINES.join(', ')}` }).default('auto'),
-  tier: z.enum(TIERS, { error: `choose ${TIERS.join(', ')}` }).default('both'),
-  clock: z.enum(CLOCKS, { error: `choose ${CLOCKS.join(' or ')}` }).default('real'),
-  debugExit: z.int('give an I/O port').min(0, 'give an I/O port').max(0xffff, 'I/O ports end at 0xffff').optional(),
-  noReboot: z.boolean('give true or false').default(false),
-  timeout: seconds.optional(),
-  trace: z.array(z.enum(TRACE_KINDS, { error: `choose among ${TRACE_KINDS.join(', ')}` })).default([]),
-  onTrace: listener.optional(),
-  onTimeline: z.custom<TimelineListener>((value) => typeof value === 'function', 'give a function').optional(),
-  onWarning: listener.optional(),
+  kernel: z.optional(image),
+  initrd: z.optional(initrd),
+  append: z.optional(z.string({ error: 'give the kernel command line as one string' })),
+  console: z._default(z.enum(CONSOLES, { error: `choose ${CONSOLES.join(' or ')}` }), 'virtio'),
+  terminal: z.optional(terminal),
+  memory: z.prefault(memory, '512M'),
+  disks: z._default(z.array(disk).check(z.maxLength(16, 'at most 16 disks')), []),
+  engine: z._default(z.enum(ENGINES, { error: `choose ${ENGINES.join(', ')}` }), 'auto'),
+  tier: z._default(z.enum(TIERS, { error: `choose ${TIERS.join(', ')}` }), 'both'),
+  clock: z._default(z.enum(CLOCKS, { error: `choose ${CLOCKS.join(' or ')}` }), 'real'),
+  debugExit: z.optional(port),
+  noReboot: z._default(z.boolean('give true or false'), false),
+  timeout: z.optional(seconds),
+  trace: z._default(z.array(z.enum(TRACE_KINDS, { error: `choose among ${TRACE_KINDS.join(', ')}` })), []),
+  onTrace: z.optional(listener),
+  onTimeline: z.optional(z.custom<TimelineListener>((value) => typeof value === 'function', 'give a function')),
+  onWarning: z.optional(listener),
 });
 
 /** What a machine is made of. Everything has a default: with no options at all it is the embedded Linux in 512 MiB. */

@@ -1,5 +1,5 @@
 /** What the machine booted from, which it needs again when the guest restarts. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import type { BootModule, BootSource } from '../boot/source.ts';
 import { MOST_CONTENT } from './container.ts';
 import { parseJson, toJson } from './description.ts';
@@ -7,18 +7,15 @@ import { snapshotProblem } from './problem.ts';
 import { joined } from './streams.ts';
 
 const saved = z.strictObject({
-  name: z.string().max(4096),
-  length: z
-    .int()
-    .min(0)
-    .max(2 ** 31),
+  name: z.string().check(z.maxLength(4096)),
+  length: z.int().check(z.minimum(0), z.maximum(2 ** 31)),
   /** The file of this role of the Linux that comes with Trapeze: not in the snapshot. */
-  embedded: z.enum(['kernel', 'initrd']).nullable(),
+  embedded: z.nullable(z.enum(['kernel', 'initrd'])),
 });
 const schema = z.strictObject({
-  commandLine: z.string().max(65_536),
+  commandLine: z.string().check(z.maxLength(65_536)),
   kernel: saved,
-  initrds: z.array(saved).max(64),
+  initrds: z.array(saved).check(z.maxLength(64)),
 });
 type SavedBoot = z.output<typeof schema>;
 type SavedModule = z.output<typeof saved>;

@@ -1,41 +1,35 @@
 /** What a snapshot says of itself in its first section. */
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { snapshotProblem } from './problem.ts';
 
-const bytes = z
-  .int()
-  .min(0)
-  .max(2 ** 53 - 1);
+const bytes = z.int().check(z.minimum(0), z.maximum(2 ** 53 - 1));
+const name = z.string().check(z.maxLength(4096));
 
 const disk = z.strictObject({
   /** The file's name, for messages. */
-  name: z.string().max(4096),
+  name,
   size: bytes,
   readOnly: z.boolean(),
   /** Its changes are in the snapshot. */
   overlay: z.boolean(),
-  identity: z.string().max(4096),
+  identity: name,
 });
 
 const schema = z.strictObject({
   /** Tells this snapshot from all others. */
-  id: z.string().regex(/^[0-9a-f]{32}$/),
+  id: z.string().check(z.regex(/^[0-9a-f]{32}$/)),
   board: z.literal('pc'),
   /** Bytes of RAM. */
-  memory: z
-    .int()
-    .min(2 ** 20)
-    .max(3 * 2 ** 30)
-    .multipleOf(4096),
+  memory: z.int().check(z.minimum(2 ** 20), z.maximum(3 * 2 ** 30), z.multipleOf(4096)),
   clock: z.enum(['real', 'virtual']),
-  debugExit: z.int().min(0).max(0xffff).nullable(),
-  disks: z.array(disk).max(16),
+  debugExit: z.nullable(z.int().check(z.minimum(0), z.maximum(0xffff))),
+  disks: z.array(disk).check(z.maxLength(16)),
   /** When it was taken: milliseconds since 1970-01-01 UTC on the host. */
   savedAtMs: z.number(),
   /** Instructions that the guest had executed since power-on. */
   instructions: bytes,
   /** Nanoseconds of guest time since power-on. */
-  guestNs: z.number().min(0),
+  guestNs: z.number().check(z.minimum(0)),
 });
 
 /** What a snapshot says of itself, readable without opening it. */

@@ -13,6 +13,7 @@ export function optionsFrom(attribute: AttributeReader, page: string): VmOptions
   return {
     kernel: url('kernel'),
     initrd: url('initrd'),
+    snapshot: url('snapshot'),
     append: attribute('append') ?? undefined,
     memory: attribute('memory') ?? undefined,
     disks: (attribute('disk') ?? '')

@@ -71,7 +71,7 @@ function options(names: readonly string[]): uPlot.Options {
     scales: { x: { time: false }, y: { range: (_plot, _min, max) => [0, Math.max(1, max * 1.1)] } },
     axes: [
       { ...axis, size: 20, values: (_plot, splits) => splits.map((s) => `${s} s`) },
-      { ...axis, size: 52, values: (_plot, splits) => splits.map(shortNumber) },
+      { ...axis, size: 52, values: (_plot, splits) => splits.map((n) => (Number.isInteger(n) ? shortNumber(n) : '')) },
     ],
     series: [
       {},

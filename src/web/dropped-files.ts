@@ -11,10 +11,12 @@ export interface DroppedFile {
 const HEAD_BYTES = 0x210;
 const SECTOR = 512;
 
-type Kind = 'kernel' | 'initrd' | 'disk';
+type Kind = 'kernel' | 'initrd' | 'disk' | 'snapshot';
 
 /** Where formats have which bytes. */
 const SIGNATURES: readonly { readonly kind: Kind; readonly at: number; readonly bytes: readonly number[] }[] = [
+  { kind: 'snapshot', at: 0, bytes: [0x89, 0x54, 0x52, 0x41, 0x50, 0x0d, 0x0a, 0x1a] },
+  { kind: 'disk', at: 0, bytes: [0x51, 0x46, 0x49, 0xfb] },
   // bzImage: 'HdrS' (Linux boot protocol).
   { kind: 'kernel', at: 0x202, bytes: [0x48, 0x64, 0x72, 0x53] },
   { kind: 'kernel', at: 0, bytes: [0x7f, 0x45, 0x4c, 0x46] },
@@ -30,16 +32,19 @@ const SIGNATURES: readonly { readonly kind: Kind; readonly at: number; readonly 
 
 /** @throws UserError when a file is nothing that a machine can use. */
 export async function machineOf(files: readonly DroppedFile[]): Promise<VmOptions> {
-  const found: Record<Kind, DroppedFile[]> = { kernel: [], initrd: [], disk: [] };
+  const found: Record<Kind, DroppedFile[]> = { kernel: [], initrd: [], disk: [], snapshot: [] };
   for (const file of files) found[await kindOf(file)].push(file);
-  const one = (kind: 'kernel' | 'initrd'): Blob | undefined => {
+  const one = (kind: 'kernel' | 'initrd' | 'snapshot'): Blob | undefined => {
     const [first, second] = found[kind];
     if (second !== undefined)
       throw new UserError(`${first!.name} and ${second.name} are both of kind '${kind}': open one of them`);
     return first?.blob;
   };
   const disks = found.disk.map(({ name, blob }): DiskSource => ({ image: blob, name, mode: 'cow' }));
-  return { kernel: one('kernel'), initrd: one('initrd'), disks };
+  const [kernel, initrd, snapshot] = [one('kernel'), one('initrd'), one('snapshot')];
+  if (snapshot !== undefined && (kernel ?? initrd) !== undefined)
+    throw new UserError('a snapshot has its own kernel and initial RAM disk: open it with its disks alone');
+  return { kernel, initrd, snapshot, disks };
 }
 
 async function kindOf({ name, blob }: DroppedFile): Promise<Kind> {
@@ -48,6 +53,6 @@ async function kindOf({ name, blob }: DroppedFile): Promise<Kind> {
   if (signature !== undefined) return signature.kind;
   if (blob.size > 0 && blob.size % SECTOR === 0) return 'disk';
   throw new UserError(
-    `${name}: neither a kernel (bzImage, ELF), nor an initial RAM disk (cpio, or packed), nor a raw disk image (a multiple of ${SECTOR} bytes)`,
+    `${name}: no kernel (bzImage, ELF), no initial RAM disk (cpio, or packed), no snapshot, no disk image (qcow2, or a multiple of ${SECTOR} bytes)`,
   );
 }

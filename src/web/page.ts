@@ -10,12 +10,15 @@ import './trapeze-vm.ts';
 import type { VmState } from './trapeze-vm.ts';
 
 const SAMPLE_MS = 500;
+/** A browser has begun to write a download by then. */
+const LINK_MS = 60_000;
 const SCREEN_READER = 'trapeze-screen-reader';
 
 const vm = byId<HTMLElementTagNameMap['trapeze-vm']>('vm');
 const power = byId<HTMLButtonElement>('power');
 const pause = byId<HTMLButtonElement>('pause');
 const reset = byId<HTMLButtonElement>('reset');
+const save = byId<HTMLButtonElement>('save');
 const state = byId('state');
 
 /** What the running machine was made of, and the next will be. */
@@ -35,6 +38,7 @@ function showState(now: VmState): void {
   pause.textContent = now === 'paused' ? 'Resume' : 'Pause';
   pause.disabled = now === 'off' || now === 'starting';
   reset.disabled = pause.disabled;
+  save.disabled = pause.disabled;
   state.textContent = now === 'off' && problem !== undefined ? problem : STATE_TEXT[now];
 }
 
@@ -55,7 +59,8 @@ async function open(files: Iterable<File>): Promise<void> {
   const chosen = [...files].map((file) => ({ name: file.name, blob: file }));
   if (chosen.length === 0) return;
   try {
-    await start({ ...(await machineOf(chosen)), profile: machine.profile });
+    const opened = await machineOf(chosen);
+    await start({ ...opened, profile: machine.profile === true && opened.snapshot === undefined });
   } catch (error) {
     state.textContent = (error as Error).message;
   }
@@ -76,6 +81,24 @@ reset.addEventListener('click', () => {
   vm.reset();
   vm.focus();
 });
+
+/** The snapshot goes where downloads go. */
+async function saveMachine(): Promise<void> {
+  save.disabled = true;
+  state.textContent = 'Saving…';
+  try {
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(await vm.save());
+    link.download = `trapeze-${new Date().toISOString().slice(0, 19).replaceAll(/[T:]/g, '-')}.snap`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), LINK_MS);
+    showState(vm.state);
+  } catch (error) {
+    showState(vm.state);
+    state.textContent = (error as Error).message;
+  }
+}
+save.addEventListener('click', () => void saveMachine());
 
 const files = byId<HTMLInputElement>('files');
 byId('open').addEventListener('click', () => files.click());
@@ -109,7 +132,7 @@ byId('paste').addEventListener('click', async () => {
 
 const inside = new InsideView(byId('inside'), {
   profile: (view) => (machine.profile === true && vm.state !== 'off' ? vm.profile(view) : undefined),
-  restart: () => void start({ ...machine, profile: true }),
+  restart: () => void start({ ...machine, snapshot: undefined, profile: true }),
 });
 
 makeTabs(document.querySelector<HTMLElement>('[role="tablist"]')!, (panel) => {

@@ -10,7 +10,7 @@ import type { Progress } from '../host/browser/download.ts';
 /** A file: its address, a file that a person chose, or its bytes. */
 export type Source = string | Blob | Uint8Array<ArrayBuffer>;
 
-/** A raw disk image. */
+/** A disk image, raw or qcow2. */
 export interface DiskSource {
   /** Its address, or a file that a person chose. */
   readonly image: string | Blob;
@@ -30,6 +30,10 @@ export interface VmOptions {
   readonly disks?: readonly DiskSource[] | undefined;
   /** Bytes of RAM, or a size such as `'256M'`. */
   readonly memory?: number | string | undefined;
+  /** A machine as a snapshot has it; it goes on there. Kernel, command line and memory are the snapshot's. */
+  readonly snapshot?: Source | undefined;
+  /** With a snapshot: the guest's clocks jump to the present (the default), or no time has passed for it. */
+  readonly time?: 'jump' | 'continue' | undefined;
   /** Counts executions of translated code, so that `profile` can show it. The guest is a little slower. */
   readonly profile?: boolean | undefined;
 }
@@ -39,6 +43,8 @@ export interface Answers {
   /** Answered when the guest stands still. */
   pause: { readonly question: Record<never, never>; readonly answer: undefined };
   statistics: { readonly question: Record<never, never>; readonly answer: Statistics };
+  /** The machine as a snapshot; it stands still meanwhile. */
+  save: { readonly question: Record<never, never>; readonly answer: Blob };
   exec: { readonly question: { command: string; timeout: number }; readonly answer: CommandResult };
   /** The hottest regions; or, of one, named by its linear address, the code. */
   profile: { readonly question: { top: number; entry?: string | undefined }; readonly answer: Profile | undefined };

@@ -1,15 +1,13 @@
 /** One machine in a worker: made as the page asks, and joined with it. */
 import { consoleCommand } from '../api/console-command.ts';
-import { createMachine, type Machine, type Port } from '../api/machine.ts';
-import type { MachineOptions } from '../api/options.ts';
-import { createProfilingMachine, type Profile, type ProfileView } from '../api/profile.ts';
-import { blobDisk } from '../host/browser/blob-disk.ts';
+import type { Machine, Port } from '../api/machine.ts';
+import type { Profile, ProfileView } from '../api/profile.ts';
+import type { Progress } from '../host/browser/download.ts';
 import { browserHost } from '../host/browser/host.ts';
 import { UserError } from '../user-error.ts';
+import { makeMachine, saved } from './make-machine.ts';
 import { OutputQueue } from './output-queue.ts';
-import type { Answers, Asked, DiskSource, Message, Request, Source, VmOptions } from './protocol.ts';
-
-const DEFAULT_MEMORY = '256M';
+import type { Answers, Asked, Message, Request } from './protocol.ts';
 
 type Start = Extract<Request, { kind: 'start' }>;
 type Ask = Extract<Request, { kind: 'ask' }>;
@@ -81,19 +79,19 @@ export class Session {
   }
 
   async #create({ options, terminal, base }: Start): Promise<Machine> {
+    const progress = (progress: Progress): void => this.#post({ kind: 'progress', progress });
     const host = await browserHost({
       assets: TRAPEZE_ASSETS,
       base,
-      progress: (progress) => this.#post({ kind: 'progress', progress }),
+      embedded: options.kernel === undefined && options.snapshot === undefined,
+      progress,
       hold: () => this.#output.hold(),
     });
-    const machineOptions: MachineOptions = {
-      ...(await sources(options)),
+    const { machine, profile } = await makeMachine(host, options, {
       terminal,
-      onWarning: (line) => this.#post({ kind: 'warning', line }),
-    };
-    if (options.profile !== true) return createMachine(host, machineOptions);
-    const { machine, profile } = await createProfilingMachine(host, machineOptions);
+      progress,
+      warning: (line) => this.#post({ kind: 'warning', line }),
+    });
     this.#profile = profile;
     return machine;
   }
@@ -114,6 +112,8 @@ export class Session {
         return undefined;
       case 'statistics':
         return machine.statistics();
+      case 'save':
+        return saved(machine, (progress) => this.#post({ kind: 'progress', progress }));
       case 'exec':
         return consoleCommand(machine, question.command, { timeout: question.timeout, mark: newMark() });
       case 'profile': {
@@ -131,27 +131,3 @@ export class Session {
 const newMark = (): string => crypto.getRandomValues(new Uint32Array(3)).join('-');
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-async function sources({ kernel, initrd, append, disks, memory }: VmOptions): Promise<MachineOptions> {
-  return {
-    kernel: await source(kernel),
-    initrd: await source(initrd),
-    append,
-    memory: memory ?? DEFAULT_MEMORY,
-    disks: (disks ?? []).map(disk),
-  };
-}
-
-async function source(image: Source | undefined): Promise<string | Uint8Array | undefined> {
-  if (!(image instanceof Blob)) return image;
-  try {
-    return new Uint8Array(await image.arrayBuffer());
-  } catch {
-    throw new UserError(`${image instanceof File ? image.name : 'the file'} cannot be read: choose it again`);
-  }
-}
-
-function disk({ image, name, mode = 'cow' }: DiskSource): NonNullable<MachineOptions['disks']>[number] {
-  if (typeof image === 'string') return { path: image, mode };
-  return blobDisk(name ?? (image instanceof File ? image.name : 'of the page'), image, mode);
-}

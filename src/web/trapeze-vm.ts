@@ -8,7 +8,7 @@ import type { Progress } from '../host/browser/download.ts';
 import { optionsFrom } from './attributes.ts';
 import { Cover } from './cover.ts';
 import { endingLine } from './ending.ts';
-import type { VmOptions } from './protocol.ts';
+import type { Source, VmOptions } from './protocol.ts';
 import { TerminalView } from './terminal-view.ts';
 import ownStyle from './trapeze-vm.css';
 import { type Ending, Vm } from './vm.ts';
@@ -133,7 +133,7 @@ export class TrapezeVm extends HTMLElement {
       { options: merged, base: this.base, terminal: this.#terminal?.size },
       {
         progress: (progress) => {
-          this.#cover.progress(progress);
+          if (this.#state === 'starting') this.#cover.progress(progress);
           this.#tell('progress', progress);
         },
         started: () => this.#started(),
@@ -166,6 +166,17 @@ export class TrapezeVm extends HTMLElement {
     if (this.#state !== 'paused') return;
     this.#running().resume();
     this.#enter('running');
+  }
+
+  /** The whole machine as a snapshot; it stands still meanwhile and then goes on. */
+  save(): Promise<Blob> {
+    return this.#running().save();
+  }
+
+  /** Starts a machine as a snapshot has it, in place of the one that there may be. */
+  async restore(snapshot: Source, options: VmOptions = {}): Promise<void> {
+    await this.stop();
+    await this.start({ ...options, snapshot });
   }
 
   /** Presses the reset button: the guest starts anew. */

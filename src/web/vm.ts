@@ -90,6 +90,9 @@ export class Vm {
   statistics(): Promise<Statistics> {
     return this.#ask('statistics', {});
   }
+  save(): Promise<Blob> {
+    return this.#ask('save', {});
+  }
   exec(command: string, timeout: number): Promise<CommandResult> {
     return this.#ask('exec', { command, timeout });
   }

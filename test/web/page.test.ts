@@ -4,7 +4,10 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { after, type TestContext, test } from 'node:test';
 import type { Browser, BrowserContextOptions } from 'playwright-core';
-import { buildPage, GuestPage, openBrowser, type Site, serve } from './browser.ts';
+import { restoreMachine } from '../../src/api/restore.ts';
+import { nodeHost } from '../../src/host/node/host.ts';
+import { buildPage, openBrowser, type Site, serve } from '../support/browser.ts';
+import { GuestPage } from './guest-page.ts';
 
 const PROMPT = '~# ';
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -140,7 +143,47 @@ inBrowser('files that are opened or dropped become disks of the guest', async (g
   await guest.printed('again\r\n');
   const file = { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('no disk') };
   await guest.page.locator('#files').setInputFiles(file);
-  await guest.page.getByText('notes.txt: neither a kernel').waitFor();
+  await guest.page.getByText('notes.txt: no kernel').waitFor();
+});
+
+inBrowser('a saved machine goes on where it was, in the page and in Node', async (guest) => {
+  await guest.printed(PROMPT);
+  await type(guest, 'answer=42');
+  await guest.printed(PROMPT);
+  const downloading = guest.page.waitForEvent('download');
+  await guest.page.getByRole('button', { name: 'Save' }).click();
+  const download = await downloading;
+  assert.match(download.suggestedFilename(), /^trapeze-[\d-]+\.snap$/);
+  const file = await download.path();
+  await guest.state('Running');
+
+  const restored = guest.page.evaluate(
+    () =>
+      new Promise<void>((resolve) =>
+        document
+          .querySelector('trapeze-vm')!
+          .addEventListener('statechange', ({ detail }) => detail.state === 'running' && resolve()),
+      ),
+  );
+  await guest.page.locator('#files').setInputFiles(file);
+  await restored;
+  await type(guest, 'echo page $answer');
+  await guest.printed('\npage 42\r\n');
+
+  const machine = await restoreMachine(nodeHost, new Blob([readFileSync(file)]).stream());
+  const ended = machine.run();
+  machine.write('echo node $answer\n');
+  await machine.waitForText('\nnode 42\r\n');
+  machine.stop();
+  await ended;
+
+  const damaged = readFileSync(file);
+  damaged[damaged.length >> 1]! ^= 1;
+  await guest.page.locator('#files').setInputFiles({ name: 'x.snap', mimeType: '', buffer: damaged });
+  await guest.page
+    .locator('#state')
+    .getByText(/snapshot.*damaged/)
+    .waitFor();
 });
 
 inBrowser('inside: guest code, IR and WebAssembly of a region', async (guest) => {

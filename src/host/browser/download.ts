@@ -21,25 +21,41 @@ export interface Download {
   readonly size?: number | undefined;
 }
 
-/** @throws UserError when it cannot be had. */
-export async function download({ url, name, size }: Download, report: ProgressListener): Promise<Uint8Array> {
+/** What comes, as it comes. @throws UserError when it cannot be had; so does the stream when it breaks. */
+export async function downloadStream(
+  { url, name, size }: Download,
+  report: ProgressListener,
+): Promise<ReadableStream<Uint8Array>> {
   const response = await respond(url);
   const total = size ?? toldSize(response);
-  const parts: Uint8Array[] = [];
+  const reader = response.body!.getReader();
   let loaded = 0;
   report({ name, loaded, total });
-  try {
-    for (const reader = response.body!.getReader(); ; ) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      parts.push(value);
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read().catch(() => {
+        throw new UserError(`${url}: the connection broke after ${loaded} bytes: try again`);
+      });
+      if (done) return controller.close();
       loaded += value.length;
       report({ name, loaded, total });
-    }
-  } catch {
-    throw new UserError(`${url}: the connection broke after ${loaded} bytes: try again`);
+      controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+/** All of it. @throws UserError when it cannot be had. */
+export async function download(what: Download, report: ProgressListener): Promise<Uint8Array> {
+  const reader = (await downloadStream(what, report)).getReader();
+  const parts: Uint8Array[] = [];
+  let loaded = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return joined(parts, loaded);
+    parts.push(value);
+    loaded += value.length;
   }
-  return joined(parts, loaded);
 }
 
 async function respond(url: string): Promise<Response> {

@@ -1,13 +1,9 @@
 /** A browser's worker as the place where machines run. */
 import type { EmbeddedGuest, EngineCode, Host } from '../../api/host.ts';
-import { checkRawSize, openHttpDisk } from '../../storage/http/open-http.ts';
-import { MemoryFile } from '../../storage/memory-file.ts';
-import { OverlayDisk } from '../../storage/overlay.ts';
 import { UserError } from '../../user-error.ts';
 import { randomFill } from '../random.ts';
 import type { Asset, Assets } from './assets.ts';
 import { download, type ProgressListener, unpacked } from './download.ts';
-import { browserHttp } from './http.ts';
 import { browserTime } from './time.ts';
 
 export interface BrowserPlace {
@@ -15,28 +11,27 @@ export interface BrowserPlace {
   /** The address of the folder that has them. */
   readonly base: string;
   readonly progress: ProgressListener;
+  /** The embedded guest will be asked for: its fetching begins at once. */
+  readonly embedded: boolean;
   /** What the machine waits for before it goes on, if anything. */
   readonly hold: () => Promise<void> | undefined;
 }
 
 /** Rejects with a UserError when a part of the static build is missing. */
 export async function browserHost(place: BrowserPlace): Promise<Host> {
+  const guest = place.embedded ? embeddedGuest(place) : undefined;
+  // Who asks for it hears of its failure; until then nobody may.
+  guest?.catch(() => {});
   return {
     time: browserTime(place.hold),
     randomFill,
     engineCode: await storedCode(place),
-    embeddedGuest: () => embeddedGuest(place),
+    embeddedGuest: () => guest ?? embeddedGuest(place),
     readFile: (path) => download({ url: path, name: path }, place.progress),
     async openDisk(path, mode, report) {
       if (mode === 'rw') throw new UserError(`disk ${path}: a server's file cannot be written: choose ro or cow`);
-      const disk = await openHttpDisk(path, browserHttp, { report });
-      try {
-        checkRawSize(path, disk.size);
-      } catch (error) {
-        await disk.close();
-        throw error;
-      }
-      return mode === 'ro' ? disk : new OverlayDisk(disk, new MemoryFile());
+      const { openImageDisk } = await import('./disks.ts');
+      return openImageDisk({ name: path }, mode, report);
     },
   };
 }

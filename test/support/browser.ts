@@ -7,12 +7,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium } from 'playwright-core';
 import { installPackage } from '../../bench/peers/debian-package.ts';
 import { StaticFiles } from '../../src/host/node/static-server.ts';
-import type {} from '../../src/web/trapeze-vm.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
+export const CHROMIUM = '/usr/bin/chromium';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Debian's Chromium, installed where that can be done; or why there is none. */
@@ -59,50 +58,4 @@ export async function serve(folder: string, { isolated }: { readonly isolated: b
       await new Promise((resolve) => server.close(resolve));
     },
   };
-}
-
-/** A page that collects what its guest prints, and what goes wrong in it. */
-export class GuestPage {
-  readonly page: Page;
-  /** Errors of scripts, and what the console calls errors. */
-  readonly problems: string[] = [];
-
-  constructor(page: Page) {
-    this.page = page;
-    page.on('pageerror', (error) => this.problems.push(error.message));
-    page.on('console', (message) => {
-      if (message.type() === 'error') this.problems.push(message.text());
-    });
-  }
-
-  async open(address: string): Promise<void> {
-    await this.page.addInitScript(() => {
-      const seen = { text: '' };
-      Object.assign(globalThis, { seen });
-      document.addEventListener('DOMContentLoaded', () =>
-        document.querySelector('trapeze-vm')?.addEventListener('output', ({ detail }) => (seen.text += detail.text)),
-      );
-    });
-    await this.page.goto(address);
-  }
-
-  /** Resolves when the guest has printed a text behind what was found before. */
-  async printed(text: string, timeout = 120_000): Promise<void> {
-    await this.page.waitForFunction(
-      (wanted) => {
-        const { seen } = globalThis as unknown as { seen: { text: string } };
-        const at = seen.text.indexOf(wanted);
-        if (at < 0) return false;
-        seen.text = seen.text.slice(at + wanted.length);
-        return true;
-      },
-      text,
-      { timeout, polling: 50 },
-    );
-  }
-
-  /** The line that tells what the machine does. */
-  state(text: string): Promise<void> {
-    return this.page.getByRole('status').filter({ hasText: text }).first().waitFor();
-  }
 }

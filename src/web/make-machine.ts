@@ -1,0 +1,76 @@
+/** Machines out of what a page asks for, and back into files. */
+import type { Host } from '../api/host.ts';
+import { createMachine, type Machine } from '../api/machine.ts';
+import type { MachineOptions, TerminalSize } from '../api/options.ts';
+import { createProfilingMachine, type ProfilingMachine } from '../api/profile.ts';
+import { restoreMachine } from '../api/restore.ts';
+import { downloadStream, type ProgressListener } from '../host/browser/download.ts';
+import { UserError } from '../user-error.ts';
+import type { DiskSource, Source, VmOptions } from './protocol.ts';
+
+const DEFAULT_MEMORY = '256M';
+
+export interface Surroundings {
+  readonly terminal: TerminalSize | undefined;
+  readonly progress: ProgressListener;
+  readonly warning: (line: string) => void;
+}
+
+/** A machine, and how to profile it if that was asked for. */
+type Made = Partial<ProfilingMachine> & { readonly machine: Machine };
+
+/** @throws UserError when something is wrong or cannot be had. */
+export async function makeMachine(
+  host: Host,
+  options: VmOptions,
+  { terminal, progress, warning }: Surroundings,
+): Promise<Made> {
+  const { kernel, initrd, append, memory, snapshot, profile, time } = options;
+  const disks = await Promise.all((options.disks ?? []).map((disk) => diskOf(disk, warning)));
+  const common = { terminal, disks, onWarning: warning };
+  if (snapshot !== undefined) {
+    if (profile === true) throw new UserError('a machine out of a snapshot cannot count: start it without profile');
+    const source = await stream(snapshot, progress);
+    return { machine: await restoreMachine(host, source, { ...common, clock: time }) };
+  }
+  const images = { kernel: await content(kernel), initrd: await content(initrd) };
+  const all: MachineOptions = { ...common, ...images, append, memory: memory ?? DEFAULT_MEMORY };
+  return profile === true ? createProfilingMachine(host, all) : { machine: await createMachine(host, all) };
+}
+
+async function content(image: Source | undefined): Promise<string | Uint8Array | undefined> {
+  if (!(image instanceof Blob)) return image;
+  try {
+    return new Uint8Array(await image.arrayBuffer());
+  } catch {
+    throw new UserError(`${image instanceof File ? image.name : 'the file'} cannot be read: choose it again`);
+  }
+}
+
+async function stream(image: Source, progress: ProgressListener): Promise<ReadableStream<Uint8Array>> {
+  if (typeof image === 'string') return downloadStream({ url: image, name: 'the snapshot' }, progress);
+  return (image instanceof Blob ? image : new Blob([image])).stream();
+}
+
+async function diskOf(
+  { image, name, mode = 'cow' }: DiskSource,
+  warning: (line: string) => void,
+): Promise<NonNullable<MachineOptions['disks']>[number]> {
+  if (typeof image === 'string') return { path: image, mode };
+  const { openImageDisk } = await import('../host/browser/disks.ts');
+  return openImageDisk(
+    { name: name ?? (image instanceof File ? image.name : 'of the page'), blob: image },
+    mode,
+    warning,
+  );
+}
+
+/** The machine as a snapshot. */
+export async function saved(machine: Machine, progress: ProgressListener): Promise<Blob> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  const target = new WritableStream<Uint8Array<ArrayBuffer>>({ write: (part) => void parts.push(part) });
+  await machine.save(target, {
+    onProgress: ({ memoryDone, memory }) => progress({ name: 'memory to save', loaded: memoryDone, total: memory }),
+  });
+  return new Blob(parts, { type: 'application/octet-stream' });
+}
