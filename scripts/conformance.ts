@@ -5,6 +5,7 @@ import { runLockstep } from '../test/conformance/lockstep-long.ts';
 import { runCpu, runDecoder, runSensitivity, runStreams } from '../test/conformance/long-runs.ts';
 import { runOverlay } from '../test/conformance/overlay-power-cuts.ts';
 import { runTiers } from '../test/conformance/tier-boots.ts';
+import { runQcow2 } from '../test/qcow2/long-run.ts';
 import { runSnapshots } from '../test/snapshot/cycles.ts';
 
 const RUNS = {
@@ -16,6 +17,7 @@ const RUNS = {
   tiers: runTiers,
   snapshots: runSnapshots,
   overlay: runOverlay,
+  qcow2: runQcow2,
 } as const;
 type Name = keyof typeof RUNS;
 
@@ -33,6 +35,7 @@ Examples:
   npm run conformance -- streams --count 100000       # random bytes as code, on every tier
   npm run conformance -- lockstep                     # boots, register by register
   npm run conformance -- snapshots --count 1000       # a guest under load, saved and restored so often
+  npm run conformance -- qcow2                        # disk images against qemu-img, damaged images, power cuts
 
 Exit codes: 0 all agree, 1 something differs, 2 the command line is wrong.`;
 

@@ -4,7 +4,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { openDisk } from '../../src/host/node/files.ts';
 import { Machine } from '../../src/host/node/index.ts';
+import { newImage, readAll } from '../qcow2/images.ts';
 import { boot, PROMPT, shell } from '../support/boot.ts';
 import { debianDisk } from '../support/debian-disk.ts';
 import { orMissing, skipWithout, there } from '../support/guests.ts';
@@ -133,6 +135,27 @@ test('the command takes addresses for disks and kernels, and makes manifests', a
   const refused = await trapeze(words);
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /disk\.img: the image cannot be read: bytes 0-\d+ are not those of the manifest/);
+});
+
+test('a qcow2 image on a server is opened by its content, with what is behind it there', async (t) => {
+  const content = new Uint8Array(randomBytes(MIB));
+  const base = await serve(t, Buffer.from(content));
+  const backing = { name: base.url, format: 'raw' };
+  const image = await newImage({ size: MIB, clusterSize: 4096, backing });
+  const top = await serve(t, Buffer.from(image));
+  const disk = await openDisk(top.url, 'cow', assert.fail);
+  content.fill(7, 4096, 8192);
+  await disk.write(4096, content.slice(4096, 8192));
+  assert.deepEqual(await readAll(disk), content);
+  await disk.close();
+  const local = await serve(
+    t,
+    Buffer.from(await newImage({ size: MIB, backing: { name: 'file:///etc/passwd', format: 'raw' } })),
+  );
+  await assert.rejects(
+    openDisk(local.url, 'ro', assert.fail),
+    /its backing file 'file:\/\/\/etc\/passwd' is on no server/,
+  );
 });
 
 test('addresses that cannot be used are one line and exit code 2', async (t) => {

@@ -74,3 +74,27 @@ export function filesOf(contents: ReadonlyMap<string, SizedFile>): ImageFiles {
     },
   };
 }
+
+/** A disk that is only read. */
+export class BytesDisk implements BlockBackend {
+  readonly size: number;
+  readonly readOnly = true;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.size = bytes.length;
+    this.#bytes = bytes;
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    into.set(this.#bytes.subarray(offset, offset + into.length));
+  }
+
+  async write(): Promise<void> {
+    throw new Error('the disk is read-only');
+  }
+
+  async flush(): Promise<void> {}
+
+  async close(): Promise<void> {}
+}

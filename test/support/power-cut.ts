@@ -22,7 +22,7 @@ export class RecordingFile implements SizedFile {
   static async of(content: Uint8Array): Promise<RecordingFile> {
     const file = new RecordingFile();
     await file.#current.write(0, content);
-    file.#durable = content.slice();
+    file.#durable = new Uint8Array(content);
     return file;
   }
 

@@ -293,16 +293,57 @@ class Check {
   }
 
   async #compareCounts(table: Uint8Array): Promise<void> {
-    const { clusterSize, blockEntries } = this.#header.geometry;
+    const { clusterSize } = this.#header.geometry;
     const view = viewOf(table);
     const entries = table.length / ENTRY_SIZE;
-    // `end` may grow: blocks that were missing find a place there.
-    for (let index = 0; index < Math.max(entries, Math.ceil(this.#references.end / blockEntries)); index++) {
-      const offset = index < entries ? refcountBlockOffset(view, index) : 0;
+    // First: the places of new blocks are to be counted too.
+    const places = this.#repairs('all') ? this.#placeBlocks(view, entries) : new Map<number, number>();
+    for (let index = 0; index < entries; index++) {
+      const offset = refcountBlockOffset(view, index);
       if (offset !== 0) await this.#compareBlock(index, offset, await this.#read(offset, clusterSize));
-      else if (this.#references.anyIn(index * blockEntries, blockEntries))
-        await this.#missingBlock(view, index, entries);
       this.#options.onProgress?.(0.5 + (index + 1) / entries / 2);
+    }
+    for (const index of this.#uncounted(view, entries))
+      await this.#compareBlock(index, (places.get(index) ?? 0) * clusterSize, new Uint8Array(clusterSize));
+    if (places.size > 0) await this.#nameBlocks(view, places);
+  }
+
+  /** Ranges in use that no block counts. */
+  #uncounted(table: DataView, entries: number): number[] {
+    const { blockEntries } = this.#header.geometry;
+    return this.#references
+      .groups(blockEntries)
+      .filter((index) => index >= entries || refcountBlockOffset(table, index) === 0)
+      .filter((index) => this.#references.anyIn(index * blockEntries, blockEntries));
+  }
+
+  /** Finds places for the blocks that are missing, behind all that is in use: a place may need a block in turn. */
+  #placeBlocks(table: DataView, entries: number): ReadonlyMap<number, number> {
+    const places = new Map<number, number>();
+    for (;;) {
+      const missing = this.#uncounted(table, entries).filter((index) => !places.has(index));
+      if (missing.length === 0) return places;
+      if (missing.some((index) => index >= entries))
+        throw new UserError(
+          `${this.#image}: the refcount table is too small to be repaired here: use \`qemu-img check -r all\``,
+        );
+      for (const index of missing) {
+        places.set(index, this.#references.end);
+        this.#references.add(this.#references.end, 1, 'table');
+      }
+    }
+  }
+
+  async #nameBlocks(table: DataView, places: ReadonlyMap<number, number>): Promise<void> {
+    const { clusterSize } = this.#header.geometry;
+    // The places had nothing in them, which was no problem of the image.
+    this.#errors -= places.size;
+    this.#repairedErrors -= places.size;
+    await this.#file.flush();
+    for (const [index, cluster] of places) {
+      setEntry(table, index, cluster * clusterSize, false);
+      const entry = new Uint8Array(table.buffer, table.byteOffset + index * ENTRY_SIZE, ENTRY_SIZE);
+      await this.#file.write(this.#header.refcountTable.offset + index * ENTRY_SIZE, entry);
     }
   }
 
@@ -334,31 +375,6 @@ class Check {
     this.#tell(`leak  ${problem}`);
     if (this.#repairs('leaks')) this.#repairedLeaks += 1;
     return this.#repairs('leaks');
-  }
-
-  /** A range of clusters in use without counts: repaired with a new block behind all that is in use. */
-  async #missingBlock(table: DataView, index: number, entries: number): Promise<void> {
-    const { clusterSize, blockEntries } = this.#header.geometry;
-    const repairing = this.#repairs('all');
-    if (repairing && index >= entries)
-      throw new UserError(
-        `${this.#image}: the refcount table is too small to be repaired here: use \`qemu-img check -r all\``,
-      );
-    const cluster = this.#references.end;
-    if (repairing) this.#references.add(cluster, 1, 'table');
-    await this.#compareBlock(index, cluster * clusterSize, new Uint8Array(clusterSize));
-    if (!repairing) return;
-    // The new block's own count, where it stands in itself, was no problem of the image.
-    if (Math.floor(cluster / blockEntries) === index) {
-      this.#errors -= 1;
-      this.#repairedErrors -= 1;
-    }
-    await this.#file.flush();
-    setEntry(table, index, cluster * clusterSize, false);
-    await this.#file.write(
-      this.#header.refcountTable.offset + index * ENTRY_SIZE,
-      new Uint8Array(table.buffer, table.byteOffset + index * ENTRY_SIZE, ENTRY_SIZE),
-    );
   }
 
   /** The flag of what may be written in place must stand exactly where one reference is counted. */

@@ -2,14 +2,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Random } from '../../../test/conformance/random.ts';
-import { check, contentOf, fileWith, NAME, newImage, openDisk, readAll } from '../../../test/qcow2/images.ts';
+import {
+  BytesDisk,
+  check,
+  contentOf,
+  fileWith,
+  NAME,
+  newImage,
+  openDisk,
+  readAll,
+} from '../../../test/qcow2/images.ts';
 import { runPowerCuts } from '../../../test/qcow2/power-cuts.ts';
 import { FillingFile, SECTOR } from '../../../test/support/disks.ts';
-import type { BlockBackend } from '../../devices/contract.ts';
 import { deflate } from '../deflate.ts';
 import { StorageFullError } from '../file.ts';
 import { MemoryFile } from '../memory-file.ts';
-import { RawDisk } from '../raw.ts';
 
 const SIZE = 128 * 1024;
 
@@ -39,14 +46,10 @@ const noise = (length: number, seed: number): Uint8Array => {
   return bytes;
 };
 
-/** A backing disk that is shorter than the image, so that both its content and its end show through. */
-async function backingDisk(content: Uint8Array): Promise<BlockBackend> {
-  return new RawDisk(await fileWith(content), { size: content.length, readOnly: true });
-}
-
 test('an image is an array of sectors, in every geometry, and never contradicts itself', async () => {
   await fc.assert(
     fc.asyncProperty(GEOMETRY, fc.boolean(), fc.array(STEP, { maxLength: 30 }), async (geometry, backed, steps) => {
+      // Shorter than the image, so that both its content and its end show through.
       const behind = noise(SIZE - 7 * SECTOR, 1);
       const model = new Uint8Array(SIZE);
       if (backed) model.set(behind);
@@ -54,7 +57,7 @@ test('an image is an array of sectors, in every geometry, and never contradicts 
       const file = await fileWith(await newImage({ size: SIZE, ...geometry, backing }));
       // The disk closes its file: it is given one that can be opened again.
       const kept = { ...bound(file), close: async () => {} };
-      const open = async () => openDisk(kept, { backing: backed ? await backingDisk(behind) : undefined });
+      const open = async () => openDisk(kept, { backing: backed ? new BytesDisk(behind) : undefined });
       let disk = await open();
       for (const { kind, sector, count, seed } of steps) {
         const [from, to] = [sector * SECTOR, Math.min(SIZE, (sector + count) * SECTOR)];
@@ -105,7 +108,7 @@ test('a power cut at any write leaves an image that opens, with all that was flu
       ...(seed % 2 === 0 && { backing: { name: 'base', format: 'raw' } }),
     });
     const behind = noise(SIZE, 3);
-    const backing = () => new RawDisk(new ReadOnlyBytes(behind), { size: SIZE, readOnly: true });
+    const backing = () => new BytesDisk(behind);
     const { cuts, failures } = await runPowerCuts({
       random,
       image,
@@ -117,19 +120,6 @@ test('a power cut at any write leaves an image that opens, with all that was flu
     assert.ok(cuts > 40, `${cuts} cuts`);
   }
 });
-
-class ReadOnlyBytes extends MemoryFile {
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    super();
-    this.#bytes = bytes;
-  }
-
-  override async read(offset: number, into: Uint8Array): Promise<void> {
-    into.set(this.#bytes.subarray(offset, offset + into.length));
-  }
-}
 
 /** A file whose answers come late and out of order. */
 class SlowFile extends MemoryFile {

@@ -92,7 +92,8 @@ export function parseHeader(start: Uint8Array, fileSize: number, image: string):
     refuse('encrypted images are not supported: decrypt it with `qemu-img convert` into a new image');
   const header: Header = {
     geometry: geometryOf(version, clusterBits, refcountOrder),
-    size: Math.ceil(readU64(view, 24) / SECTOR) * SECTOR,
+    // As QEMU does it.
+    size: Math.floor(readU64(view, 24) / SECTOR) * SECTOR,
     l1: { offset: readU64(view, 40), entries: view.getUint32(36) },
     refcountTable: { offset: readU64(view, 48), clusters: view.getUint32(56) },
     snapshots: { offset: readU64(view, 64), count: view.getUint32(60) },

@@ -34,13 +34,23 @@ export class References {
     return before === 0 || (role === 'data' && before === ROLE_BIT.data);
   }
 
+  /** The numbers of the groups of `size` clusters of which some may be referred to, in order. */
+  groups(size: number): readonly number[] {
+    const groups = new Set<number>();
+    for (const index of this.#chunks.keys())
+      for (let group = Math.floor((index * CHUNK) / size); group * size < (index + 1) * CHUNK; group++)
+        groups.add(group);
+    return [...groups].sort((a, b) => a - b);
+  }
+
   /** Whether anything in the range of clusters is referred to. */
   anyIn(first: number, count: number): boolean {
-    for (let cluster = first; cluster < first + count; ) {
+    const end = Math.min(first + count, this.end);
+    for (let cluster = first; cluster < end; ) {
       const chunk = this.#chunks.get(Math.floor(cluster / CHUNK));
-      const end = Math.min(first + count, (Math.floor(cluster / CHUNK) + 1) * CHUNK);
-      if (chunk?.counts.subarray(cluster % CHUNK, ((end - 1) % CHUNK) + 1).some((one) => one > 0)) return true;
-      cluster = end;
+      const next = Math.min(end, (Math.floor(cluster / CHUNK) + 1) * CHUNK);
+      if (chunk?.counts.subarray(cluster % CHUNK, ((next - 1) % CHUNK) + 1).some((one) => one > 0)) return true;
+      cluster = next;
     }
     return false;
   }

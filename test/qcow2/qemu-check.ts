@@ -1,0 +1,150 @@
+/** Images made by QEMU against what is read, and images written here against what QEMU reads and checks. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { checkDisk, convertDisk } from '../../src/api/disk-images.ts';
+import type { BlockBackend } from '../../src/devices/contract.ts';
+import { openDisk } from '../../src/host/node/files.ts';
+import { nodeImages } from '../../src/host/node/image-files.ts';
+import type { Random } from '../conformance/random.ts';
+import { qemuImg, tryQemuImg } from '../support/qemu-img.ts';
+import { readAll } from './images.ts';
+import { copyOf, makeQemuImage, type QemuImage } from './qemu-images.ts';
+
+const SECTOR = 512;
+
+const ignore = (): void => {};
+
+/** In memory where the host has such a place: images are flushed all the time. */
+const PLACE = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
+
+/** Makes a folder, and takes it away when `action` has ended. */
+export async function inFolder<T>(action: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(path.join(PLACE, 'trapeze-qcow2-'));
+  try {
+    return await action(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** One random image, read, written and converted. Returns what is wrong. */
+export function checkOneImage(random: Random): Promise<string[]> {
+  return inFolder(async (folder) => {
+    const image = makeQemuImage(random, folder);
+    const problems = [
+      ...(await readsTheSame(image)),
+      ...(await checksTheSame(image.path)),
+      ...(await writesWell(image, random)),
+      ...(await convertsWell(image, random)),
+    ];
+    return problems.map((problem) => `${image.options}: ${problem}`);
+  });
+}
+
+/** The disk as QEMU reads it. */
+function contentByQemu(image: string): Buffer {
+  const raw = `${image}.raw`;
+  qemuImg('convert', '-f', 'qcow2', '-O', 'raw', image, raw);
+  return readFileSync(raw);
+}
+
+async function contentByUs(image: string): Promise<Uint8Array> {
+  const disk = await openDisk(image, 'ro', ignore);
+  const content = await readAll(disk);
+  await disk.close();
+  return content;
+}
+
+const differ = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) !== 0;
+
+async function readsTheSame(image: QemuImage): Promise<string[]> {
+  return differ(contentByQemu(image.path), await contentByUs(image.path)) ? ['is read otherwise'] : [];
+}
+
+/** What `qemu-img check` counts, and what is counted here. */
+async function checksTheSame(image: string): Promise<string[]> {
+  const theirs = JSON.parse(tryQemuImg('check', '-f', 'qcow2', '--output=json', image).stdout) as Record<
+    string,
+    number
+  >;
+  const ours = await checkDisk(nodeImages, image, { format: 'qcow2', repair: 'none' });
+  const pairs: readonly (readonly [string, number])[] = [
+    ['corruptions', ours.errors],
+    ['leaks', ours.leaks],
+    ['allocated-clusters', ours.allocatedClusters],
+    ['compressed-clusters', ours.compressedClusters],
+    ['total-clusters', ours.totalClusters],
+    ['image-end-offset', ours.imageEnd],
+  ];
+  return pairs
+    .filter(([name, count]) => (theirs[name] ?? 0) !== count)
+    .map(([name, count]) => `${name}: QEMU counts ${theirs[name] ?? 0}, Trapeze ${count}`);
+}
+
+/** Random requests to a disk, mirrored in `model`. */
+async function use(disk: BlockBackend, model: Uint8Array, random: Random): Promise<void> {
+  for (let step = 0; step < 40; step++) {
+    const first = random.below(disk.size / SECTOR);
+    const count = 1 + random.below(Math.min(disk.size / SECTOR - first, 300));
+    const [offset, end] = [first * SECTOR, (first + count) * SECTOR];
+    const kind = random.below(8);
+    if (kind < 5) {
+      random.fill(model.subarray(offset, Math.min(end, offset + 4096)));
+      await disk.write(offset, model.slice(offset, end));
+    } else if (kind < 7) {
+      model.fill(0, offset, end);
+      await disk.writeZeroes?.(offset, end - offset);
+    } else await disk.flush();
+  }
+}
+
+async function writesWell(image: QemuImage, random: Random): Promise<string[]> {
+  const copy = copyOf(image);
+  const before = tryQemuImg('check', '-f', 'qcow2', copy);
+  // QEMU itself leaves contradictions when a snapshot has no room in the counts.
+  if (before.status !== 0) return [];
+  const snapshots = snapshotContents(copy);
+  const disk = await openDisk(copy, 'rw', ignore);
+  const model = await readAll(disk);
+  await use(disk, model, random);
+  const problems = differ(await readAll(disk), model) ? ['reads otherwise than it was written'] : [];
+  await disk.close();
+  const { status, stdout } = tryQemuImg('check', '-f', 'qcow2', copy);
+  if (status !== 0) problems.push(`qemu-img check: ${stdout.slice(0, 300)}`);
+  if (differ(contentByQemu(copy), model)) problems.push('QEMU reads otherwise than was written');
+  if (snapshotContents(copy).some((content, i) => differ(content, snapshots[i]!))) problems.push('a snapshot changed');
+  return problems;
+}
+
+function snapshotContents(image: string): Buffer[] {
+  const { snapshots = [] } = JSON.parse(qemuImg('info', '--output=json', image)) as { snapshots?: { name: string }[] };
+  return snapshots.map(({ name }) => {
+    const raw = `${image}.snapshot`;
+    qemuImg('convert', '-l', name, '-O', 'raw', image, raw);
+    return readFileSync(raw);
+  });
+}
+
+async function convertsWell(image: QemuImage, random: Random): Promise<string[]> {
+  const compress = random.chance(0.5);
+  const version = random.pick([2, 3] as const);
+  const shape = {
+    clusterSize: 512 * 2 ** random.below(13),
+    refcountBits: version === 2 ? 16 : 2 ** random.below(7),
+    version,
+    replace: false,
+  };
+  const [converted, raw] = [`${image.path}.converted`, `${image.path}.back`];
+  const common = { fromFormat: undefined, replace: false };
+  await convertDisk(nodeImages, image.path, converted, { ...common, ...shape, format: 'qcow2', compress });
+  await convertDisk(nodeImages, converted, raw, { ...common, ...shape, format: 'raw', compress: false });
+  const problems: string[] = [];
+  const { status, stdout } = tryQemuImg('check', '-f', 'qcow2', converted);
+  if (status !== 0) problems.push(`qemu-img check of the converted image: ${stdout.slice(0, 300)}`);
+  if (tryQemuImg('compare', '-f', 'qcow2', '-F', 'qcow2', image.path, converted).status !== 0)
+    problems.push('the converted image is not the same');
+  if (tryQemuImg('compare', '-f', 'qcow2', '-F', 'raw', image.path, raw).status !== 0)
+    problems.push('the image converted to raw is not the same');
+  return problems.map((problem) => `${problem} (${JSON.stringify(shape)}, ${compress ? '' : 'not '}compressed)`);
+}
