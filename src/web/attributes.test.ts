@@ -9,12 +9,12 @@ test('addresses are meant from the page', () => {
   const { kernel, initrd, disks } = from({
     kernel: 'vmlinuz',
     initrd: '/initrd.gz',
-    disk: 'root.img https://other.example/b,1.img,ro\n x.img,cow',
+    disk: 'root.img,overlay=mine,cache=blocks https://other.example/b,1.img,ro\n x.img,cow',
   });
   assert.equal(kernel, 'https://example.org/a/vmlinuz');
   assert.equal(initrd, 'https://example.org/initrd.gz');
   assert.deepEqual(disks, [
-    { image: 'https://example.org/a/root.img', mode: undefined },
+    { image: 'https://example.org/a/root.img', overlay: 'mine', cache: 'blocks' },
     { image: 'https://other.example/b,1.img', mode: 'ro' },
     { image: 'https://example.org/a/x.img', mode: 'cow' },
   ]);

@@ -24,10 +24,13 @@ export function optionsFrom(attribute: AttributeReader, page: string): VmOptions
   };
 }
 
-/** An address with `,ro` or `,cow` behind it, as `trapeze run --disk` takes them. */
+/** An address with `,ro`, `,cow`, `,overlay=NAME` or `,cache=NAME` behind it, as `trapeze run --disk` takes them. */
 function diskFrom(word: string, page: string): DiskSource {
-  const [, address, mode] = /^(.*?)(?:,(ro|cow))?$/.exec(word)!;
-  return { image: absolute('disk', address!, page), mode: mode as DiskSource['mode'] };
+  const match = /^(.*),(?:(ro|cow)|(overlay|cache)=([^,]+))$/.exec(word);
+  if (match === null) return { image: absolute('disk', word, page) };
+  const [, rest, mode, name, value] = match;
+  const found = name === undefined ? { mode: mode as DiskSource['mode'] } : { [name]: value };
+  return { ...found, ...diskFrom(rest!, page) };
 }
 
 function absolute(name: string, address: string, page: string): string {

@@ -53,10 +53,10 @@ async function stream(image: Source, progress: ProgressListener): Promise<Readab
 }
 
 async function diskOf(
-  { image, name, mode = 'cow' }: DiskSource,
+  { image, name, mode = 'cow', overlay, cache }: DiskSource,
   warning: (line: string) => void,
 ): Promise<NonNullable<MachineOptions['disks']>[number]> {
-  if (typeof image === 'string') return { path: image, mode };
+  if (typeof image === 'string') return { path: image, mode, overlay, cache };
   const { openImageDisk } = await import('../host/browser/disks.ts');
   return openImageDisk(
     { name: name ?? (image instanceof File ? image.name : 'of the page'), blob: image },

@@ -18,6 +18,10 @@ export interface DiskSource {
   readonly name?: string | undefined;
   /** `cow` keeps changes in memory until the machine stops (the default), `ro` refuses them. */
   readonly mode?: 'cow' | 'ro' | undefined;
+  /** For an address: the name under which the browser keeps changes for the next start, instead of until the machine stops. */
+  readonly overlay?: string | undefined;
+  /** For an address: the name under which the browser keeps what was fetched. */
+  readonly cache?: string | undefined;
 }
 
 /** What a machine in a page is made of. With nothing at all it is the embedded Linux in 256 MiB. */

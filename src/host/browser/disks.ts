@@ -1,5 +1,10 @@
-/** Disk images of a page: files that a person chose, and files on servers. They are never written; changes stay in memory. */
+/**
+ * Disk images of a page: files that a person chose, and files on servers. They are never written; changes stay in
+ * memory, or in a file that the browser keeps.
+ */
+import type { DiskExtras } from '../../api/host.ts';
 import type { BlockBackend } from '../../devices/contract.ts';
+import { PersistentOverlay } from '../../storage/changes/persistent-overlay.ts';
 import type { SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
 import { openHttpDisk } from '../../storage/http/open-http.ts';
@@ -8,6 +13,7 @@ import { MemoryFile } from '../../storage/memory-file.ts';
 import { OverlayDisk } from '../../storage/overlay.ts';
 import { UserError } from '../../user-error.ts';
 import { browserHttp } from './http.ts';
+import { openStoredFile } from './stored-file.ts';
 
 const SECTOR = 512;
 
@@ -26,11 +32,15 @@ export async function openImageDisk(
   { name, blob }: ImageSource,
   mode: 'ro' | 'cow',
   report: (line: string) => void,
+  { overlay, cache }: DiskExtras = {},
 ): Promise<BlockBackend> {
+  let identity: string | undefined;
   const files: ImageFiles = {
     async open(wanted) {
       if (blob !== undefined) return new BlobFile(blob);
-      const disk = await openHttpDisk(wanted, browserHttp, { report });
+      const keep = wanted === name && cache !== undefined ? await openStoredFile(cache) : undefined;
+      const disk = await openHttpDisk(wanted, browserHttp, { report, ...(keep && { keep }) });
+      if (wanted === name && disk.identity !== undefined) identity = `${disk.size} bytes, ${disk.identity}`;
       return {
         read: (offset, into) => disk.read(offset, into),
         write: () => disk.write(),
@@ -47,7 +57,31 @@ export async function openImageDisk(
     await disk.close();
     throw new UserError(`disk ${name} has ${fileSize} bytes: a raw disk image has a multiple of ${SECTOR}, and not 0`);
   }
+  if (overlay !== undefined) return await openOverlay(disk, name, identity, overlay, report);
   return mode === 'ro' ? disk : new OverlayDisk(disk, new MemoryFile());
+}
+
+/** Changes that the browser keeps under a name. Takes over `base`. */
+async function openOverlay(
+  base: BlockBackend,
+  path: string,
+  identity: string | undefined,
+  name: string,
+  report: (line: string) => void,
+): Promise<BlockBackend> {
+  let file: SizedFile | undefined;
+  try {
+    if (identity === undefined)
+      throw new UserError(`${path}: the server tells neither ETag nor Last-Modified, so that a change would go unseen`);
+    file = await openStoredFile(name);
+    const onFull = (): void =>
+      report(`${name}: the browser gives the page no more room and the guest gets write errors; free some`);
+    return await PersistentOverlay.open(base, file, { identity, name, sha256: browserHttp.sha256, onFull });
+  } catch (error) {
+    await file?.close();
+    await base.close();
+    throw error;
+  }
 }
 
 /** @throws UserError: a page cannot look for files. */

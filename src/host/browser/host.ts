@@ -28,10 +28,10 @@ export async function browserHost(place: BrowserPlace): Promise<Host> {
     engineCode: await storedCode(place),
     embeddedGuest: () => guest ?? embeddedGuest(place),
     readFile: (path) => download({ url: path, name: path }, place.progress),
-    async openDisk(path, mode, report) {
+    async openDisk(path, mode, report, extras) {
       if (mode === 'rw') throw new UserError(`disk ${path}: a server's file cannot be written: choose ro or cow`);
       const { openImageDisk } = await import('./disks.ts');
-      return openImageDisk({ name: path }, mode, report);
+      return openImageDisk({ name: path }, mode, report, extras);
     },
   };
 }
