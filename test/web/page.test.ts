@@ -1,7 +1,8 @@
 /** The page in a browser. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { restoreMachine } from '../../src/api/restore.ts';
@@ -18,6 +19,7 @@ const CYCLES = 10;
 const found = await openBrowser();
 const browser = 'missing' in found ? undefined : found;
 const page = buildPage();
+writeFileSync(path.join(page.folder, 'zeros.img'), new Uint8Array(2 ** 20));
 const isolated = await serve(page.folder, { isolated: true });
 const plain = await serve(page.folder, { isolated: false });
 after(async () => {
@@ -325,3 +327,23 @@ inBrowser(
   },
   { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
 );
+
+inBrowser('changes to a disk on a server are kept from start to start', async (guest) => {
+  const run = async (command: string): Promise<string> => {
+    await guest.page.evaluate(async () => {
+      const vm = document.querySelector('trapeze-vm')!;
+      await vm.stop();
+      await vm.start({
+        disks: [{ image: new URL('zeros.img', location.href).href, overlay: 'mine', cache: 'blocks' }],
+      });
+    });
+    await guest.printed(PROMPT);
+    return await guest.page.evaluate(
+      async (line) => (await document.querySelector('trapeze-vm')!.exec(line)).output.trim(),
+      command,
+    );
+  };
+  await guest.printed(PROMPT);
+  assert.equal(await run('echo kept > /dev/vda; sync; echo written'), 'written');
+  assert.equal(await run('head -n 1 /dev/vda; wc -c < /dev/vda'), 'kept\n1048576');
+});
