@@ -6,7 +6,7 @@ import process from 'node:process';
 import { test } from 'node:test';
 import type { DiskFile } from '../../src/host/node/index.ts';
 import { shell } from '../support/boot.ts';
-import { scratch } from '../support/trapeze.ts';
+import { scratch, trapeze } from '../support/trapeze.ts';
 
 const MIB = 2 ** 20;
 const md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('hex');
@@ -37,6 +37,23 @@ for (const mode of ['rw', 'cow'] as const) {
     assert.equal(md5(readFileSync(path)), md5(mode === 'rw' ? written(content) : content));
   });
 }
+
+test('what a guest writes to a qcow2 image is in it, over a file that stays as it is; the image is sound', async (t) => {
+  const content = randomBytes(4 * MIB);
+  const file = scratch(t);
+  const [base, path] = [file('base.img', content), file('disk.qcow2')];
+  const made = await trapeze(['disk', 'create', '--backing', base, path]);
+  assert.equal(made.code, 0, made.stderr);
+  const printed = await withDisks(`md5sum /dev/vda; ${WRITE} | tail -n 1; ${DROP_CACHE}; md5sum /dev/vda`, { path });
+  const [before, , after] = printed.split('\n');
+  assert.deepEqual([before, after], [`${md5(content)}  /dev/vda`, `${md5(written(content))}  /dev/vda`]);
+  assert.equal(md5(readFileSync(base)), md5(content));
+  const checked = await trapeze(['disk', 'check', path]);
+  assert.match(checked.stdout, /no errors, no leaked clusters; 1 of 64 clusters in use/);
+  const flat = file('flat.img');
+  await trapeze(['disk', 'convert', '--format', 'raw', path, flat]);
+  assert.equal(md5(readFileSync(flat)), md5(written(content)));
+});
 
 test('an overlay leaves no file behind', async (t) => {
   const file = scratch(t);
