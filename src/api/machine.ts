@@ -17,8 +17,8 @@ import { createEngine } from './engines.ts';
 import type { Host } from './host.ts';
 import type { CheckedOptions, MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
-import type { LoadedBoot, SnapshotListener } from './snapshot.ts';
-import { restoreSections, SnapshotRestorer, saveSnapshot } from './snapshot.ts';
+import type { LoadedBoot, Restoring, SaveOptions } from './snapshot.ts';
+import { restoreBase, restoreSections, SnapshotRestorer, saveSnapshot } from './snapshot.ts';
 import type { Statistics } from './statistics.ts';
 import { toStatistics } from './statistics.ts';
 import { timelineEngine } from './timeline.ts';
@@ -103,18 +103,20 @@ export class Machine {
    * Writes a snapshot of the whole machine, which stands still meanwhile and then goes on.
    * @throws UserError when the machine does not run.
    */
-  async save(target: ByteTarget, options: { readonly onProgress?: SnapshotListener } = {}): Promise<void> {
+  async save(target: ByteTarget, options: SaveOptions = {}): Promise<void> {
     const { boot, disks, diskNames } = this.#parts;
     const { clock, debugExit } = this.#options;
     const machine = { virtual: this.#virtual, memory: this.#engine.memory, disks, diskNames };
     const loadBoot = async (): Promise<LoadedBoot> => ('now' in boot ? boot.now : boot.later());
-    const parts = { ...machine, host: this.#host, clock, debugExit, loadBoot };
+    const parts = { ...machine, host: this.#host, clock, debugExit, loadBoot, base: options.base };
     await saveSnapshot(parts, target, options.onProgress ?? (() => {}));
   }
 
   /** For `restoreMachine`: the sections of a snapshot from `first` on. */
-  async restoreFrom(reader: SnapshotReader, first: Section, jumps: boolean, listener: SnapshotListener): Promise<void> {
+  async restoreFrom(reader: SnapshotReader, first: Section, restoring: Restoring): Promise<void> {
     const { memory } = this.#engine;
+    const { base, jumps, listener } = restoring;
+    if (base !== undefined) await restoreBase(base, memory);
     const restorer = new SnapshotRestorer({ virtual: this.#virtual, memory, disks: this.#parts.disks }, jumps);
     await restoreSections(reader, first, restorer, () =>
       listener({ bytes: reader.position, memoryDone: 0, memory: memory.size }),

@@ -10,7 +10,7 @@ import type { Host } from './host.ts';
 import { engineParts, Machine, openDisks } from './machine.ts';
 import type { MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
-import type { LoadedBoot, SnapshotListener } from './snapshot.ts';
+import type { LoadedBoot, Restoring, SnapshotListener } from './snapshot.ts';
 import { checkDisks } from './snapshot.ts';
 
 /** What a restored machine can be given; all else is as it was when the snapshot was taken. */
@@ -25,6 +25,8 @@ export interface RestoreOptions
    */
   readonly clock?: 'continue' | 'jump' | undefined;
   readonly onProgress?: SnapshotListener | undefined;
+  /** The snapshot that this one was saved against, if any was. */
+  readonly base?: ByteSource | undefined;
 }
 
 /**
@@ -71,8 +73,12 @@ async function description(reader: SnapshotReader): Promise<SnapshotDescription>
 
 async function restore(host: Host, reader: SnapshotReader, options: RestoreOptions): Promise<Machine> {
   const saved = await description(reader);
-  const { clock, onProgress, ...rest } = options;
-  const jumps = jumpsInTime(clock, saved.clock);
+  const { clock, onProgress, base, ...rest } = options;
+  const restoring = {
+    jumps: jumpsInTime(clock, saved.clock),
+    base: wantedBase(saved.base, base),
+    listener: onProgress ?? (() => {}),
+  };
   const checked = checkOptions({
     ...rest,
     memory: saved.memory,
@@ -91,12 +97,20 @@ async function restore(host: Host, reader: SnapshotReader, options: RestoreOptio
       boot: { later: loader(host, boot) },
     };
     const machine = new Machine(host, checked, parts);
-    await machine.restoreFrom(reader, next, jumps, onProgress ?? (() => {}));
+    await machine.restoreFrom(reader, next, restoring);
     return machine;
   } catch (error) {
     await opened.closeDisks();
     throw error;
   }
+}
+
+function wantedBase(id: string | null, source: ByteSource | undefined): Restoring['base'] {
+  if (id === null && source === undefined) return undefined;
+  if (id === null) throw new OptionError('base', 'the snapshot is complete: leave the base out');
+  if (source === undefined)
+    throw new OptionError('base', `the snapshot holds only what differs from the snapshot ${id}: give that as base`);
+  return { id, source };
 }
 
 function jumpsInTime(asked: 'continue' | 'jump' | undefined, clock: 'real' | 'virtual'): boolean {

@@ -6,18 +6,18 @@ import type { ClockTime } from '../machine/clock.ts';
 import type { Machine as VirtualMachine } from '../machine/machine.ts';
 import type { EmbeddedModules } from '../snapshot/boot-sections.ts';
 import { bootSections } from '../snapshot/boot-sections.ts';
-import type { Section, SnapshotReader } from '../snapshot/container.ts';
-import { SnapshotWriter } from '../snapshot/container.ts';
+import type { Section } from '../snapshot/container.ts';
+import { SnapshotReader, SnapshotWriter } from '../snapshot/container.ts';
 import type { SavedDisk, SnapshotDescription } from '../snapshot/description.ts';
-import { parseJson, toJson } from '../snapshot/description.ts';
+import { parseDescription, parseJson, toJson } from '../snapshot/description.ts';
 import { changeSections, restoreChanges } from '../snapshot/disk-changes.ts';
 import { diskIdentity } from '../snapshot/disk-identity.ts';
 import { toHex } from '../snapshot/hex.ts';
-import { ramSections, restorePages } from '../snapshot/pages.ts';
+import { BasePages, ramSections, restorePages, restoreZeroes } from '../snapshot/pages.ts';
 import { snapshotProblem } from '../snapshot/problem.ts';
 import { restoreState } from '../snapshot/state-reader.ts';
 import { saveState } from '../snapshot/state-writer.ts';
-import type { ByteTarget } from '../snapshot/streams.ts';
+import type { ByteSource, ByteTarget } from '../snapshot/streams.ts';
 import type { Host } from './host.ts';
 
 /** How far saving or opening has come. */
@@ -37,6 +37,21 @@ export interface LoadedBoot {
   readonly embedded: EmbeddedModules;
 }
 
+export interface SaveOptions {
+  readonly onProgress?: SnapshotListener | undefined;
+  /** A complete snapshot of the same machine: what its memory has alike is not written again, and it is needed to restore. */
+  readonly base?: ByteSource | undefined;
+}
+
+/** How a machine goes on. */
+export interface Restoring {
+  /** The snapshot that this one builds on. */
+  readonly base: { readonly id: string; readonly source: ByteSource } | undefined;
+  /** The guest's time goes to the host's. */
+  readonly jumps: boolean;
+  readonly listener: SnapshotListener;
+}
+
 /** What a snapshot is made of and put back into. */
 export interface SnapshotParts {
   readonly virtual: VirtualMachine;
@@ -51,6 +66,8 @@ export interface SavedParts extends SnapshotParts {
   /** File names of the disks, for messages; empty where there are none. */
   readonly diskNames: readonly string[];
   readonly loadBoot: () => Promise<LoadedBoot>;
+  /** A snapshot whose pages of memory need not be written again. */
+  readonly base: ByteSource | undefined;
 }
 
 /** Writes the machine, which stands still meanwhile. A file that could not be written whole is aborted. */
@@ -66,8 +83,10 @@ export async function saveSnapshot(parts: SavedParts, target: ByteTarget, listen
 
 async function write(parts: SavedParts, writer: SnapshotWriter, listener: SnapshotListener): Promise<void> {
   const { virtual, memory, disks } = parts;
+  const pages = new BasePages();
+  const base = parts.base && (await readBase(parts.base, (content) => pages.compare(memory, content), memory.size));
   await writer.begin();
-  await writer.add('META', toJson(await describe(parts)));
+  await writer.add('META', toJson(await describe(parts, base ?? null)));
   const { boot, embedded } = await parts.loadBoot();
   for (const content of bootSections(boot, embedded)) await writer.add('BOOT', content);
   await writer.add('CPU0', toJson(savedProcessor(virtual.vcpu.state())));
@@ -77,7 +96,9 @@ async function write(parts: SavedParts, writer: SnapshotWriter, listener: Snapsh
   for (const [i, disk] of disks.entries())
     if (disk.overlay !== undefined)
       for await (const content of changeSections(i, disk.overlay)) await writer.add('DISK', content);
-  for (const { content, end } of ramSections(memory)) {
+  const zeroes = pages.zeroSection();
+  if (zeroes !== undefined) await writer.add('ZERO', zeroes);
+  for (const { content, end } of ramSections(memory, pages)) {
     await writer.add('PAGE', content);
     listener({ bytes: writer.written, memoryDone: end, memory: memory.size });
   }
@@ -85,13 +106,31 @@ async function write(parts: SavedParts, writer: SnapshotWriter, listener: Snapsh
   listener({ bytes: writer.written, memoryDone: memory.size, memory: memory.size });
 }
 
-async function describe(parts: SavedParts): Promise<SnapshotDescription> {
+/** Gives `page` each section of memory of the snapshot that another one builds on; its identifier. */
+async function readBase(source: ByteSource, page: (content: Uint8Array) => void, memory: number): Promise<string> {
+  const reader = new SnapshotReader(source);
+  try {
+    const first = await reader.next();
+    if (first?.kind !== 'META') throw snapshotProblem('its base does not begin with its description');
+    const base = parseDescription(first.content);
+    if (base.base !== null) throw snapshotProblem('its base builds on another one: give a base that is complete');
+    if (base.memory !== memory) throw snapshotProblem('its base has another size of memory');
+    for (let section = await reader.next(); section !== undefined; section = await reader.next())
+      if (section.kind === 'PAGE') page(section.content);
+    return base.id;
+  } finally {
+    await reader.cancel();
+  }
+}
+
+async function describe(parts: SavedParts, base: string | null): Promise<SnapshotDescription> {
   const { virtual, memory, disks, host } = parts;
   const id = new Uint8Array(16);
   host.randomFill(id);
   const { instructions, guestNs } = virtual.statistics();
   return {
     id: toHex(id),
+    base,
     board: 'pc',
     memory: memory.size,
     clock: parts.clock,
@@ -142,6 +181,12 @@ async function checkDisk(saved: SavedDisk, disk: BlockBackend, i: number): Promi
     );
 }
 
+/** @throws UserError when it is not the base that was asked for. */
+export async function restoreBase({ id, source }: NonNullable<Restoring['base']>, memory: GuestMemory): Promise<void> {
+  const found = await readBase(source, (content) => restorePages(memory, content), memory.size);
+  if (found !== id) throw snapshotProblem(`it builds on the snapshot ${id}, and ${found} was given as base`);
+}
+
 /** Puts the sections behind `META` and `BOOT` into a machine that has not run. */
 export class SnapshotRestorer {
   readonly #parts: SnapshotParts;
@@ -176,6 +221,9 @@ export class SnapshotRestorer {
         break;
       case 'PAGE':
         restorePages(memory, content);
+        break;
+      case 'ZERO':
+        restoreZeroes(memory, content);
         break;
       case 'META':
       case 'BOOT':

@@ -83,6 +83,7 @@ function withTime(): Option {
 
 function withSaveOptions(command: Command): Command {
   return command
+    .option('--base <file>', 'a complete snapshot: the one opened, or those written, hold only what differs from it')
     .option('--save <file>', 'where Ctrl-A W writes a snapshot', 'trapeze.snap')
     .option('--save-on-exit', 'write it too when you leave by Ctrl-A X or end the run by a signal');
 }
@@ -104,6 +105,8 @@ Examples:
       a machine with a disk needs it again, as it was
   trapeze snapshot restore --time continue prompt.snap
       no time has passed for the guest
+  trapeze snapshot restore prompt.snap --base prompt.snap --save work.snap --save-on-exit
+      keeps what changed since the prompt; go on with: trapeze run --snapshot work.snap --base prompt.snap
 
 Exit codes: as for \`trapeze run\`; 2 when the snapshot is damaged or its disks are others.`;
 

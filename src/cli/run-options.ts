@@ -1,5 +1,5 @@
 /** The options of `trapeze run`: from the words of a command line to those of the library. */
-import type { DiskFile, MachineOptions, RestoreOptions, TraceKind } from '../host/node/index.ts';
+import type { DiskFile, MachineOptions, NodeRestoreOptions, TraceKind } from '../host/node/index.ts';
 import { UserError } from '../host/node/index.ts';
 
 /** As commander leaves them. */
@@ -20,6 +20,7 @@ export interface RunFlags {
   readonly trace?: string;
   readonly snapshot?: string;
   readonly time?: 'jump' | 'continue';
+  readonly base?: string;
   readonly save?: string;
   readonly saveOnExit?: boolean;
 }
@@ -65,11 +66,11 @@ export function machineOptions(flags: RunFlags, serial: SerialTarget): MachineOp
 const MACHINE_FLAGS = ['kernel', 'initrd', 'append', 'memory', 'clock', 'debugExit'] as const;
 
 /** How a machine comes out of a snapshot, not yet checked. @throws UserError for a flag that cannot go with it. */
-export function restoreOptions(flags: RunFlags, serial: SerialTarget): RestoreOptions {
+export function restoreOptions(flags: RunFlags, serial: SerialTarget): NodeRestoreOptions {
   const wrong = MACHINE_FLAGS.find((flag) => flags[flag] !== undefined);
   if (wrong !== undefined) throw new UserError(`${flagOf(wrong)}: a snapshot has its own; leave the option out`);
   const { disks, engine, tier, noReboot, timeout, trace } = machineOptions(flags, serial);
-  return { disks, engine, tier, noReboot, timeout, trace, clock: flags.time };
+  return { disks, engine, tier, noReboot, timeout, trace, clock: flags.time, base: flags.base };
 }
 
 /** NaN, which no option takes, when it is no number. */

@@ -2,15 +2,17 @@
 import { closeSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { OptionError } from '../api/options.ts';
+import { describeSnapshot } from '../api/restore.ts';
 import { fileProblem } from '../host/node/file-problem.ts';
 import type {
   MachineOptions,
+  NodeRestoreOptions,
   OutputListener,
-  RestoreOptions,
   SnapshotListener,
   TimelineListener,
 } from '../host/node/index.ts';
 import { Machine, saveToFile, UserError } from '../host/node/index.ts';
+import { withFileStream } from '../host/node/snapshot-files.ts';
 import type { KeyAction } from './escape-keys.ts';
 import { KEYS_HELP } from './escape-keys.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
@@ -71,6 +73,7 @@ class Session {
   readonly #terminal: Terminal;
   readonly #typing: boolean;
   readonly #saveFile: string;
+  readonly #base: string | undefined;
   readonly #saveOnExit: boolean;
   #saving: Promise<void> | undefined;
   /** A snapshot is what the run is for. */
@@ -79,10 +82,15 @@ class Session {
   #stopCode: number = EXIT.success;
   #clearProgress = (): void => {};
 
-  private constructor(machine: Machine, typing: boolean, { save = 'trapeze.snap', saveOnExit = false }: RunFlags) {
+  private constructor(
+    machine: Machine,
+    typing: boolean,
+    { save = 'trapeze.snap', saveOnExit = false, base }: RunFlags,
+  ) {
     this.#machine = machine;
     this.#typing = typing;
     this.#saveFile = save;
+    this.#base = base;
     this.#saveOnExit = saveOnExit;
     this.#terminal = new Terminal({
       action: (action) => this.#act(action),
@@ -205,8 +213,12 @@ class Session {
   /** Whether there is a snapshot now; what went wrong is said. */
   async #save(file: string): Promise<boolean> {
     const clear = showProgress(() => `saving ${file}`);
-    const saved = saveToFile(this.#machine, file).then(
-      () => this.#tell(`trapeze: saved ${file}; go on with: trapeze run --snapshot ${file}`, true),
+    const saved = saveToFile(this.#machine, file, { base: this.#base }).then(
+      () =>
+        this.#tell(
+          `trapeze: saved ${file}; go on with: trapeze run --snapshot ${file}${this.#base === undefined ? '' : ` --base ${this.#base}`}`,
+          true,
+        ),
       (error: Error) => this.#tell(`trapeze: not saved: ${error.message}`, false),
     );
     this.#saving = saved.then(() => {});
@@ -248,14 +260,15 @@ async function makeMachine(
   }
 }
 
-async function restored(file: string, options: RestoreOptions): Promise<Machine> {
+async function restored(file: string, options: NodeRestoreOptions): Promise<Machine> {
   let bytes = 0;
   const clear = showProgress(() => `opening ${file} (${Math.round(bytes / 2 ** 20)} MiB)`);
   const onProgress: SnapshotListener = (progress) => {
     bytes = progress.bytes;
   };
   try {
-    return await Machine.restore(file, { ...options, onProgress });
+    const { base } = await withFileStream(file, describeSnapshot);
+    return await Machine.restore(file, { ...options, base: base === null ? undefined : options.base, onProgress });
   } catch (error) {
     const unnamed = error instanceof UserError && !(error instanceof OptionError) && !error.message.startsWith(file);
     throw unnamed ? new UserError(`${file}: ${error.message}`) : error;

@@ -50,9 +50,10 @@ async function inFile<T>(file: string, act: OnFile<T>): Promise<T> {
 const NS_PER_S = 1e9;
 
 function text(saved: SnapshotDescription, bytes: number): string {
-  const { id, memory, clock, savedAtMs, instructions, guestNs, disks } = saved;
+  const { id, base, memory, clock, savedAtMs, instructions, guestNs, disks } = saved;
   const rows = [
     ['snapshot', `${id}, whole, ${(bytes / 2 ** 20).toFixed(1)} MiB`],
+    ...(base === null ? [] : [['base', `${base}, which has the pages of memory that are not in this one`]]),
     ['taken', new Date(savedAtMs).toISOString()],
     [
       'guest',

@@ -17,7 +17,7 @@ export const MOST_CONTENT = 8 * 2 ** 20;
 /** Deflate makes what cannot be compressed a little longer. */
 const MOST_STORED = MOST_CONTENT + 2 ** 16;
 
-export const KINDS = ['META', 'BOOT', 'CPU0', 'TIME', 'PART', 'DISK', 'PAGE', 'LAST'] as const;
+export const KINDS = ['META', 'BOOT', 'CPU0', 'TIME', 'PART', 'DISK', 'PAGE', 'ZERO', 'LAST'] as const;
 export type SectionKind = (typeof KINDS)[number];
 
 export interface Section {

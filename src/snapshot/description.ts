@@ -5,6 +5,8 @@ import { snapshotProblem } from './problem.ts';
 const bytes = z.int().check(z.minimum(0), z.maximum(2 ** 53 - 1));
 const name = z.string().check(z.maxLength(4096));
 
+const id = z.string().check(z.regex(/^[0-9a-f]{32}$/));
+
 const disk = z.strictObject({
   /** The file's name, for messages. */
   name,
@@ -17,7 +19,9 @@ const disk = z.strictObject({
 
 const schema = z.strictObject({
   /** Tells this snapshot from all others. */
-  id: z.string().check(z.regex(/^[0-9a-f]{32}$/)),
+  id,
+  /** The snapshot that has the pages of memory that are not in this one; null: none is missing. */
+  base: z.nullable(id),
   board: z.literal('pc'),
   /** Bytes of RAM. */
   memory: z.int().check(z.minimum(2 ** 20), z.maximum(3 * 2 ** 30), z.multipleOf(4096)),

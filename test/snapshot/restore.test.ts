@@ -10,7 +10,7 @@ import { OverlayDisk } from '../../src/storage/overlay.ts';
 import { RawDisk } from '../../src/storage/raw.ts';
 import { PROMPT } from '../support/boot.ts';
 import { SlowDisk } from '../support/disks.ts';
-import { restored, saved, transcript } from '../support/snapshots.ts';
+import { restored, saved, streamOf, transcript } from '../support/snapshots.ts';
 import { scratch, trapeze } from '../support/trapeze.ts';
 import { runCycles } from './cycles.ts';
 
@@ -155,6 +155,25 @@ test('a restored machine can be reset, saved again, and has its own kernel', asy
   await second.waitForText(/again=\r/);
   assert.deepEqual(await going, { kind: 'poweredOff' });
   assert.equal(await say(await restored(snapshot), 'echo $PWD $again'), '/tmp 1');
+});
+
+test('a snapshot against a base is small, needs that base, and opens as a complete one', async () => {
+  const { machine, run } = await atPrompt();
+  const base = await saved(machine);
+  machine.write('echo changed > /tmp/file; sync\n');
+  await machine.waitForText('# ');
+  await machine.pause();
+  const whole = await saved(machine);
+  const part = await saved(machine, base);
+  machine.stop();
+  await run;
+  assert.ok(part.length < whole.length / 3, `${part.length} bytes of ${whole.length}`);
+  assert.equal(await say(await restored(part, { base: streamOf(base) }), 'cat /tmp/file'), 'changed');
+
+  await assert.rejects(restored(part), /holds only what differs from the snapshot \w+: give that as base/);
+  await assert.rejects(restored(whole, { base: streamOf(base) }), /the snapshot is complete: leave the base out/);
+  await assert.rejects(restored(part, { base: streamOf(whole) }), /it builds on the snapshot \w+, and \w+ was given/);
+  await assert.rejects(restored(part, { base: streamOf(part) }), /its base builds on another one/);
 });
 
 test('a machine that does not run cannot be saved', async () => {

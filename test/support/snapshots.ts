@@ -29,9 +29,10 @@ export function collector(): { target: WritableStream<Uint8Array>; bytes: () => 
   return { target, bytes: () => new Uint8Array(Buffer.concat(pieces)) };
 }
 
-export async function saved(machine: Machine): Promise<Uint8Array> {
+/** `base`: a snapshot that need not be repeated. */
+export async function saved(machine: Machine, base?: Uint8Array): Promise<Uint8Array> {
   const { target, bytes } = collector();
-  await machine.save(target);
+  await machine.save(target, { base: base && streamOf(base) });
   return bytes();
 }
 

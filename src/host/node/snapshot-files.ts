@@ -3,21 +3,33 @@ import { randomUUID } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import type { Machine } from '../../api/machine.ts';
-import type { SnapshotListener } from '../../api/snapshot.ts';
+import type { SaveOptions } from '../../api/snapshot.ts';
 import type { ByteSource } from '../../snapshot/streams.ts';
 import { fileProblem } from './file-problem.ts';
+
+export interface FileSaveOptions extends Omit<SaveOptions, 'base'> {
+  /** The file of a complete snapshot of the same machine: only what differs is written. */
+  readonly base?: string | undefined;
+}
 
 /**
  * Saves a machine to a file, which appears when it is whole: what had the name before stays until then.
  * @throws UserError when the machine does not run or the file cannot be written.
  */
-export async function saveToFile(machine: Machine, path: string, onProgress?: SnapshotListener): Promise<void> {
+export async function saveToFile(machine: Machine, path: string, options: FileSaveOptions = {}): Promise<void> {
+  const { base } = options;
+  if (base !== undefined)
+    return withFileStream(base, (source) => writeFile(machine, path, { ...options, base: source }));
+  return writeFile(machine, path, { ...options, base: undefined });
+}
+
+async function writeFile(machine: Machine, path: string, options: SaveOptions): Promise<void> {
   const unfinished = `${path}.${randomUUID().slice(0, 8)}.part`;
   const file = await open(unfinished, 'wx').catch((error: unknown) => {
     throw fileProblem(path, error);
   });
   try {
-    await machine.save(writable(file, path), { onProgress });
+    await machine.save(writable(file, path), options);
     await file.close();
     await rename(unfinished, path).catch((error: unknown) => {
       throw fileProblem(path, error);
@@ -68,4 +80,12 @@ function readable(file: FileHandle, path: string): ReadableStream<Uint8Array> {
       else controller.enqueue(piece.subarray(0, bytesRead));
     },
   });
+}
+
+/** Gives `act` a stream, of the file if there is only its name. */
+export async function withSource<T>(
+  source: string | ByteSource | undefined,
+  act: (source: ByteSource | undefined) => Promise<T>,
+): Promise<T> {
+  return typeof source === 'string' ? withFileStream(source, act) : act(source);
 }
