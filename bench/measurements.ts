@@ -110,7 +110,7 @@ function single({ embedded, debian }: GuestFiles): Measurement[] {
     memory('memory-embedded', embedded, PROMPT),
     partOfTrapeze('start-up', ['start-modules', 'start-engine']),
     partOfTrapeze('decoder'),
-    partOfTrapeze('page-boot', ['page-usable', 'page-boot']),
+    partOfTrapeze('page-boot', ['page-usable', 'page-boot', 'page-snapshot']),
   ];
   for (const { name, guest, marker } of debian) all.push(bootTime(`boot-${name}`, guest, marker));
   return all;

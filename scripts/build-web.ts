@@ -38,26 +38,13 @@ async function assets(folder: string): Promise<Assets> {
   };
 }
 
-/** The page's machines have one engine: the other is for tests. zod's JSON schemas are never asked for. */
+/** The page's machines have one engine: the other is for tests. */
 const LEFT_OUT: Plugin = {
   name: 'left-out',
   setup({ onLoad }) {
     onLoad({ filter: /src\/engine\/reference\/engine\.ts$/ }, () => ({
       contents: "export function createReferenceEngine() { throw new Error('there is no such engine in a page'); }",
     }));
-    // They would be a fifth of zod. Names that nothing calls: whoever does gets an error.
-    onLoad(
-      { filter: /zod\/v4\/core\/(json-schema-processors|json-schema-generator|to-json-schema)\.js$/ },
-      ({ path }) => {
-        const names = [...readFileSync(path, 'utf8').matchAll(/^export (?:const|function|class) (\w+)/gm)].map(
-          ([, name]) => name,
-        );
-        return {
-          contents: `const none = () => () => { throw new Error('there are no JSON schemas in a page'); };
-        export { ${names.map((name) => `none as ${name}`).join(', ')} };`,
-        };
-      },
-    );
   },
 };
 

@@ -1,4 +1,4 @@
-/** How soon a page is usable, and its guest at the prompt: from navigation, in Debian's Chromium. */
+/** How soon a page is usable, its guest at the prompt, and a guest out of a snapshot answers: from navigation, in Debian's Chromium. */
 import { buildPage, openBrowser, serve } from '../../test/support/browser.ts';
 
 const PROMPT = ':~# ';
@@ -29,6 +29,20 @@ try {
   const atPrompt = await page.waitForFunction('globalThis.atPrompt', undefined, { timeout: 120_000, polling: 100 });
   report('page-usable', await page.evaluate<number>('globalThis.usable'));
   report('page-boot', (await atPrompt.jsonValue()) as number);
+
+  const saved: number[] = await page.evaluate(`(async () => {
+    const blob = await document.querySelector('trapeze-vm').save();
+    return [...new Uint8Array(await blob.arrayBuffer())];
+  })()`);
+  await page.route('**/prompt.snap', (route) => route.fulfill({ body: Buffer.from(saved) }));
+  // What is typed makes the shell print its prompt again.
+  await page.addInitScript(`addEventListener('DOMContentLoaded', () => {
+    const vm = document.querySelector('trapeze-vm');
+    vm.addEventListener('statechange', ({ detail }) => detail.state === 'running' && vm.write('\\n'));
+  })`);
+  await page.goto(`${site.address}?snapshot=prompt.snap`);
+  const answered = await page.waitForFunction('globalThis.atPrompt', undefined, { timeout: 120_000, polling: 100 });
+  report('page-snapshot', (await answered.jsonValue()) as number);
 } finally {
   await browser.close();
   await site.close();

@@ -56,7 +56,7 @@ export interface ProfileView {
   readonly listings: number;
   /** Only the region that has this linear or physical address. */
   readonly region?: bigint | undefined;
-  /** Only the region that is entered at this linear address. */
+  /** Only the region that is entered at this physical address, which it keeps when it is made anew elsewhere. */
   readonly entry?: bigint | undefined;
   readonly symbols?: Symbols | undefined;
 }
@@ -85,7 +85,8 @@ function profileOf(machine: Machine, watch: RegionProfile, view: ProfileView): P
   const all = watch.regions();
   const chosen = all.filter(
     (r) =>
-      (view.entry === undefined || r.linear === view.entry) && (view.region === undefined || covers(r, view.region)),
+      (view.entry === undefined || BigInt(r.physical) === view.entry) &&
+      (view.region === undefined || covers(r, view.region)),
   );
   if (chosen.length === 0 && (view.entry ?? view.region) !== undefined) return undefined;
   const tiers = vcpus[0]?.code?.tiers;

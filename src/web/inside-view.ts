@@ -76,24 +76,24 @@ export class InsideView {
   }
 
   #row(row: ProfileRow): HTMLElement {
-    const pick = button(row.linear, () => void this.#pick(row.linear));
+    const pick = button(row.linear, () => void this.#pick(row));
     pick.setAttribute('aria-label', `Show the code at ${row.linear}`);
     const cells = [percent(row.share), grouped(row.instructions), grouped(row.guestBytes), grouped(row.wasmBytes)];
-    const current: Record<string, string> = row.linear === this.#picked ? { 'aria-current': 'true' } : {};
+    const current: Record<string, string> = row.physical === this.#picked ? { 'aria-current': 'true' } : {};
     const made = element('tr', current, element('td', {}, pick), ...cells.map((text) => element('td', {}, text)));
-    made.dataset.region = row.linear;
+    made.dataset.region = row.physical;
     return made;
   }
 
-  async #pick(linear: string): Promise<void> {
-    this.#picked = linear;
+  async #pick({ linear, physical }: ProfileRow): Promise<void> {
+    this.#picked = physical;
     for (const row of this.#rows.querySelectorAll('tr')) {
-      if (row.dataset.region === linear) row.setAttribute('aria-current', 'true');
+      if (row.dataset.region === physical) row.setAttribute('aria-current', 'true');
       else row.removeAttribute('aria-current');
     }
-    const profile = await this.#inside.profile({ top: 1, entry: linear })?.catch(() => undefined);
+    const profile = await this.#inside.profile({ top: 1, entry: physical })?.catch(() => undefined);
     const listing = profile?.hottest[0]?.listing;
-    if (this.#picked !== linear) return;
+    if (this.#picked !== physical) return;
     if (listing === undefined) this.#listing.replaceChildren(element('p', {}, 'This region is gone.'));
     else this.#listing.replaceChildren(codeTable(linear, listing));
     this.#listing.focus({ preventScroll: true });

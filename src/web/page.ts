@@ -1,4 +1,5 @@
 /** The page of `trapeze web` and of the static build. */
+import { optionsFrom } from './attributes.ts';
 import { machineOf } from './dropped-files.ts';
 import { byId } from './elements.ts';
 import { InsideView } from './inside-view.ts';
@@ -48,7 +49,7 @@ async function start(options: VmOptions): Promise<void> {
   await vm.stop();
   live?.clear();
   try {
-    await vm.start({ memory: byId<HTMLSelectElement>('memory').value, ...machine });
+    await vm.start({ ...machine, memory: machine.memory ?? byId<HTMLSelectElement>('memory').value });
     vm.focus();
   } catch {
     // The element tells about it.
@@ -168,7 +169,20 @@ async function showLive(): Promise<void> {
   }, SAMPLE_MS);
 }
 
+/** The machine that the page's address asks for, by the names of the element's attributes. */
+function asked(): VmOptions {
+  const query = new URLSearchParams(location.search);
+  try {
+    return optionsFrom((name) => query.get(name), location.href);
+  } catch (error) {
+    problem = (error as Error).message;
+    return {};
+  }
+}
+
 showState('off');
-void start({});
+machine = asked();
+if (problem === undefined) void start(machine);
+else showState('off');
 // Behind the machine's own files.
 requestIdleCallback?.(() => void showLive()) ?? setTimeout(() => void showLive(), SAMPLE_MS);

@@ -50,7 +50,7 @@ export interface Answers {
   /** The machine as a snapshot; it stands still meanwhile. */
   save: { readonly question: Record<never, never>; readonly answer: Blob };
   exec: { readonly question: { command: string; timeout: number }; readonly answer: CommandResult };
-  /** The hottest regions; or, of one, named by its linear address, the code. */
+  /** The hottest regions; or, of one, named by the physical address of its entry, the code. */
   profile: { readonly question: { top: number; entry?: string | undefined }; readonly answer: Profile | undefined };
 }
 export type Asked = keyof Answers;

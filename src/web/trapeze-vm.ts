@@ -203,7 +203,7 @@ export class TrapezeVm extends HTMLElement {
     return this.#running().statistics();
   }
 
-  /** The hottest regions of translated code, or the code of the one at `entry`; needs a start with `profile: true`. */
+  /** The hottest regions of translated code, or the code of the one with the physical address `entry`; needs a start with `profile: true`. */
   profile(view: { readonly top: number; readonly entry?: string | undefined }): Promise<Profile | undefined> {
     return this.#running().profile(view);
   }

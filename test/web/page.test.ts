@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import type { Browser, BrowserContextOptions } from 'playwright-core';
+import { createMachine, type Machine } from '../../src/api/machine.ts';
 import { restoreMachine } from '../../src/api/restore.ts';
 import { nodeHost } from '../../src/host/node/host.ts';
 import { buildPage, openBrowser, type Site, serve } from '../support/browser.ts';
@@ -120,6 +121,15 @@ inBrowser('the page is usable before the guest is there', async (guest) => {
   await guest.state('Off');
 });
 
+inBrowser('the address of the page can ask for another machine', async (guest) => {
+  const address = new URL('?append=trapeze.poweroff&memory=128M', guest.page.url()).href;
+  await guest.page.goto(address);
+  await guest.printed('Trapeze: Linux');
+  await guest.state('Off');
+  await guest.page.goto(new URL('?kernel=http://', address).href);
+  await guest.state('kernel="http://" is not an address');
+});
+
 inBrowser('what the machine is missing is said in a line', async (guest) => {
   await guest.printed(PROMPT);
   await guest.page.route('**/guest/**', (route) => route.fulfill({ status: 503 }));
@@ -187,6 +197,47 @@ inBrowser('a saved machine goes on where it was, in the page and in Node', async
     .getByText(/snapshot.*damaged/)
     .waitFor();
 });
+
+/** Prints a checksum of what gzip makes of 4 MB. */
+const COMPRESSING = 'seq 1 600000 > /tmp/numbers; echo begun; gzip -c /tmp/numbers | sha256sum';
+const CHECKSUM = /([0-9a-f]{64}) {2}-/;
+
+inBrowser(
+  'a guest saved in Node while it compresses ends right in the page, and the other way round',
+  async (guest) => {
+    const first = await createMachine(nodeHost, { memory: '256M' });
+    const firstEnded = first.run();
+    await first.waitForText(PROMPT);
+    first.write(`${COMPRESSING}\n`);
+    await first.waitForText('\nbegun');
+    const fromNode = await savedBy(first);
+    const [checksum] = (await first.waitForText(CHECKSUM)).groups;
+    first.stop();
+    await firstEnded;
+
+    await guest.printed(PROMPT);
+    await guest.page.locator('#files').setInputFiles({ name: 'node.snap', mimeType: '', buffer: fromNode });
+    await guest.printed(`${checksum}  -`);
+
+    await type(guest, COMPRESSING);
+    await guest.printed('\r\nbegun');
+    const downloading = guest.page.waitForEvent('download');
+    await guest.page.getByRole('button', { name: 'Save' }).click();
+    const fromPage = readFileSync(await (await downloading).path());
+    const second = await restoreMachine(nodeHost, new Blob([fromPage]).stream());
+    const secondEnded = second.run();
+    const { groups } = await second.waitForText(CHECKSUM);
+    second.stop();
+    await secondEnded;
+    assert.deepEqual(groups, [checksum]);
+  },
+);
+
+async function savedBy(machine: Machine): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  await machine.save(new WritableStream<Uint8Array>({ write: (part) => void parts.push(part) }));
+  return Buffer.concat(parts);
+}
 
 inBrowser('inside: guest code, IR and WebAssembly of a region', async (guest) => {
   await guest.printed(PROMPT);
