@@ -3,6 +3,7 @@ import type { BlockBackend } from '../devices/contract.ts';
 import { UserError } from '../user-error.ts';
 import type { SizedFile } from './file.ts';
 import { Qcow2Disk } from './qcow2/disk.ts';
+import { printable } from './qcow2/format.ts';
 import { HEADER_BYTES, type Header, isQcow2, parseHeader } from './qcow2/header.ts';
 import { RawDisk } from './raw.ts';
 
@@ -123,7 +124,7 @@ async function openBacking(
       chain.includes(identity) ? `${behind} is behind itself: the backing files form a circle` : undefined,
     (error: unknown) => Promise.reject(blame(name, error)),
   );
-  if (problem !== undefined) throw new UserError(`${name}: ${problem}`);
+  if (problem !== undefined) throw new UserError(printable(`${name}: ${problem}`));
   if (chain.length >= MOST_IMAGES) throw new UserError(`${name}: more than ${MOST_IMAGES} images behind each other`);
   const opened = await openChain(files, behind, { readOnly: true, format }, chain).catch((error: unknown) =>
     Promise.reject(blame(name, error)),
@@ -134,7 +135,7 @@ async function openBacking(
 /** A problem of the backing file is found by who names it. */
 const blame = (name: string, error: unknown): unknown =>
   error instanceof UserError && !error.message.includes('backing file of')
-    ? new UserError(`the backing file of ${name}: ${error.message}`)
+    ? new UserError(printable(`the backing file of ${name}: ${error.message}`))
     : error;
 
 function backingFormat(format: string | undefined, name: string): ImageFormat | undefined {

@@ -79,5 +79,14 @@ test('a table of snapshots that leaves the file is refused', async () => {
   const view = new DataView(bytes.buffer);
   view.setUint32(60, 3);
   view.setUint32(68, bytes.length - CLUSTER);
-  await assert.rejects(check(await fileWith(bytes)), UserError);
+  // Its name has the length of a line's end, and is one.
+  const entry = bytes.subarray(bytes.length - CLUSTER).fill(0);
+  entry.set([0xff], 4);
+  entry.set([0, 1], 14);
+  entry.set([10], 40);
+  await assert.rejects(check(await fileWith(bytes)), (error) => {
+    assert.ok(error instanceof UserError);
+    assert.match(error.message, /^.*the L1 table of snapshot '' leaves the file.*$/);
+    return true;
+  });
 });

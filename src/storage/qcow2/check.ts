@@ -9,6 +9,7 @@ import {
   entryOffset,
   HEADER,
   INCOMPATIBLE,
+  printable,
   readDescriptor,
   readU64,
   refcountBlockOffset,
@@ -136,7 +137,7 @@ class Check {
   }
 
   #tell(problem: string): void {
-    if (this.#problems.length < MOST_TOLD) this.#problems.push(problem);
+    if (this.#problems.length < MOST_TOLD) this.#problems.push(printable(problem));
   }
 
   #error(problem: string): void {

@@ -28,10 +28,15 @@ const COPIED = 0x8000_0000;
 const COMPRESSED = 0x4000_0000;
 const ZERO = 1;
 
+/** What is written in an image, for people: without what could break a line or disturb a terminal. */
+export const printable = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+  text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '');
+
 /** The image contradicts itself: whoever asked gets an error in place of wrong data. */
 export class CorruptImageError extends UserError {
   constructor(image: string, problem: string) {
-    super(`${image}: the image is corrupt: ${problem}; \`trapeze disk check\` lists what is wrong with it`);
+    super(printable(`${image}: the image is corrupt: ${problem}; \`trapeze disk check\` lists what is wrong with it`));
   }
 }
 

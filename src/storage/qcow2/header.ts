@@ -9,6 +9,7 @@ import {
   geometryOf,
   INCOMPATIBLE,
   MAGIC,
+  printable,
   readU64,
   SECTOR,
   viewOf,
@@ -178,10 +179,7 @@ function featureName(names: Uint8Array | undefined, number: number): string {
   return `bit ${number}`;
 }
 
-/** What a program wrote for people: without what could disturb a terminal. */
-const text = (bytes: Uint8Array): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  new TextDecoder().decode(bytes).replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '');
+const text = (bytes: Uint8Array): string => printable(new TextDecoder().decode(bytes));
 
 function readBacking(
   cluster: Uint8Array,
