@@ -8,7 +8,7 @@ import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { alwaysLeaves, handlerKey, handlerName, hotParameters } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { hotPairs } from '../hot-pairs.ts';
-import { defineExported, defineHandler, HANDLER, HANDLER_TYPE, type ModuleParts } from './assembly.ts';
+import { defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import type { Linker } from './linker.ts';
 import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
@@ -103,17 +103,22 @@ export class Handlers {
     if (slot >= this.#table.length) this.#table.grow(TABLE_STEP);
     return slot;
   }
-  /** Makes a function in the table for code of a mode, and others in the same module; returns its number. */
+  /**
+   * Makes a function in the table for code of a mode, and others that it calls there; returns its number. Those are a module of their own:
+   * out of its own module V8 puts them in line in the region, where they take registers from its loops.
+   */
   make(long: boolean, lower: Lower, others: readonly Callee[] = []): number {
     const nameOf = (i: number): string => `${HANDLER}${i}`;
-    const exports = this.#linker.build((m) => {
-      const body = lower(m, this.#firstInTable(long));
-      const bodies = others.map(({ write }) => write(m));
-      defineExported(m, HANDLER, HANDLER_TYPE, body);
-      for (const [i, { type }] of others.entries()) defineExported(m, nameOf(i), type, bodies[i]);
-    });
+    const region = this.#linker.build((parts) => defineHandler(parts, (m) => lower(m, this.#firstInTable(long))));
+    const exports =
+      others.length === 0
+        ? {}
+        : this.#linker.build((m) => {
+            const bodies = others.map(({ write }) => write(m));
+            for (const [i, { type }] of others.entries()) defineExported(m, nameOf(i), type, bodies[i]);
+          });
     for (const [i, { place }] of others.entries()) this.#table.set(place, exports[nameOf(i)]);
-    return this.#add(exports[HANDLER], long);
+    return this.#add(region[HANDLER], long);
   }
   #add(handler: unknown, long: boolean): number {
     const slot = this.reserve();
