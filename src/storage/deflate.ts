@@ -1,3 +1,5 @@
+import { joined } from './joined.ts';
+
 /** Compresses a buffer to a raw deflate stream, by what the platform has for it. */
 export async function deflate(bytes: Uint8Array): Promise<Uint8Array> {
   const stream = new CompressionStream('deflate-raw');
@@ -11,11 +13,5 @@ export async function deflate(bytes: Uint8Array): Promise<Uint8Array> {
     parts.push(value);
   }
   await written;
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joined(parts);
 }

@@ -8,6 +8,7 @@ import { PersistentOverlay } from '../../storage/changes/persistent-overlay.ts';
 import type { SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
 import { openHttpDisk } from '../../storage/http/open-http.ts';
+import { remoteFile, remoteIdentity } from '../../storage/http/remote-file.ts';
 import { type ImageFiles, openImage } from '../../storage/image.ts';
 import { MemoryFile } from '../../storage/memory-file.ts';
 import { OverlayDisk } from '../../storage/overlay.ts';
@@ -40,14 +41,8 @@ export async function openImageDisk(
       if (blob !== undefined) return new BlobFile(blob);
       const keep = wanted === name && cache !== undefined ? await openStoredFile(cache) : undefined;
       const disk = await openHttpDisk(wanted, browserHttp, { report, ...(keep && { keep }) });
-      if (wanted === name && disk.identity !== undefined) identity = `${disk.size} bytes, ${disk.identity}`;
-      return {
-        read: (offset, into) => disk.read(offset, into),
-        write: () => disk.write(),
-        size: async () => disk.size,
-        flush: () => disk.flush(),
-        close: () => disk.close(),
-      };
+      if (wanted === name) identity = remoteIdentity(disk);
+      return remoteFile(disk);
     },
     resolve,
     identity: async (wanted) => wanted,

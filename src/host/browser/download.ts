@@ -1,4 +1,5 @@
 /** Files from a web server. */
+import { joined } from '../../storage/joined.ts';
 import { UserError } from '../../user-error.ts';
 
 /** How far a download is. */
@@ -29,7 +30,6 @@ export async function downloadStream(
   const response = await respond(url);
   const total = size ?? toldSize(response);
   const reader = response.body!.getReader();
-  let loaded = 0;
   report({ name, loaded, total });
   return new ReadableStream({
     async pull(controller) {
@@ -49,12 +49,10 @@ export async function downloadStream(
 export async function download(what: Download, report: ProgressListener): Promise<Uint8Array> {
   const reader = (await downloadStream(what, report)).getReader();
   const parts: Uint8Array[] = [];
-  let loaded = 0;
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return joined(parts, loaded);
+    if (done) return joined(parts);
     parts.push(value);
-    loaded += value.length;
   }
 }
 
@@ -74,16 +72,6 @@ async function respond(url: string): Promise<Response> {
 function toldSize({ headers }: Response): number | undefined {
   const length = headers.get('content-length');
   return length === null || headers.has('content-encoding') ? undefined : Number(length);
-}
-
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
 
 /** What `gzip` packed. */

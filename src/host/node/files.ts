@@ -9,13 +9,14 @@ import type { SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
 import type { HttpDisk } from '../../storage/http/http-disk.ts';
 import { checkRawSize } from '../../storage/http/open-http.ts';
+import { remoteFile, remoteIdentity } from '../../storage/http/remote-file.ts';
 import { detectFormat, type ImageFiles, type ImageFormat, openImage } from '../../storage/image.ts';
 import { OverlayDisk } from '../../storage/overlay.ts';
 import { UserError } from '../../user-error.ts';
 import { imageFiles } from './image-files.ts';
 import { codeOf, NodeFile } from './node-file.ts';
 import { openOverlay } from './overlay-file.ts';
-import { openRemoteDisk, remoteFile, remoteIdentity, shownAddress } from './remote-disk.ts';
+import { openRemoteDisk, shownAddress } from './remote-disk.ts';
 
 /** How a disk file is used: in place, never written, or copy-on-write over an untouched file. */
 export type DiskMode = 'rw' | 'ro' | 'cow';

@@ -5,11 +5,12 @@ import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import type { ImageStore, NewFile } from '../../api/disk-images.ts';
 import type { SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
+import { remoteFile } from '../../storage/http/remote-file.ts';
 import type { ImageFiles } from '../../storage/image.ts';
 import { UserError } from '../../user-error.ts';
 import { fileProblem } from './file-problem.ts';
 import { codeOf, NodeFile } from './node-file.ts';
-import { openRemoteDisk, remoteFile, shownAddress } from './remote-disk.ts';
+import { openRemoteDisk, shownAddress } from './remote-disk.ts';
 
 /**
  * Images in files and on servers. `advice`: what to do about a file that may not be written; `report` gets a line when

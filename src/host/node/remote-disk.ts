@@ -1,6 +1,5 @@
 /** Disks and files on servers, for a host that runs Node. */
 import { constants, open } from 'node:fs/promises';
-import type { SizedFile } from '../../storage/file.ts';
 import type { HttpDisk } from '../../storage/http/http-disk.ts';
 import { openHttpDisk, readHttpFile } from '../../storage/http/open-http.ts';
 import { UserError } from '../../user-error.ts';
@@ -24,21 +23,6 @@ export async function openRemoteDisk(
   const keep = cache === undefined ? undefined : await openCache(cache);
   return await openHttpDisk(url, nodeHttp, { report, headers, ...(keep && { keep }) });
 }
-
-/** What lies at an address as a file, which is not written. */
-export function remoteFile(disk: HttpDisk): SizedFile {
-  return {
-    read: (offset, into) => disk.read(offset, into),
-    write: () => disk.write(),
-    size: async () => disk.size,
-    flush: () => disk.flush(),
-    close: () => disk.close(),
-  };
-}
-
-/** What tells one state of it from another, or undefined. */
-export const remoteIdentity = (disk: HttpDisk): string | undefined =>
-  disk.identity === undefined ? undefined : `${disk.size} bytes, ${disk.identity}`;
 
 /** Reads what lies at an address. @throws UserError */
 export async function readRemoteFile(text: string): Promise<Uint8Array> {

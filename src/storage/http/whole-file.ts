@@ -1,4 +1,5 @@
 /** Files that are read whole. */
+import { joined } from '../joined.ts';
 import type { HttpLink } from './exchange.ts';
 import type { HttpResponse } from './platform.ts';
 import { HttpProblem } from './problem.ts';
@@ -39,18 +40,8 @@ export async function readBody(
   }
   if (length !== undefined && size !== length)
     throw new HttpProblem('again', `the server sent ${size} of ${length} bytes`);
-  return joined(parts, size);
+  return joined(parts);
 }
 
 export const isEncoded = ({ headers }: HttpResponse): boolean =>
   !['', 'identity'].includes(headers.get('content-encoding')?.trim().toLowerCase() ?? '');
-
-function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
