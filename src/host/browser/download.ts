@@ -30,6 +30,7 @@ export async function downloadStream(
   const response = await respond(url);
   const total = size ?? toldSize(response);
   const reader = response.body!.getReader();
+  let loaded = 0;
   report({ name, loaded, total });
   return new ReadableStream({
     async pull(controller) {
