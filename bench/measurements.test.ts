@@ -38,6 +38,12 @@ test('runs of a program are told as the time that one takes', () => {
   assert.deepEqual({ unit: sample.unit, value: sample.value }, { unit: { kind: 'seconds' }, value: 0.5 });
 });
 
+test('what took no time is told as a size', () => {
+  const [part] = measurements(FILES, { only: ['page-boot'], repeats: 1 });
+  const [sample] = part.read({ seconds: 9, output: 'BENCH page-download 0 ns 0 250000 bytes\n' });
+  assert.deepEqual({ unit: sample.unit, value: sample.value }, { unit: { kind: 'megabytes' }, value: 0.25 });
+});
+
 test('the list has everything that --only can choose', () => {
   for (const name of names(FILES)) assert.equal(measurements(FILES, { only: [name], repeats: 1 }).length, 1, name);
 });

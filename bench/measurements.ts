@@ -41,9 +41,10 @@ const PROMPT = ':~# ';
 
 const part = (name: string): string => fileURLToPath(new URL(`parts/${name}.ts`, import.meta.url));
 
-/** A line that counts `runs` tells how long one takes, others how many are done in a second. */
+/** A line that counts `runs` tells how long one takes, one without time how much it counts, others how many are done in a second. */
 function toSample({ name, nanoseconds, checksum, count, unit }: BenchLine, group: Group): Sample {
   if (unit === 'runs') return { name, group, unit: SECONDS, value: nanoseconds / count / NS_PER_S, checksum };
+  if (nanoseconds === 0) return { name, group, unit: MEGABYTES, value: count / 1e6, checksum };
   return { name, group, unit: { kind: 'rate', of: unit }, value: (count / nanoseconds) * NS_PER_S, checksum };
 }
 
@@ -110,7 +111,7 @@ function single({ embedded, debian }: GuestFiles): Measurement[] {
     memory('memory-embedded', embedded, PROMPT),
     partOfTrapeze('start-up', ['start-modules', 'start-engine']),
     partOfTrapeze('decoder'),
-    partOfTrapeze('page-boot', ['page-usable', 'page-boot', 'page-snapshot']),
+    partOfTrapeze('page-boot', ['page-usable', 'page-boot', 'page-download', 'page-snapshot']),
   ];
   for (const { name, guest, marker } of debian) all.push(bootTime(`boot-${name}`, guest, marker));
   return all;

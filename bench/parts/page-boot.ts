@@ -1,5 +1,8 @@
-/** How soon a page is usable, its guest at the prompt, and a guest out of a snapshot answers: from navigation, in Debian's Chromium. */
-import { buildPage, openBrowser, serve } from '../../test/support/browser.ts';
+/**
+ * How soon a page is usable, its guest at the prompt, and a guest out of a snapshot answers: from navigation, in Debian's Chromium.
+ * And what was downloaded until the prompt, without the guest.
+ */
+import { inBrowser } from '../in-browser.ts';
 
 const PROMPT = ':~# ';
 const NS_PER_MS = 1e6;
@@ -18,17 +21,19 @@ const WATCH = `addEventListener('DOMContentLoaded', () => {
   });
 })`;
 
-const browser = await openBrowser();
-if ('missing' in browser) throw new Error(browser.missing);
-const built = buildPage();
-const site = await serve(built.folder, { isolated: true });
-try {
-  const page = await (await browser.newContext({ bypassCSP: true })).newPage();
+await inBrowser(async (page, address) => {
+  const sizes: Promise<number>[] = [];
+  page.on('requestfinished', (request) => {
+    if (!request.url().includes('/guest/'))
+      sizes.push(request.sizes().then(({ responseBodySize }) => responseBodySize));
+  });
   await page.addInitScript(WATCH);
-  await page.goto(site.address);
+  await page.goto(address);
   const atPrompt = await page.waitForFunction('globalThis.atPrompt', undefined, { timeout: 120_000, polling: 100 });
   report('page-usable', await page.evaluate<number>('globalThis.usable'));
   report('page-boot', (await atPrompt.jsonValue()) as number);
+  const downloaded = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  console.log(`BENCH page-download 0 ns 0 ${downloaded} bytes`);
 
   const saved: number[] = await page.evaluate(`(async () => {
     const blob = await document.querySelector('trapeze-vm').save();
@@ -40,11 +45,7 @@ try {
     const vm = document.querySelector('trapeze-vm');
     vm.addEventListener('statechange', ({ detail }) => detail.state === 'running' && vm.write('\\n'));
   })`);
-  await page.goto(`${site.address}?snapshot=prompt.snap`);
+  await page.goto(`${address}?snapshot=prompt.snap`);
   const answered = await page.waitForFunction('globalThis.atPrompt', undefined, { timeout: 120_000, polling: 100 });
   report('page-snapshot', (await answered.jsonValue()) as number);
-} finally {
-  await browser.close();
-  await site.close();
-  built.remove();
-}
+});

@@ -4,9 +4,9 @@ import type { Machine, Port } from '../api/machine.ts';
 import type { Profile, ProfileView } from '../api/profile.ts';
 import type { Progress } from '../host/browser/download.ts';
 import { browserHost } from '../host/browser/host.ts';
+import { OutputQueue } from '../host/browser/output-queue.ts';
 import { UserError } from '../user-error.ts';
 import { makeMachine, saved } from './make-machine.ts';
-import { OutputQueue } from './output-queue.ts';
 import type { Answers, Asked, Message, Request } from './protocol.ts';
 
 type Start = Extract<Request, { kind: 'start' }>;

@@ -1,4 +1,5 @@
 /** Output on its way to the page: in few messages, and never more than the page keeps up with. */
+import { joined } from '../../storage/joined.ts';
 
 /** Bytes that the page has not shown yet, from which the guest waits. */
 const MOST_WAITING = 2 ** 17;
@@ -7,9 +8,8 @@ const PAUSE_MS = 16;
 
 export class OutputQueue<Port> {
   readonly #send: (bytes: Uint8Array<ArrayBuffer>, port: Port) => void;
-  #parts: Uint8Array[] = [];
+  readonly #parts: Uint8Array[] = [];
   #port: Port | undefined;
-  #collected = 0;
   #waiting = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #drained = (): void => {};
@@ -22,7 +22,6 @@ export class OutputQueue<Port> {
     if (port !== this.#port) this.flush();
     this.#port = port;
     this.#parts.push(bytes);
-    this.#collected += bytes.length;
     this.#waiting += bytes.length;
     this.#timer ??= setTimeout(() => this.flush(), PAUSE_MS);
   }
@@ -30,16 +29,8 @@ export class OutputQueue<Port> {
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#collected === 0) return;
-    const whole = new Uint8Array(this.#collected);
-    let at = 0;
-    for (const part of this.#parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
-    this.#parts = [];
-    this.#collected = 0;
-    this.#send(whole, this.#port!);
+    if (this.#parts.length === 0) return;
+    this.#send(joined(this.#parts.splice(0)), this.#port!);
   }
 
   /** The page has shown so many bytes. */
