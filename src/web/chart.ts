@@ -1,87 +1,83 @@
 /** A line chart of the last minute, with its newest values as text. */
-import type uPlot from 'uplot';
-import { element } from './elements.ts';
-import { shortNumber } from './rates.ts';
+import { drawing, element } from './elements.ts';
+import { axisTop, shortNumber } from './rates.ts';
 
-/** What draws; loaded when the first chart is shown. */
-export type Plot = typeof uPlot;
+/** Seconds across. */
+const SHOWN = 60;
+/** Of the drawing, which is stretched to the place there is. */
+const HEIGHT = 100;
+const SVG_LOOK = { viewBox: `0 0 ${SHOWN} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' };
 
-/** Samples shown. */
-const KEPT = 120;
-const HEIGHT = 96;
-const SERIES_COLOURS = ['--series-1', '--series-2'];
+interface Sample {
+  /** Of the run. */
+  readonly seconds: number;
+  readonly values: readonly number[];
+}
+
+interface Series {
+  readonly name: string;
+  readonly line: SVGElement;
+  readonly newest: HTMLElement;
+}
 
 export class Chart {
   readonly element: HTMLElement;
-  readonly #plot: uPlot;
-  readonly #legend = element('span');
-  readonly #names: readonly string[];
-  readonly #data: number[][];
+  readonly #series: readonly Series[];
+  readonly #top = element('span');
+  readonly #half = element('span');
+  #samples: Sample[] = [];
 
-  constructor(plot: Plot, title: string, names: readonly string[]) {
-    this.#names = names;
-    this.#data = [[], ...names.map(() => [])];
-    const place = element('div', { role: 'img', 'aria-label': `Chart of the last minute: ${title}` });
-    this.element = element('figure', {}, element('figcaption', {}, element('strong', {}, title), this.#legend), place);
-    this.#plot = new plot(options(names), this.#data as uPlot.AlignedData, place);
-    new ResizeObserver(() => this.#fit(place)).observe(place);
+  constructor(title: string, names: readonly string[]) {
+    this.#series = names.map((name, i) => ({
+      name,
+      line: drawing('polyline', { class: `series-${i + 1}` }),
+      newest: element('span', { class: `key series-${i + 1}` }, name),
+    }));
+    const legend = element('span', { class: 'legend' }, ...this.#series.map(({ newest }) => newest));
+    const lines = drawing('svg', SVG_LOOK, drawing('path', { d: grid() }), ...this.#series.map(({ line }) => line));
+    const label = `Chart of the last minute: ${title}`;
+    this.element = element(
+      'figure',
+      {},
+      element('figcaption', {}, element('strong', {}, title), legend),
+      element(
+        'div',
+        { class: 'chart', role: 'img', 'aria-label': label },
+        element('div', { class: 'scale' }, this.#top, this.#half, element('span', {}, '0')),
+        lines,
+        element('div', { class: 'times' }, element('span', {}, `${SHOWN} s ago`), element('span', {}, 'now')),
+      ),
+    );
   }
 
-  /** `seconds`: of the run. */
-  add(seconds: number, values: readonly number[]): void {
-    for (const [i, value] of [seconds, ...values].entries()) {
-      const series = this.#data[i]!;
-      series.push(value);
-      if (series.length > KEPT) series.shift();
+  add(sample: Sample): void {
+    this.#samples = [...this.#samples, sample].filter(({ seconds }) => seconds > sample.seconds - SHOWN);
+    const top = axisTop(Math.max(...this.#samples.flatMap(({ values }) => values)));
+    this.#top.textContent = shortNumber(top);
+    this.#half.textContent = shortNumber(top / 2);
+    for (const [i, { name, line, newest }] of this.#series.entries()) {
+      newest.textContent = `${name} ${shortNumber(sample.values[i]!)}`;
+      const points = this.#samples.map(
+        ({ seconds, values }) => `${SHOWN - (sample.seconds - seconds)},${HEIGHT * (1 - values[i]! / top)}`,
+      );
+      line.setAttribute('points', points.join(' '));
     }
-    this.#plot.setData(this.#data as uPlot.AlignedData);
-    this.#legend.textContent = this.#names.map((name, i) => `${name} ${shortNumber(values[i]!)}`.trim()).join(' · ');
   }
 
   clear(): void {
-    for (const series of this.#data) series.length = 0;
-    this.#plot.setData(this.#data as uPlot.AlignedData);
-    this.#legend.textContent = '';
-  }
-
-  /** The page's colours have changed. */
-  recolour(): void {
-    this.#plot.redraw(false, true);
-  }
-
-  #fit(place: HTMLElement): void {
-    if (place.clientWidth > 0) this.#plot.setSize({ width: place.clientWidth, height: HEIGHT });
+    this.#samples = [];
+    this.#top.textContent = '';
+    this.#half.textContent = '';
+    for (const { name, line, newest } of this.#series) {
+      line.removeAttribute('points');
+      newest.textContent = name;
+    }
   }
 }
 
-const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-function options(names: readonly string[]): uPlot.Options {
-  const axis: uPlot.Axis = {
-    stroke: () => colour('--quiet'),
-    grid: { stroke: () => colour('--border'), width: 1 },
-    ticks: { show: false },
-    font: '11px system-ui',
-  };
-  return {
-    width: 300,
-    height: HEIGHT,
-    legend: { show: false },
-    cursor: { show: false },
-    scales: { x: { time: false }, y: { range: (_plot, _min, max) => [0, Math.max(1, max * 1.1)] } },
-    axes: [
-      { ...axis, size: 20, values: (_plot, splits) => splits.map((s) => `${s} s`) },
-      { ...axis, size: 52, values: (_plot, splits) => splits.map((n) => (Number.isInteger(n) ? shortNumber(n) : '')) },
-    ],
-    series: [
-      {},
-      ...names.map((label, i) => ({
-        label,
-        stroke: () => colour(SERIES_COLOURS[i]!),
-        width: 2,
-        points: { show: false },
-        ...(i === 0 ? {} : { dash: [6, 3] }),
-      })),
-    ],
-  };
+/** Lines across at each label, and upwards every quarter of a minute. */
+function grid(): string {
+  const across = [0, HEIGHT / 2, HEIGHT].map((y) => `M0 ${y}H${SHOWN}`);
+  const upwards = [0, 15, 30, 45, SHOWN].map((x) => `M${x} 0V${HEIGHT}`);
+  return [...across, ...upwards].join('');
 }

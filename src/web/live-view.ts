@@ -1,7 +1,6 @@
 /** The view of what the hypervisor does. */
-import plotStyle from 'uplot/dist/uPlot.min.css';
 import type { Statistics } from '../api/statistics.ts';
-import { Chart, type Plot } from './chart.ts';
+import { Chart } from './chart.ts';
 import { element } from './elements.ts';
 import { type Rates, type RatesByName, ratesBetween, shortNumber, total } from './rates.ts';
 
@@ -45,12 +44,11 @@ export class LiveView {
   }[];
   #earlier: Statistics | undefined;
 
-  constructor(plot: Plot, place: HTMLElement) {
-    this.#charts = CHARTS.map(({ title, names, values }) => ({ chart: new Chart(plot, title, names), values }));
+  constructor(place: HTMLElement) {
+    this.#charts = CHARTS.map(({ title, names, values }) => ({ chart: new Chart(title, names), values }));
     const tables = TABLES.map(({ caption, rates }) => ({ ...rateTable(caption), rates }));
     this.#tables = tables;
-    const style = element('style', {}, plotStyle);
-    place.replaceChildren(style, ...this.#charts.map(({ chart }) => chart.element), ...tables.map((t) => t.table));
+    place.replaceChildren(...this.#charts.map(({ chart }) => chart.element), ...tables.map((t) => t.table));
   }
 
   add(statistics: Statistics): void {
@@ -58,7 +56,7 @@ export class LiveView {
     this.#earlier = statistics;
     const rates = earlier && ratesBetween(earlier, statistics);
     if (rates === undefined) return;
-    for (const { chart, values } of this.#charts) chart.add(statistics.wallSeconds, values(rates));
+    for (const { chart, values } of this.#charts) chart.add({ seconds: statistics.wallSeconds, values: values(rates) });
     for (const { table, body, rates: of } of this.#tables) {
       fill(body, of(rates));
       table.hidden = body.childElementCount === 0;
@@ -70,10 +68,6 @@ export class LiveView {
     this.#earlier = undefined;
     for (const { chart } of this.#charts) chart.clear();
     for (const { table } of this.#tables) table.hidden = true;
-  }
-
-  recolour(): void {
-    for (const { chart } of this.#charts) chart.recolour();
   }
 }
 

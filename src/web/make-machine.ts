@@ -2,7 +2,7 @@
 import type { Host } from '../api/host.ts';
 import { createMachine, type Machine } from '../api/machine.ts';
 import type { MachineOptions, TerminalSize } from '../api/options.ts';
-import { createProfilingMachine, type ProfilingMachine } from '../api/profile.ts';
+import type { ProfilingMachine } from '../api/profile.ts';
 import { restoreMachine } from '../api/restore.ts';
 import { downloadStream, type ProgressListener } from '../host/browser/download.ts';
 import { UserError } from '../user-error.ts';
@@ -35,7 +35,9 @@ export async function makeMachine(
   }
   const images = { kernel: await content(kernel), initrd: await content(initrd) };
   const all: MachineOptions = { ...common, ...images, append, memory: memory ?? DEFAULT_MEMORY };
-  return profile === true ? createProfilingMachine(host, all) : { machine: await createMachine(host, all) };
+  if (profile !== true) return { machine: await createMachine(host, all) };
+  const { createProfilingMachine } = await import('../api/profile.ts');
+  return createProfilingMachine(host, all);
 }
 
 async function content(image: Source | undefined): Promise<string | Uint8Array | undefined> {

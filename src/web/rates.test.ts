@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Statistics } from '../api/statistics.ts';
-import { ratesBetween, shortNumber } from './rates.ts';
+import { axisTop, ratesBetween, shortNumber } from './rates.ts';
 
 /** Statistics with all counts at `n`, half of the instructions translated. */
 function statistics(wallSeconds: number, n: number): Statistics {
@@ -55,6 +55,10 @@ test('rates are differences over time', () => {
 test('of another run, or of no time, there is nothing wrong to show', () => {
   assert.equal(ratesBetween(statistics(2, 100), statistics(2, 100)), undefined);
   assert.equal(ratesBetween(statistics(1, 100), statistics(3, 20))?.tlbMisses, 0);
+});
+
+test('scales end at short numbers', () => {
+  assert.deepEqual([0, 1, 3, 10, 11, 999, 12.3e6].map(axisTop), [2, 2, 4, 10, 20, 1000, 20e6]);
 });
 
 test('counts for people', () => {

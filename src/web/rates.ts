@@ -63,6 +63,13 @@ const accesses = ({ devices }: Statistics): RatesByName =>
 
 export const total = (rates: RatesByName): number => Object.values(rates).reduce((sum, n) => sum + n, 0);
 
+/** Where a chart's scale ends that has to show `n`: it and its half are short numbers. */
+export function axisTop(n: number): number {
+  const least = Math.max(n, 2);
+  const scale = 10 ** Math.floor(Math.log10(least));
+  return [1, 2, 4, 6, 8, 10].map((step) => step * scale).find((top) => top >= least)!;
+}
+
 /** A count for people: `12.3 M`. */
 export function shortNumber(n: number): string {
   for (const [unit, scale] of [
