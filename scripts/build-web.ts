@@ -3,20 +3,33 @@
  * there is replaced at once, when all is made.
  */
 import { createHash } from 'node:crypto';
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
-import { gzipSync } from 'node:zlib';
-import { build, type Plugin, transform } from 'esbuild';
-import type { Asset, Assets } from '../src/host/browser/assets.ts';
+import { parseArgs, promisify } from 'node:util';
+import { brotliCompress, gzip, gzipSync } from 'node:zlib';
+import { transform } from 'esbuild';
+import { ByteWriter } from '../src/engine/wasm/encoder.ts';
+import { type Asset, type Assets, ENGINE_SECTION } from '../src/host/browser/assets.ts';
 import { bootCode } from './boot-code.ts';
+import { writeScripts } from './web-scripts.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BEST = { level: 9 };
+const COMPRESSED = /\.(html|css|js|txt|wasm)$/;
 /** What is in the bundles and not ours. */
-const PACKAGES = ['@xterm/xterm', '@xterm/addon-fit', 'fflate', 'uplot', 'zod'];
+const PACKAGES = ['@xterm/xterm', '@xterm/addon-fit', 'fflate', 'zod'];
 
 /** A name that changes with the content, so that it may be kept for ever. */
 function write(folder: string, name: string, suffix: string, content: Uint8Array): Asset {
@@ -26,11 +39,23 @@ function write(folder: string, name: string, suffix: string, content: Uint8Array
   return { file, size: content.length };
 }
 
+/** As a section of a WebAssembly module that has nothing else: servers compress what they know. */
+function sectionOf(content: Uint8Array): Uint8Array {
+  const section = new ByteWriter();
+  section.name(ENGINE_SECTION);
+  section.bytes(content);
+  const module = new ByteWriter();
+  for (const byte of [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 0]) module.byte(byte);
+  module.u32(section.length);
+  module.bytes(section.view());
+  return module.view();
+}
+
 async function assets(folder: string): Promise<Assets> {
   const guest = (name: string): Uint8Array => readFileSync(path.join(ROOT, 'guest/images', name));
   mkdirSync(path.join(folder, 'guest'));
   return {
-    engineCode: write(folder, 'engine-code', '.bin', gzipSync(await bootCode(), BEST)),
+    engineCode: write(folder, 'engine-code', '.wasm', sectionOf(await bootCode())),
     guest: {
       kernel: write(folder, 'guest/vmlinuz', '.bin', guest('vmlinuz-x86_64')),
       initrd: write(folder, 'guest/initramfs', '.bin', gzipSync(guest('initramfs-x86_64.cpio'), BEST)),
@@ -38,34 +63,9 @@ async function assets(folder: string): Promise<Assets> {
   };
 }
 
-/** The page's machines have one engine: the other is for tests. */
-const LEFT_OUT: Plugin = {
-  name: 'left-out',
-  setup({ onLoad }) {
-    onLoad({ filter: /src\/engine\/reference\/engine\.ts$/ }, () => ({
-      contents: "export function createReferenceEngine() { throw new Error('there is no such engine in a page'); }",
-    }));
-  },
-};
-
 async function bundle(folder: string, found: Assets): Promise<void> {
   const source = (name: string): string => path.join(ROOT, 'src/web', name);
-  await build({
-    entryPoints: ['page.ts', 'trapeze-vm.ts', 'worker.ts'].map(source),
-    outdir: folder,
-    bundle: true,
-    splitting: true,
-    minify: true,
-    format: 'esm',
-    target: ['chrome116', 'firefox116', 'safari17'],
-    // All in one folder: the element looks for the rest beside itself, in whatever file it ends up.
-    chunkNames: '[name]-[hash]',
-    legalComments: 'none',
-    logLevel: 'warning',
-    loader: { '.css': 'text' },
-    define: { TRAPEZE_ASSETS: JSON.stringify(found) },
-    plugins: [LEFT_OUT],
-  });
+  await writeScripts(['page.ts', 'trapeze-vm.ts', 'worker.ts'].map(source), folder, found);
   const { code } = await transform(readFileSync(source('page.css'), 'utf8'), { loader: 'css', minify: true });
   writeFileSync(path.join(folder, 'page.css'), code);
   copyFileSync(source('index.html'), path.join(folder, 'index.html'));
@@ -83,6 +83,18 @@ function licences(folder: string): void {
   }
 }
 
+/** Puts beside each file what a server can send of it to who takes that: `.br` and `.gz`. */
+async function compress(folder: string): Promise<void> {
+  const names = readdirSync(folder).filter((name) => COMPRESSED.test(name));
+  const packed = names.map(async (name) => {
+    const file = path.join(folder, name);
+    const content = readFileSync(file);
+    writeFileSync(`${file}.br`, await promisify(brotliCompress)(content));
+    writeFileSync(`${file}.gz`, await promisify(gzip)(content, BEST));
+  });
+  await Promise.all(packed);
+}
+
 /** Builds into `outdir`. */
 async function buildWeb(outdir: string): Promise<void> {
   mkdirSync(path.dirname(outdir), { recursive: true });
@@ -90,6 +102,7 @@ async function buildWeb(outdir: string): Promise<void> {
   try {
     await bundle(folder, await assets(folder));
     licences(folder);
+    await compress(folder);
     rmSync(outdir, { recursive: true, force: true });
     renameSync(folder, outdir);
   } finally {

@@ -3,32 +3,33 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { brotliCompressSync } from 'node:zlib';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { buildPage } from '../support/browser.ts';
 import { scratch, shown, start, trapeze } from '../support/trapeze.ts';
 
-const MOST_BYTES = 350 * 1024;
+const MOST_BYTES = 350_000;
+const MOST_BYTES_GZIP = 375_000;
 
 const page = buildPage();
 after(() => page.remove());
 
-test('engine and page are under 350 KB, as servers pack them', () => {
-  // Formats of disks are fetched with the first disk, as the guest is with the first machine.
-  const names = readdirSync(page.folder).filter((name) => /^(?!disks-).*\.(html|css|js|bin)$/.test(name));
-  assert.ok(['index.html', 'page.js', 'worker.js', 'trapeze-vm.js'].every((name) => names.includes(name)));
-  const sizes = names.map((name) => {
-    const content = readFileSync(path.join(page.folder, name));
-    // What is packed already servers leave alone.
-    return name.endsWith('.bin') ? content.length : brotliCompressSync(content).length;
-  });
-  const whole = sizes.reduce((sum, size) => sum + size, 0);
-  assert.ok(whole < MOST_BYTES, `${whole} bytes: ${names.map((name, i) => `${name} ${sizes[i]}`).join(', ')}`);
+test('engine, page and formats of disks are under 350 KB, as servers pack them', () => {
+  const names = readdirSync(page.folder).filter((name) => /\.(html|css|js|wasm)$/.test(name));
+  const kinds = ['index.html', 'page.js', 'worker.js', 'trapeze-vm.js', 'disks-', 'engine-code-'];
+  assert.ok(kinds.every((kind) => names.some((name) => name.startsWith(kind))));
+  const read = (name: string): Buffer => readFileSync(path.join(page.folder, name));
+  const whole = (suffix: string): number => names.reduce((sum, name) => sum + read(name + suffix).length, 0);
+  assert.ok(whole('.br') < MOST_BYTES, `${whole('.br')} bytes by brotli`);
+  assert.ok(whole('.gz') < MOST_BYTES_GZIP, `${whole('.gz')} bytes by gzip`);
+  for (const name of names) {
+    assert.deepEqual(brotliDecompressSync(read(`${name}.br`)), read(name));
+    assert.deepEqual(gunzipSync(read(`${name}.gz`)), read(name));
+  }
 });
 
 test('the build brings the licences of what is in it', () => {
   const text = readFileSync(path.join(page.folder, 'licences.txt'), 'utf8');
-  for (const name of ['Trapeze', '@xterm/xterm', 'fflate', 'uplot', 'zod'])
-    assert.match(text, new RegExp(`^${name}$`, 'm'));
+  for (const name of ['Trapeze', '@xterm/xterm', 'fflate', 'zod']) assert.match(text, new RegExp(`^${name}$`, 'm'));
 });
 
 test('`trapeze web` serves the page until a signal, and refuses a port that is taken', async () => {
@@ -42,7 +43,8 @@ test('`trapeze web` serves the page until a signal, and refuses a port that is t
     [second.code, second.stderr],
     [2, `trapeze: port ${port} is taken: choose another with --port, or --port 0 for any free one\n`],
   );
-  assert.equal((await fetch(`http://127.0.0.1:${port}/worker.js`)).status, 200);
+  const worker = await fetch(`http://127.0.0.1:${port}/worker.js`, { headers: { 'accept-encoding': 'br' } });
+  assert.deepEqual([worker.status, worker.headers.get('content-encoding')], [200, 'br']);
   child.kill('SIGINT');
   const { code, stdout } = await outcome;
   assert.deepEqual([code, /^trapeze: http:\/\/127\.0\.0\.1:\d+\/ \(Ctrl-C ends\)\n$/.test(stdout)], [0, true]);

@@ -55,7 +55,16 @@ async function type(guest: GuestPage, line: string): Promise<void> {
 }
 
 inBrowser('the page boots to a prompt, and what is typed reaches the shell', async (guest) => {
+  const fetched: string[] = [];
+  guest.page.on('request', (request) => fetched.push(request.url()));
+  await guest.page.reload();
   await guest.printed(PROMPT);
+  assert.ok(fetched.some((url) => url.includes('/engine-')));
+  assert.deepEqual(
+    fetched.filter((url) => /disks-|profile-/.test(url)),
+    [],
+    'fetched before it is needed',
+  );
   await type(guest, 'echo $((6*7))');
   await guest.printed('\n42\r\n');
   await guest.page.locator('trapeze-vm .xterm-rows').getByText('42', { exact: true }).waitFor();

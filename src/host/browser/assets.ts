@@ -1,5 +1,8 @@
 /** What a static build fetches at need: `scripts/build-web.ts` makes it and tells the worker. */
 
+/** Where the engine's code is. */
+export const ENGINE_SECTION = 'trapeze';
+
 /** A file beside the page, and its size as it is fetched. */
 export interface Asset {
   readonly file: string;
@@ -7,7 +10,7 @@ export interface Asset {
 }
 
 export interface Assets {
-  /** The engine's own code, packed by gzip. */
+  /** The engine's own code, in a section of a WebAssembly module. */
   readonly engineCode: Asset;
   readonly guest: {
     readonly kernel: Asset;

@@ -2,7 +2,7 @@
 import type { EmbeddedGuest, EngineCode, Host } from '../../api/host.ts';
 import { UserError } from '../../user-error.ts';
 import { randomFill } from '../random.ts';
-import type { Asset, Assets } from './assets.ts';
+import { type Asset, type Assets, ENGINE_SECTION } from './assets.ts';
 import { download, type ProgressListener, unpacked } from './download.ts';
 import { browserTime } from './time.ts';
 
@@ -40,8 +40,11 @@ const urlOf = ({ base }: BrowserPlace, { file }: Asset): string => new URL(file,
 
 async function storedCode(place: BrowserPlace): Promise<EngineCode> {
   const { engineCode } = place.assets;
-  const packed = await download({ url: urlOf(place, engineCode), name: 'the engine', size: engineCode.size }, () => {});
-  const content = await unpacked(packed);
+  const what = { url: urlOf(place, engineCode), name: 'the engine', size: engineCode.size };
+  const file = await download(what, () => {});
+  const module = await WebAssembly.compile(file as Uint8Array<ArrayBuffer>);
+  const [section] = WebAssembly.Module.customSections(module, ENGINE_SECTION);
+  const content = new Uint8Array(section!);
   return { read: () => content, write: () => {} };
 }
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { StaticFiles } from './static-server.ts';
 
 const outside = mkdtempSync(path.join(tmpdir(), 'static-'));
@@ -13,6 +13,8 @@ const folder = path.join(outside, 'site');
 mkdirSync(path.join(folder, 'deep'), { recursive: true });
 writeFileSync(path.join(outside, 'secret.txt'), 'secret');
 writeFileSync(path.join(folder, 'index.html'), '<p>front</p>');
+writeFileSync(path.join(folder, 'index.html.br'), brotliCompressSync('<p>front</p>'));
+writeFileSync(path.join(folder, 'index.html.gz'), gzipSync('<p>front</p>'));
 writeFileSync(path.join(folder, 'deep/index.html'), '<p>deep</p>');
 writeFileSync(path.join(folder, 'part-0123abcd.js'), 'let x;');
 writeFileSync(
@@ -99,12 +101,17 @@ test('ranges', async () => {
   assert.equal((await get('/empty.bin')).status, 200);
 });
 
-test('text is packed for who takes that, and not sent again', async () => {
+test('what lies packed beside a file is sent to who takes it, and not sent again', async () => {
   const br = await get('/', { 'accept-encoding': 'gzip, br' });
   assert.equal(String(brotliDecompressSync(br.body)), '<p>front</p>');
+  assert.equal(br.headers['content-type'], 'text/html; charset=utf-8');
   const gzip = await get('/', { 'accept-encoding': 'gzip;q=0.5, br;q=0' });
   assert.equal(String(gunzipSync(gzip.body)), '<p>front</p>');
   assert.notEqual(br.headers.etag, gzip.headers.etag);
+  const alone = await get('/deep/', { 'accept-encoding': 'gzip, br' });
+  assert.deepEqual([alone.headers['content-encoding'], String(alone.body)], [undefined, '<p>deep</p>']);
+  const part = await get('/', { 'accept-encoding': 'br', range: 'bytes=3-7' });
+  assert.deepEqual([part.headers['content-encoding'], String(part.body)], [undefined, 'front']);
   const again = await get('/', { 'accept-encoding': 'br', 'if-none-match': `"x", ${br.headers.etag}` });
   assert.deepEqual([again.status, again.body.length], [304, 0]);
 });

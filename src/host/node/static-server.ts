@@ -1,12 +1,10 @@
 /** A web server for folders of files. */
 import { createHash } from 'node:crypto';
 import { createReadStream, type Stats } from 'node:fs';
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { lstat, realpath, stat } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import path from 'node:path';
 import { pipeline } from 'node:stream';
-import { promisify } from 'node:util';
-import { brotliCompress, constants, gzip } from 'node:zlib';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -34,25 +32,20 @@ const HEADERS = {
 /** Names with a hash in them never change their content. */
 const HASHED = /-(?:[0-9a-f]{8}|[0-9A-Z]{8})\.\w+$/;
 
-/** Almost as small as the best, in a twentieth of the time: somebody waits. */
-const BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } };
-
-const PACKERS = {
-  br: (bytes: Uint8Array): Promise<Buffer> => promisify(brotliCompress)(bytes, BROTLI),
-  gzip: (bytes: Uint8Array): Promise<Buffer> => promisify(gzip)(bytes),
-} as const;
-type Packing = keyof typeof PACKERS;
+/** How files may lie packed beside themselves, the smallest first. */
+const PACKINGS = [
+  { name: 'br', suffix: '.br' },
+  { name: 'gzip', suffix: '.gz' },
+] as const;
 
 interface Found {
   readonly file: string;
   readonly status: Stats;
 }
 
-/** Answers requests with the files of a folder. */
+/** Answers requests with the files of a folder: of `x.js` by `x.js.br` or `x.js.gz`, where these are and the other side takes them. */
 export class StaticFiles {
   readonly #folder: string;
-  /** Packed files by entity tag. */
-  readonly #packed = new Map<string, Buffer>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -92,10 +85,10 @@ export class StaticFiles {
   }
 
   async #send({ file, status }: Found, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const type = TYPES[path.extname(file)] ?? BYTES;
-    const packing = type === BYTES || request.headers.range !== undefined ? undefined : packingFor(request);
-    const tag = entityTag(file, status, packing);
-    response.setHeader('Content-Type', type);
+    const packed = request.headers.range === undefined ? await packedBeside(file, request) : undefined;
+    const sent = packed ?? { file, status };
+    const tag = entityTag(sent);
+    response.setHeader('Content-Type', TYPES[path.extname(file)] ?? BYTES);
     response.setHeader('ETag', tag);
     response.setHeader('Accept-Ranges', 'bytes');
     response.setHeader('Vary', 'Accept-Encoding');
@@ -104,32 +97,34 @@ export class StaticFiles {
       response.writeHead(304).end();
       return;
     }
-    if (packing !== undefined) return this.#sendPacked(file, tag, packing, request, response);
-    const range = rangeOf(request.headers.range, status.size);
+    if (packed !== undefined) response.setHeader('Content-Encoding', packed.packing);
+    const range = rangeOf(request.headers.range, sent.status.size);
     if (range === 'unsatisfiable') {
       response.setHeader('Content-Range', `bytes */${status.size}`);
       return say(response, 416, 'the file has no such range');
     }
     if (range !== undefined) response.setHeader('Content-Range', `bytes ${range.start}-${range.end}/${status.size}`);
-    response.setHeader('Content-Length', range === undefined ? status.size : range.end - range.start + 1);
+    response.setHeader('Content-Length', range === undefined ? sent.status.size : range.end - range.start + 1);
     response.writeHead(range === undefined ? 200 : 206);
-    if (request.method === 'HEAD' || status.size === 0) response.end();
-    else pipeline(createReadStream(file, range), response, () => {});
+    if (request.method === 'HEAD' || sent.status.size === 0) response.end();
+    else pipeline(createReadStream(sent.file, range), response, () => {});
   }
+}
 
-  async #sendPacked(
-    file: string,
-    tag: string,
-    packing: Packing,
-    { method }: IncomingMessage,
-    response: ServerResponse,
-  ): Promise<void> {
-    const packed = this.#packed.get(tag) ?? (await PACKERS[packing](await readFile(file)));
-    this.#packed.set(tag, packed);
-    response.setHeader('Content-Encoding', packing);
-    response.setHeader('Content-Length', packed.length);
-    response.writeHead(200).end(method === 'HEAD' ? undefined : packed);
+async function packedBeside(
+  file: string,
+  { headers }: IncomingMessage,
+): Promise<(Found & { readonly packing: string }) | undefined> {
+  const accepted = String(headers['accept-encoding'] ?? '')
+    .split(',')
+    .filter((word) => !/;\s*q=0(?:\.0*)?\s*$/.test(word))
+    .map((word) => word.split(';')[0]!.trim());
+  for (const { name, suffix } of PACKINGS) {
+    if (!accepted.includes(name)) continue;
+    const status = await lstat(file + suffix).catch(() => undefined);
+    if (status?.isFile()) return { file: file + suffix, status, packing: name };
   }
+  return undefined;
 }
 
 function say(response: ServerResponse, code: number, line: string): void {
@@ -148,17 +143,9 @@ function pathOf(url: string): string | undefined {
   }
 }
 
-function entityTag(file: string, { size, mtimeMs }: Stats, packing: Packing | undefined): string {
-  const state = createHash('sha256').update(`${file} ${size} ${mtimeMs} ${packing}`);
+function entityTag({ file, status: { size, mtimeMs } }: Found): string {
+  const state = createHash('sha256').update(`${file} ${size} ${mtimeMs}`);
   return `"${state.digest('hex').slice(0, 16)}"`;
-}
-
-function packingFor({ headers }: IncomingMessage): Packing | undefined {
-  const accepted = String(headers['accept-encoding'] ?? '')
-    .split(',')
-    .filter((word) => !/;\s*q=0(?:\.0*)?\s*$/.test(word))
-    .map((word) => word.split(';')[0]!.trim());
-  return (['br', 'gzip'] as const).find((packing) => accepted.includes(packing));
 }
 
 /** One range of bytes (RFC 9110 §14.1.2), both ends included. Several, or other units: the whole file. */

@@ -1,0 +1,69 @@
+/** The page's scripts: bundled, and made as small as can be. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { minify, version } from '@swc/core';
+import { build, type OnLoadResult, type Plugin, transform } from 'esbuild';
+import type { Assets } from '../src/host/browser/assets.ts';
+
+const TARGET = ['chrome116', 'firefox116', 'safari17'];
+/** Behind esbuild, which joins files well and writes them less well. */
+const SMALLEST = { compress: { ecma: 2022, passes: 3 }, mangle: true, module: true } as const;
+
+/** What no machine of a page can be asked for: the engine that is for tests, and traces. */
+const LEFT_OUT: Plugin = {
+  name: 'left-out',
+  setup({ onLoad }) {
+    const leaveOut = (filter: RegExp, name: string): void =>
+      onLoad({ filter }, () => ({ contents: `export function ${name}() { throw new Error('not in a page'); }` }));
+    leaveOut(/src\/engine\/reference\/engine\.ts$/, 'createReferenceEngine');
+    leaveOut(/src\/api\/trace\.ts$/, 'traceEngine');
+    leaveOut(/src\/api\/timeline\.ts$/, 'timelineEngine');
+  },
+};
+
+/** xterm.js names what is its own with an underscore. It and its add-ons use some of each other's, so that all get the same short names. */
+const XTERM: Plugin = {
+  name: 'xterm',
+  setup({ onLoad }) {
+    let names: Record<string, string | false> = {};
+    let last: Promise<unknown> = Promise.resolve();
+    const shortened = async (file: string): Promise<OnLoadResult> => {
+      const look = { mangleProps: /^_[a-z]/, mangleCache: names, format: 'esm', minify: true, target: TARGET } as const;
+      const { code, mangleCache } = await transform(readFileSync(file, 'utf8'), look);
+      names = mangleCache;
+      return { contents: code };
+    };
+    onLoad({ filter: /@xterm\/.*\.mjs$/ }, ({ path: file }) => {
+      const result = last.then(() => shortened(file));
+      last = result;
+      return result;
+    });
+  },
+};
+
+/** Writes the scripts of `sources` (paths) and what they share into `folder`. */
+export async function writeScripts(sources: readonly string[], folder: string, assets: Assets): Promise<void> {
+  const { outputFiles } = await build({
+    entryPoints: [...sources],
+    outdir: folder,
+    bundle: true,
+    splitting: true,
+    minify: true,
+    write: false,
+    format: 'esm',
+    target: TARGET,
+    // All in one folder: the element looks for the rest beside itself, in whatever file it ends up.
+    chunkNames: '[name]-[hash]',
+    legalComments: 'none',
+    logLevel: 'warning',
+    loader: { '.css': 'text' },
+    define: { TRAPEZE_ASSETS: JSON.stringify(assets) },
+    // The hash is to change with what is done to the files behind it.
+    banner: { js: `/* ${version} ${JSON.stringify(SMALLEST)} */` },
+    plugins: [LEFT_OUT, XTERM],
+  });
+  for (const { path: file, text } of outputFiles) {
+    const { code } = await minify(text, SMALLEST);
+    writeFileSync(path.join(folder, path.basename(file)), code);
+  }
+}
