@@ -187,7 +187,7 @@ test('mistakes with profiles and timelines are one line and exit code 2', async 
   const cases: readonly (readonly [string[], RegExp])[] = [
     [['run', '--trace', 'perfetto:'], /--trace: a timeline needs a file: write perfetto:FILE/],
     [['run', '--trace', `perfetto:${folder}`], /is a directory: name a file/],
-    [['run', '--trace', `perfetto:${file('no/such/place')}`], /no such file: check its name/],
+    [['run', '--trace', `perfetto:${file('no/such/place')}`], /place: there is no folder \S+such: make it \(mkdir -p/],
     [['profile', '--top', '0'], /--top: '0' is not a number of regions: choose 1 to 10000/],
     [['profile', '--listings', 'all'], /--listings: 'all' is not a number of regions/],
     [['profile', '--region', 'main'], /--region: 'main' is not an address: .* such as 0xffffffff81000040/],

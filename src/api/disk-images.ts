@@ -2,7 +2,14 @@
 import type { BlockBackend } from '../devices/contract.ts';
 import { copyDisk } from '../storage/copy.ts';
 import type { SizedFile } from '../storage/file.ts';
-import { detectFormat, type ImageFiles, type ImageFormat, openImage, readHeader } from '../storage/image.ts';
+import {
+  backingPath,
+  detectFormat,
+  type ImageFiles,
+  type ImageFormat,
+  openImage,
+  readHeader,
+} from '../storage/image.ts';
 import { type CheckReport, checkImage, type Repair } from '../storage/qcow2/check.ts';
 import { createImage } from '../storage/qcow2/create.ts';
 import { Qcow2Disk } from '../storage/qcow2/disk.ts';
@@ -151,7 +158,8 @@ async function describe(store: ImageStore, path: string, file: SizedFile, header
     lazyRefcounts,
     dirty,
     corrupt,
-    backing: backing === undefined ? null : { ...backing, path: store.resolve(path, backing.name) },
+    backing:
+      backing === undefined ? null : { ...backing, path: backingPath(store, path, backing.name) ?? backing.name },
     snapshots: snapshots.map(({ l1: _, ...snapshot }) => snapshot),
   };
 }
@@ -213,7 +221,7 @@ export async function checkDisk(store: ImageStore, path: string, options: CheckD
   const file = await store.open(path, options.repair === 'none' ? 'read' : 'write');
   try {
     if ((options.format ?? (await detectFormat(file))) === 'raw')
-      throw new UserError(`${path}: a raw image has no tables that could be checked`);
+      throw new UserError(`${path}: a raw image has no tables that could be checked: name a qcow2 image`);
     return await checkImage(file, await readHeader(file, path), path, options);
   } finally {
     await file.close();

@@ -15,10 +15,12 @@ test('sizes are powers of 1024 with a unit', () => {
   assert.equal(parseSize('512M'), 512 * 2 ** 20);
   assert.equal(parseSize('1.5GiB'), 1.5 * 2 ** 30);
   assert.equal(parseSize(' 64k '), 65536);
-  for (const bad of ['512', '', 'M', '-1M', '1T', '0x10M', '0.3K', '1e3M'])
+  assert.equal(parseSize('2T'), 2 ** 41);
+  for (const bad of ['512', '', 'M', '-1M', '1P', '0x10M', '0.3K', '1e3M'])
     assert.equal(parseSize(bad), undefined, bad);
   assert.equal(formatSize(2 ** 30), '1G');
   assert.equal(formatSize(1536 * 1024), '1536K');
+  assert.equal(formatSize(2 ** 41), '2T');
   assert.equal(formatSize(7), '7 bytes');
 });
 

@@ -55,7 +55,7 @@ function shapeOf({ format, clusterSize, refcountBits, compat, force }: ShapeFlag
 function sizeOf(text: string): number {
   const size = parseSize(text) ?? (/^\d+$/.test(text) ? Number(text) : undefined);
   if (size === undefined || !Number.isSafeInteger(size))
-    throw new UserError(`'${text}' is not a size: write a number and K, M or G, such as 20G`);
+    throw new UserError(`'${text}' is no size of a disk: write a number and K, M, G or T, such as 20G`);
   return size;
 }
 
@@ -113,6 +113,7 @@ const rowsText = (rows: readonly (readonly [string, string])[]): string =>
 function sizeText(bytes: number): string {
   const exact = formatSize(bytes);
   for (const [unit, scale] of [
+    ['T', 2 ** 40],
     ['G', 2 ** 30],
     ['M', 2 ** 20],
     ['K', 2 ** 10],

@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, ftruncateSync, writeSync } from 'node:fs';
 import type { TimelineEvent } from '../api/timeline.ts';
-import { fileProblem } from '../host/node/file-problem.ts';
+import { outputProblem } from '../host/node/file-problem.ts';
 import { openForWriting } from './output-file.ts';
 
 const HEAD =
@@ -70,7 +70,7 @@ export class PerfettoFile {
       this.#position += Buffer.byteLength(text);
     } catch (error) {
       this.#failed = true;
-      this.#report(`trapeze: ${fileProblem(this.#path, error).message}; the timeline ends here`);
+      this.#report(`trapeze: ${outputProblem(this.#path, error).message}; the timeline ends here`);
       this.#mend();
     }
   }

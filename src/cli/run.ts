@@ -3,7 +3,7 @@ import { closeSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { OptionError } from '../api/options.ts';
 import { describeSnapshot } from '../api/restore.ts';
-import { fileProblem } from '../host/node/file-problem.ts';
+import { outputProblem } from '../host/node/file-problem.ts';
 import type {
   MachineOptions,
   NodeRestoreOptions,
@@ -16,7 +16,7 @@ import { withFileStream } from '../host/node/snapshot-files.ts';
 import type { KeyAction } from './escape-keys.ts';
 import { KEYS_HELP } from './escape-keys.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
-import { openForWriting, writeTo } from './output-file.ts';
+import { mustBeReadable, mustBeWritable, openForWriting, writeTo } from './output-file.ts';
 import { PerfettoFile } from './perfetto-file.ts';
 import { showProgress } from './progress.ts';
 import type { RunFlags, SerialTarget } from './run-options.ts';
@@ -42,6 +42,9 @@ export interface SaveRequest {
 /** Runs a machine to its end; the result is the exit code of the command. */
 export async function run(flags: RunFlags, make: MakeMachine = Machine.create, save?: SaveRequest): Promise<number> {
   const serial = parseSerial(flags.serial);
+  const snapshot = save?.file ?? flags.save;
+  if (snapshot !== undefined) mustBeWritable(snapshot);
+  if (flags.base !== undefined) mustBeReadable(flags.base);
   const statsFile = flags.stats === undefined ? undefined : openForWriting(flags.stats);
   const serialFile = serial.kind === 'file' ? openForWriting(serial.path) : undefined;
   let session: Session | undefined;
@@ -161,7 +164,7 @@ class Session {
       for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done);
       return true;
     } catch (error) {
-      this.say(`trapeze: ${fileProblem(path, error).message}; the serial port's further output is lost`);
+      this.say(`trapeze: ${outputProblem(path, error).message}; the serial port's further output is lost`);
       return false;
     }
   }

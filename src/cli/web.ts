@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { fileProblem } from '../host/node/file-problem.ts';
+import { outputProblem } from '../host/node/file-problem.ts';
 import { StaticFiles } from '../host/node/static-server.ts';
 import { UserError } from '../user-error.ts';
 import { EXIT } from './exit-codes.ts';
@@ -78,7 +78,7 @@ function write(output: string): void {
   try {
     cpSync(page.folder, output, { recursive: true });
   } catch (error) {
-    throw fileProblem(output, error);
+    throw outputProblem(output, error);
   } finally {
     page.remove();
   }

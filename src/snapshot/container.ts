@@ -131,7 +131,9 @@ export class SnapshotReader {
     const header = await this.#reader.take(FILE_HEADER_BYTES);
     if (header.length === 0) throw snapshotProblem('it is empty');
     if (MAGIC.some((byte, i) => header[i] !== byte))
-      throw snapshotProblem('it does not begin as one: it is another kind of file, or damaged');
+      throw snapshotProblem(
+        'it does not begin as one: it is another kind of file, or damaged; give one that was saved',
+      );
     if (header.length < FILE_HEADER_BYTES) throw damaged(TRUNCATED);
     const view = viewOf(header);
     if (crc32(header.subarray(0, 12)) !== view.getUint32(12, true)) throw damaged('its header has another checksum');

@@ -1,3 +1,5 @@
+import { UserError } from '../user-error.ts';
+
 /** What disks are kept in. Hosts implement it: files, memory, one day objects behind HTTP. */
 export interface RandomAccessFile {
   /** Fills `into`; bytes that were never written, also behind the end, are zero. */
@@ -14,6 +16,9 @@ export interface SizedFile extends RandomAccessFile {
   /** Bytes up to the end of what was written. */
   size(): Promise<number>;
 }
+
+/** There is no file of that name. */
+export class MissingFileError extends UserError {}
 
 /** The host has no room for what a guest writes. */
 export class StorageFullError extends Error {

@@ -36,7 +36,7 @@ test('images show what is behind them, through any number, and never write it', 
   const all = files({
     base: await fileWith(base),
     middle: await image('base', 'raw'),
-    top: await image('middle'),
+    top: await image('file:middle'),
   });
   const middle = await openImage(all, 'middle', { readOnly: false });
   await middle.disk.write(SECTOR, new Uint8Array(SECTOR).fill(2));
@@ -60,11 +60,19 @@ test('a circle of backing files is refused, as are missing ones and unknown form
     c: await image('a'),
     lost: await image('gone'),
     odd: await image('self', 'vmdk'),
+    json: await image('json:{"driver":"raw"}', 'raw'),
+    nbd: await image('nbd:localhost:10809', 'raw'),
   });
-  await refused(all, 'self', /self is behind itself/);
+  await refused(all, 'self', /self is behind itself.*`qemu-img rebase -u -F FORMAT -b FILE self`/);
   await refused(all, 'a', /a is behind itself/);
-  await refused(all, 'lost', /the backing file of lost: gone: no such file/);
-  await refused(all, 'odd', /format 'vmdk', which is not supported/);
+  await refused(
+    all,
+    'lost',
+    /lost: its backing file gone does not exist: put it there, or name another with `qemu-img/,
+  );
+  await refused(all, 'odd', /format 'vmdk', .*: make one image of both with `qemu-img convert -O qcow2 odd NEW.qcow2`/);
+  await refused(all, 'json', /json: its backing file 'json:{"driver":"raw"}' is no file: .*`qemu-img rebase -u -F raw/);
+  await refused(all, 'nbd', /'nbd:localhost:10809' is no file/);
 });
 
 test('a raw disk found by its content cannot be made to look like a qcow2 image', async () => {

@@ -1,7 +1,8 @@
 /** Disk images by what is in them: raw, or qcow2 with what is behind it. */
 import type { BlockBackend } from '../devices/contract.ts';
 import { UserError } from '../user-error.ts';
-import type { SizedFile } from './file.ts';
+import { MissingFileError, type SizedFile } from './file.ts';
+import { isHttp } from './http/address.ts';
 import { Qcow2Disk } from './qcow2/disk.ts';
 import { printable } from './qcow2/format.ts';
 import { HEADER_BYTES, type Header, isQcow2, parseHeader } from './qcow2/header.ts';
@@ -15,7 +16,7 @@ export interface ImageFiles {
   open(name: string, access: 'read' | 'write'): Promise<SizedFile>;
   /** What the image `from` calls `name`. */
   resolve(from: string, name: string): string;
-  /** The same for two names of one file. */
+  /** The same for two names of one file. @throws MissingFileError when there is none of that name. */
   identity(name: string): Promise<string>;
 }
 
@@ -117,20 +118,41 @@ async function openBacking(
 ): Promise<BlockBackend | undefined> {
   if (backing === undefined) return undefined;
   const chain = [...above, await files.identity(name)];
-  const behind = files.resolve(name, backing.name);
   const format = backingFormat(backing.format, name);
-  const problem = await files.identity(behind).then(
-    (identity) =>
-      chain.includes(identity) ? `${behind} is behind itself: the backing files form a circle` : undefined,
-    (error: unknown) => Promise.reject(blame(name, error)),
-  );
-  if (problem !== undefined) throw new UserError(printable(`${name}: ${problem}`));
-  if (chain.length >= MOST_IMAGES) throw new UserError(`${name}: more than ${MOST_IMAGES} images behind each other`);
+  const behind = backingPath(files, name, backing.name);
+  if (behind === undefined)
+    throw new UserError(
+      printable(`${name}: its backing file '${backing.name}' is no file: ${nameAnother(name, format)}`),
+    );
+  const identity = await files.identity(behind).catch((error: unknown) => {
+    if (!(error instanceof MissingFileError)) throw blame(name, error);
+    const fix = `put it there, or ${nameAnother(name, format)}`;
+    throw new UserError(printable(`${name}: its backing file ${behind} does not exist: ${fix}`));
+  });
+  if (chain.includes(identity))
+    throw new UserError(
+      printable(`${name}: ${behind} is behind itself, the backing files form a circle: ${nameAnother(name, format)}`),
+    );
+  if (chain.length >= MOST_IMAGES)
+    throw new UserError(
+      `${name}: more than ${MOST_IMAGES} images behind each other: make one of them with \`qemu-img convert\``,
+    );
   const opened = await openChain(files, behind, { readOnly: true, format }, chain).catch((error: unknown) =>
     Promise.reject(blame(name, error)),
   );
   return opened.disk;
 }
+
+/** Where a backing file is; undefined for what QEMU reads by other protocols (of two letters or more: `C:` is a drive), or a description in JSON. */
+export function backingPath(files: Pick<ImageFiles, 'resolve'>, image: string, name: string): string | undefined {
+  if (isHttp(image)) return files.resolve(image, name);
+  const protocol = /^[^/]{2,}?:/.exec(name)?.[0].toLowerCase();
+  if (protocol === 'file:') return files.resolve(image, name.slice(protocol.length));
+  return protocol === undefined || isHttp(name) ? files.resolve(image, name) : undefined;
+}
+
+const nameAnother = (image: string, format: ImageFormat | undefined): string =>
+  `name another with \`qemu-img rebase -u -F ${format ?? 'FORMAT'} -b FILE ${image}\``;
 
 /** A problem of the backing file is found by who names it. */
 const blame = (name: string, error: unknown): unknown =>
@@ -141,7 +163,7 @@ const blame = (name: string, error: unknown): unknown =>
 function backingFormat(format: string | undefined, name: string): ImageFormat | undefined {
   if (format === undefined || format === 'raw' || format === 'qcow2') return format;
   throw new UserError(
-    `${name}: the backing file has the format '${format}', which is not supported: convert it to raw or qcow2`,
+    `${name}: the backing file has the format '${format}', which is not supported: make one image of both with \`qemu-img convert -O qcow2 ${name} NEW.qcow2\``,
   );
 }
 

@@ -81,7 +81,7 @@ test('overlays that cannot be used are one line and exit code 2', async (t) => {
   await refusal(`${path},overlay=${letter}`, /letter\.txt: this file holds no changes of a disk/);
   assert.equal(readFileSync(letter, 'utf8'), 'Dear friend,\n');
   await refusal(`${path},ro,overlay=${overlay}`, /'overlay' are not for 'ro': leave that out/);
-  await refusal(`${path},overlay=${file('nowhere/x')}`, /nowhere\/x\S*: no such file/);
+  await refusal(`${path},overlay=${file('nowhere/x')}`, /nowhere\/x: there is no folder \S+nowhere: make it/);
   await shell('echo x > /dev/vda', { disks: [{ path, overlay }] });
   utimesSync(path, 1, 1);
   await refusal(

@@ -1,12 +1,11 @@
 /** Images in memory, for tests. */
 import type { BlockBackend } from '../../src/devices/contract.ts';
-import type { SizedFile } from '../../src/storage/file.ts';
+import { MissingFileError, type SizedFile } from '../../src/storage/file.ts';
 import { type ImageFiles, readHeader } from '../../src/storage/image.ts';
 import { MemoryFile } from '../../src/storage/memory-file.ts';
 import { type CheckReport, checkImage, type Repair } from '../../src/storage/qcow2/check.ts';
 import { createImage, type NewImage } from '../../src/storage/qcow2/create.ts';
 import { Qcow2Disk } from '../../src/storage/qcow2/disk.ts';
-import { UserError } from '../../src/user-error.ts';
 
 export const NAME = 'test.qcow2';
 
@@ -53,7 +52,7 @@ export async function check(file: SizedFile, repair: Repair = 'none'): Promise<C
 export function filesOf(contents: ReadonlyMap<string, SizedFile>): ImageFiles {
   const find = (name: string): SizedFile => {
     const file = contents.get(name);
-    if (file === undefined) throw new UserError(`${name}: no such file`);
+    if (file === undefined) throw new MissingFileError(`${name}: no such file`);
     return file;
   };
   return {

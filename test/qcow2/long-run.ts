@@ -8,8 +8,8 @@ import { qemuImg, qemuImgMissing, tryQemuImg } from '../support/qemu-img.ts';
 import { damage, useDamaged } from './corruption.ts';
 import { BytesDisk } from './images.ts';
 import { type PowerCutReport, runPowerCuts } from './power-cuts.ts';
-import { checkOneImage, inFolder } from './qemu-check.ts';
-import { makeQemuImage, type QemuImage } from './qemu-images.ts';
+import { checkOneImage, contentByQemu, inFolder } from './qemu-check.ts';
+import { makeQemuImage } from './qemu-images.ts';
 
 const DAMAGED_IMAGES = 10_000;
 /** Of the damaged images, so many for each image of QEMU that is compared, and for each workload that is cut. */
@@ -76,7 +76,8 @@ async function damageImages(count: number, seed: number): Promise<boolean> {
           const disk = await useDamaged({ image, behind, random });
           readable += disk === undefined ? 0 : 1;
           const shown = disk !== undefined && readable % READABLE_PER_COMPARISON === 0;
-          const theirs = shown ? contentByQemu(sample, image) : undefined;
+          if (shown) writeFileSync(sample.path, image);
+          const theirs = shown ? contentByQemu(sample.path) : undefined;
           compared += theirs === undefined ? 0 : 1;
           if (theirs !== undefined && Buffer.compare(theirs, disk!) !== 0)
             failures.push(`seed ${seed + done}, ${sample.options}: QEMU reads otherwise`);
@@ -102,14 +103,6 @@ function imagesBehind(folder: string): ReadonlyMap<string, Uint8Array> {
   return behind;
 }
 
-function contentByQemu(sample: QemuImage, image: Uint8Array): Buffer | undefined {
-  writeFileSync(sample.path, image);
-  const raw = `${sample.path}.raw`;
-  return tryQemuImg('convert', '-f', 'qcow2', '-O', 'raw', sample.path, raw).status === 0
-    ? readFileSync(raw)
-    : undefined;
-}
-
 async function cutPower(count: number, seed: number): Promise<boolean> {
   console.log(`qcow2: ${count} workloads cut at every write, seed ${seed}`);
   const progress = new Progress('qcow2 cuts', count);
@@ -127,14 +120,15 @@ async function cutPower(count: number, seed: number): Promise<boolean> {
   return show(failures);
 }
 
-/** Undefined for images that do not suit: QEMU's own contradictions, and disks that are too large. */
+/** Undefined for images that do not suit: QEMU's own contradictions, also behind them, and disks that are too large. */
 async function cutOneWorkload(random: Random, folder: string): Promise<PowerCutReport | undefined> {
   const sample = makeQemuImage(random, folder);
   const sound = tryQemuImg('check', '-f', 'qcow2', sample.path).status === 0;
   const { 'virtual-size': size, 'backing-filename': backing } = JSON.parse(
     qemuImg('info', '--output=json', sample.path),
   ) as Record<string, number | string>;
-  if (!sound || Number(size) > LARGEST_CUT_DISK) return undefined;
+  const content = contentByQemu(sample.path);
+  if (!sound || content === undefined || Number(size) > LARGEST_CUT_DISK) return undefined;
   const raw = (name: string): Uint8Array => {
     const output = `${path.join(folder, name)}.raw`;
     qemuImg('convert', '-O', 'raw', path.join(folder, name), output);
@@ -145,7 +139,7 @@ async function cutOneWorkload(random: Random, folder: string): Promise<PowerCutR
   return await runPowerCuts({
     random,
     image: readFileSync(sample.path),
-    content: raw('image.qcow2'),
+    content,
     backing: behind && (() => new BytesDisk(behind)),
     steps: 30,
     inspect: async (image) => {

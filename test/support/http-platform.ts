@@ -9,6 +9,7 @@ export class TestHttp implements HttpPlatform {
   readonly wallTimeMs = (): number => Date.UTC(2026, 0, 1);
   readonly random = (): number => 0.5;
   readonly sha256 = nodeHttp.sha256;
+  readonly explain = nodeHttp.explain;
   /** Waits between attempts, in milliseconds. */
   readonly waits: number[] = [];
   readonly #stalls = new Set<() => void>();

@@ -23,12 +23,19 @@ export type Behaviour =
   /** Sends the whole file. */
   | 'whole'
   | 'compressed'
+  /** Sends a range and does not say which, or not of how many bytes. */
+  | 'unnamedRange'
+  | 'unknownSize'
+  | 'redirect'
   | { readonly status: number; readonly retryAfter?: string };
 
 export interface HttpServer {
   readonly url: string;
   content: Uint8Array;
   etag: string | undefined;
+  /** Sent with each answer, and with 404 for what is not there. */
+  headers: Readonly<Record<string, string>>;
+  headersOfMissing: Readonly<Record<string, string>> | undefined;
   /** The text of the manifest beside the file; undefined: there is none. */
   manifest: string | undefined;
   /** What the next requests for the file meet; when it is empty, `usual`. */
@@ -38,11 +45,17 @@ export interface HttpServer {
   readonly asked: string[];
   /** Bytes of the file that were sent. */
   sent: number;
+  /** Questions of browsers for leave to ask. */
+  preflights: number;
   /** Called when a request is left without an answer, or with half of one. */
   onStall: () => void;
   /** Ends all connections and takes no more. */
   die(): void;
 }
+
+const MANIFEST = '/disk.img.manifest.json';
+/** Where the file is, too, for who follows. */
+const MOVED = '/moved/disk.img';
 
 type Range = readonly [from: number, to: number];
 
@@ -60,11 +73,14 @@ export async function serve(test: TestContext, content: Uint8Array): Promise<Htt
     url: `http://127.0.0.1:${port}/disk.img`,
     content,
     etag: '"1"',
+    headers: {},
+    headersOfMissing: undefined,
     manifest: undefined,
     plan: [],
     usual: 'serve',
     asked: [],
     sent: 0,
+    preflights: 0,
     onStall: () => {},
     die,
   };
@@ -73,7 +89,16 @@ export async function serve(test: TestContext, content: Uint8Array): Promise<Htt
 
 function answer(state: HttpServer, request: IncomingMessage, response: ServerResponse): void {
   const { pathname } = new URL(request.url!, state.url);
-  if (pathname === '/disk.img.manifest.json' && state.manifest !== undefined) response.end(state.manifest);
+  const there = pathname !== MANIFEST || state.manifest !== undefined;
+  const headers = there ? state.headers : (state.headersOfMissing ?? state.headers);
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (request.method === 'OPTIONS') {
+    state.preflights += 1;
+    response.writeHead(403).end();
+    return;
+  }
+  if (pathname === MANIFEST && state.manifest !== undefined) response.end(state.manifest);
+  else if (pathname === MOVED) answerRange(state, rangeOf(state, request)!, 'serve', response);
   else if (pathname !== '/disk.img') response.writeHead(404).end();
   else answerFile(state, request, response);
 }
@@ -88,16 +113,20 @@ function answerFile(state: HttpServer, request: IncomingMessage, response: Serve
     response.writeHead(behaviour.status).end('no');
     return;
   }
-  const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+  const range = rangeOf(state, request);
   const condition = request.headers['if-range'];
-  if (match === null || behaviour === 'whole' || (condition !== undefined && condition !== etag)) {
+  if (range === undefined || behaviour === 'whole' || (condition !== undefined && condition !== etag)) {
     state.sent += content.length;
     response.writeHead(200, { 'content-length': content.length }).end(content);
     return;
   }
-  const range: Range = [Number(match[1]), Math.min(Number(match[2]), content.length - 1)];
   if (range[0] >= content.length) response.writeHead(416, { 'content-range': `bytes */${content.length}` }).end();
   else answerRange(state, range, behaviour, response);
+}
+
+function rangeOf({ content }: HttpServer, request: IncomingMessage): Range | undefined {
+  const match = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '');
+  return match === null ? undefined : [Number(match[1]), Math.min(Number(match[2]), content.length - 1)];
 }
 
 function answerRange(
@@ -144,6 +173,15 @@ function answerRange(
       break;
     case 'compressed':
       head(from, { 'content-encoding': 'gzip' }).end(body);
+      break;
+    case 'unnamedRange':
+      response.writeHead(206).end(body);
+      break;
+    case 'unknownSize':
+      response.writeHead(206, { 'content-range': `bytes ${from}-${to}/*` }).end(body);
+      break;
+    case 'redirect':
+      response.writeHead(302, { location: MOVED }).end();
       break;
     case 'whole':
       throw new Error('answered before');

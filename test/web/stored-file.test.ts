@@ -1,52 +1,11 @@
 /** Files that a browser keeps for a page. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
-import { openBrowser, serve } from '../support/browser.ts';
+import { workerSite } from './in-worker.ts';
 
-const found = await openBrowser();
-const browser = 'missing' in found ? undefined : found;
-const skip = browser === undefined ? `SKIPPED: ${(found as { missing: string }).missing}` : false;
-const folder = mkdtempSync(path.join(tmpdir(), 'trapeze-storage-'));
-await build({
-  entryPoints: [fileURLToPath(new URL('storage-worker.ts', import.meta.url))],
-  outfile: path.join(folder, 'worker.js'),
-  bundle: true,
-  format: 'esm',
-  logLevel: 'error',
-});
-writeFileSync(path.join(folder, 'index.html'), '<!doctype html><title>Files</title>');
-const site = await serve(folder, { isolated: true });
-after(async () => {
-  await browser?.close();
-  await site.close();
-  rmSync(folder, { recursive: true });
-});
-
-/** Runs one of the actions of the worker in a browser that knows nothing yet. */
-async function inWorker(action: string, kind: string) {
-  const context = await browser!.newContext();
-  try {
-    const page = await context.newPage();
-    await page.goto(site.address);
-    return await page.evaluate(
-      (message) =>
-        new Promise<string>((resolve, reject) => {
-          const worker = new Worker('worker.js', { type: 'module' });
-          worker.onmessage = ({ data }) => resolve(data);
-          worker.onerror = ({ message: problem }) => reject(new Error(problem));
-          worker.postMessage(message);
-        }),
-      { action, kind },
-    );
-  } finally {
-    await context.close();
-  }
-}
+const { skip, run } = await workerSite(fileURLToPath(new URL('storage-worker.ts', import.meta.url)));
+const inWorker = (action: string, kind: string): Promise<string> => run({ action, kind });
 
 for (const kind of ['opfs', 'indexed']) {
   test(`a file is an array of bytes that outlives its opening (${kind})`, { skip }, async () => {

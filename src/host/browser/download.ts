@@ -63,7 +63,7 @@ async function respond(url: string): Promise<Response> {
     response = await fetch(url);
   } catch {
     throw new UserError(
-      `${url}: cannot be fetched: check the address, the network, and that its server lets other sites read it (CORS)`,
+      `${url}: cannot be fetched: check the address, the network, and that its server lets other sites read it (Access-Control-Allow-Origin)`,
     );
   }
   if (!response.ok) throw new UserError(`${url}: the server answers ${response.status}: check the address`);

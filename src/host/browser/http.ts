@@ -1,5 +1,6 @@
 /** What browsers have for reading over HTTP. */
 import type { HttpPlatform } from '../../storage/http/platform.ts';
+import { type HttpProblem, unreachable } from '../../storage/http/problem.ts';
 import { UserError } from '../../user-error.ts';
 
 export const browserHttp: HttpPlatform = {
@@ -17,5 +18,22 @@ export const browserHttp: HttpPlatform = {
       throw new UserError('the blocks of a disk can be checked in pages by HTTPS alone: serve this one so');
     return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
   },
-  foreign: (url) => new URL(url, location.href).origin !== location.origin,
+  foreign: isForeign,
+  explain,
 };
+
+function isForeign(url: string): boolean {
+  return new URL(url, location.href).origin !== location.origin;
+}
+
+/** Browsers tell a page nothing of what kept it from another origin. */
+function explain(url: string): HttpProblem | undefined {
+  if (!isForeign(url)) return undefined;
+  const reason = 'the browser does not say why';
+  if (location.protocol === 'https:' && new URL(url).protocol === 'http:')
+    return unreachable(reason, 'a page that came by HTTPS may read by HTTPS alone: write https://');
+  return unreachable(
+    reason,
+    'check that it runs, and that it lets other sites read the file (CORS): it must send Access-Control-Allow-Origin: * and Access-Control-Expose-Headers: Content-Range, ETag, Last-Modified',
+  );
+}

@@ -2,7 +2,7 @@
 import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { formatManifest, MANIFEST_SUFFIX, makeManifest } from '../../storage/http/manifest.ts';
 import { UserError } from '../../user-error.ts';
-import { fileProblem } from './file-problem.ts';
+import { fileProblem, outputProblem } from './file-problem.ts';
 import { nodeHttp } from './http.ts';
 import { NodeFile } from './node-file.ts';
 
@@ -50,6 +50,6 @@ async function replace(path: string, content: string): Promise<void> {
     await rename(unfinished, path);
   } catch (error) {
     await rm(unfinished, { force: true });
-    throw fileProblem(path, error);
+    throw outputProblem(path, error);
   }
 }

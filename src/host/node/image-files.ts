@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, link, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import type { ImageStore, NewFile } from '../../api/disk-images.ts';
-import type { SizedFile } from '../../storage/file.ts';
+import { MissingFileError, type SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
 import { remoteFile } from '../../storage/http/remote-file.ts';
 import type { ImageFiles } from '../../storage/image.ts';
 import { UserError } from '../../user-error.ts';
-import { fileProblem } from './file-problem.ts';
+import { outputProblem } from './file-problem.ts';
 import { codeOf, NodeFile } from './node-file.ts';
 import { openRemoteDisk, shownAddress } from './remote-disk.ts';
 
@@ -81,7 +81,7 @@ function explain(path: string, error: unknown): Error {
   switch (code) {
     case 'ENOENT':
     case 'ENOTDIR':
-      return new UserError(`disk ${path} does not exist; check the path, or make one: truncate -s 1G ${path}`);
+      return new MissingFileError(`disk ${path} does not exist; check the path, or make one: truncate -s 1G ${path}`);
     case 'EACCES':
     case 'EPERM':
       return new UserError(`disk ${path} may not be read; change its permissions`);
@@ -113,7 +113,7 @@ async function createFile(path: string, replace: boolean): Promise<NewFile> {
   try {
     handle = await open(temporary, 'wx+');
   } catch (error) {
-    throw fileProblem(path, error);
+    throw outputProblem(path, error);
   }
   return {
     file: new NodeFile(handle),
@@ -125,7 +125,7 @@ async function createFile(path: string, replace: boolean): Promise<NewFile> {
         await rm(temporary);
       } catch (error) {
         await rm(temporary, { force: true });
-        throw codeOf(error) === 'EEXIST' ? taken(path) : fileProblem(path, error);
+        throw codeOf(error) === 'EEXIST' ? taken(path) : outputProblem(path, error);
       }
     },
     discard: () => rm(temporary, { force: true }),

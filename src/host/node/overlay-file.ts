@@ -5,7 +5,7 @@ import process from 'node:process';
 import type { BlockBackend } from '../../devices/contract.ts';
 import { PersistentOverlay } from '../../storage/changes/persistent-overlay.ts';
 import { UserError } from '../../user-error.ts';
-import { fileProblem } from './file-problem.ts';
+import { outputProblem } from './file-problem.ts';
 import { nodeHttp } from './http.ts';
 import { codeOf, NodeFile } from './node-file.ts';
 
@@ -50,7 +50,7 @@ async function openFile(
   } catch (error) {
     if (file === undefined) await unlock();
     else await file.close();
-    throw codeOf(error) === undefined ? error : fileProblem(path, error);
+    throw codeOf(error) === undefined ? error : outputProblem(path, error);
   }
 }
 
@@ -71,7 +71,7 @@ async function lock(path: string): Promise<() => Promise<void>> {
       await writeFile(beside, `${process.pid}\n`, { flag: 'wx' });
       return () => rm(beside, { force: true });
     } catch (error) {
-      if (codeOf(error) !== 'EEXIST') throw fileProblem(beside, error);
+      if (codeOf(error) !== 'EEXIST') throw outputProblem(path, error);
     }
     const holder = Number(await readFile(beside, 'utf8').catch(() => ''));
     if (attempt > 2 || isRunning(holder))

@@ -3,7 +3,7 @@ import { constants, open } from 'node:fs/promises';
 import type { HttpDisk } from '../../storage/http/http-disk.ts';
 import { openHttpDisk, readHttpFile } from '../../storage/http/open-http.ts';
 import { UserError } from '../../user-error.ts';
-import { fileProblem } from './file-problem.ts';
+import { outputProblem } from './file-problem.ts';
 import { nodeHttp } from './http.ts';
 import { NodeFile } from './node-file.ts';
 
@@ -48,6 +48,6 @@ async function openCache(path: string): Promise<NodeFile> {
   try {
     return new NodeFile(await open(path, constants.O_RDWR | constants.O_CREAT));
   } catch (error) {
-    throw fileProblem(path, error);
+    throw outputProblem(path, error);
   }
 }

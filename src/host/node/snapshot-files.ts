@@ -5,7 +5,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import type { Machine } from '../../api/machine.ts';
 import type { SaveOptions } from '../../api/snapshot.ts';
 import type { ByteSource } from '../../snapshot/streams.ts';
-import { fileProblem } from './file-problem.ts';
+import { fileProblem, outputProblem } from './file-problem.ts';
 
 export interface FileSaveOptions extends Omit<SaveOptions, 'base'> {
   /** The file of a complete snapshot of the same machine: only what differs is written. */
@@ -26,13 +26,13 @@ export async function saveToFile(machine: Machine, path: string, options: FileSa
 async function writeFile(machine: Machine, path: string, options: SaveOptions): Promise<void> {
   const unfinished = `${path}.${randomUUID().slice(0, 8)}.part`;
   const file = await open(unfinished, 'wx').catch((error: unknown) => {
-    throw fileProblem(path, error);
+    throw outputProblem(path, error);
   });
   try {
     await machine.save(writable(file, path), options);
     await file.close();
     await rename(unfinished, path).catch((error: unknown) => {
-      throw fileProblem(path, error);
+      throw outputProblem(path, error);
     });
   } catch (error) {
     await file.close().catch(() => {});
@@ -46,7 +46,7 @@ function writable(file: FileHandle, path: string): WritableStream<Uint8Array> {
     try {
       await act;
     } catch (error) {
-      throw fileProblem(path, error);
+      throw outputProblem(path, error);
     }
   };
   return new WritableStream<Uint8Array>({

@@ -1,5 +1,5 @@
 /** One request and its answer, which ends in time however the server behaves. */
-import type { HttpPatience, HttpPlatform, HttpReader, HttpResponse } from './platform.ts';
+import type { HttpInit, HttpPatience, HttpPlatform, HttpReader, HttpResponse } from './platform.ts';
 import { HttpProblem, problemOf, statusProblem } from './problem.ts';
 
 /** What requests cost. */
@@ -58,7 +58,7 @@ export class HttpLink {
       cache: 'no-store',
     } as const;
     const answering = async (): Promise<T> => {
-      const response = await this.platform.fetch(url, init);
+      const response = await this.#fetch(url, init);
       watch.alive();
       const reader = response.body?.getReader();
       return receive(response, () => this.#next(reader, watch));
@@ -74,13 +74,13 @@ export class HttpLink {
   }
 
   /** Asks until an answer is of use or patience ends. */
-  async insist<T>(ask: () => Promise<T>): Promise<T> {
+  async insist<T>(ask: () => Promise<T>, attempts = this.patience.attempts): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await ask();
       } catch (error) {
         const problem = problemOf(error);
-        if (problem.kind !== 'again' || attempt >= this.patience.attempts || this.#closed) throw problem;
+        if (problem.kind !== 'again' || attempt >= attempts || this.#closed) throw problem;
         await this.pause(attempt, problem);
       }
     }
@@ -106,6 +106,14 @@ export class HttpLink {
   /** What an answer's status means that is none of those hoped for. */
   statusProblem(response: HttpResponse): HttpProblem {
     return statusProblem(response, this.platform);
+  }
+
+  async #fetch(url: string, init: HttpInit): Promise<HttpResponse> {
+    try {
+      return await this.platform.fetch(url, init);
+    } catch (error) {
+      throw this.platform.explain?.(url, error) ?? error;
+    }
   }
 
   async #next(reader: HttpReader | undefined, watch: Watch): Promise<Uint8Array | undefined> {

@@ -23,6 +23,10 @@ export interface HttpDiskOptions {
 const SECTOR = 512;
 /** A manifest of 64 KiB blocks of an image of 100 GiB. */
 const LARGEST_MANIFEST = 128 * 2 ** 20;
+/** A server of another origin may answer 404 without letting the page see that (nginx does): it looks like no answer. */
+const FOREIGN_ATTEMPTS = 2;
+const UNKNOWN_MANIFEST =
+  'whether there is a manifest cannot be seen, so that blocks are not checked: the server must send Access-Control-Allow-Origin with 404 too (nginx: add_header … always)';
 /** As much as guests have RAM. */
 const LARGEST_FILE = 3 * 2 ** 30;
 
@@ -39,7 +43,7 @@ export async function openHttpDisk(
   try {
     const source = await openRanges(url, link);
     const { size } = source;
-    const manifest = await readManifest(url, link);
+    const manifest = await readManifest(url, link, report);
     checkSize(url, size, manifest?.manifest);
     const identity = manifest?.identity ?? source.identity;
     const blockSize = manifest?.manifest.blockSize ?? MANIFEST_BLOCK;
@@ -101,13 +105,16 @@ async function openKept(
 async function readManifest(
   url: string,
   link: HttpLink,
+  report: (line: string) => void,
 ): Promise<{ readonly manifest: Manifest; readonly identity: string } | undefined> {
   const at = manifestUrl(url);
-  const bytes = await link
-    .insist(() => fetchManifest(at, link))
-    .catch((error: unknown) => {
-      throw new UserError(`${at}: ${problemOf(error).message}`);
-    });
+  const foreign = link.platform.foreign?.(at) === true;
+  const ask = () => fetchManifest(at, link);
+  const bytes = await link.insist(ask, foreign ? FOREIGN_ATTEMPTS : undefined).catch((error: unknown) => {
+    if (!foreign) throw new UserError(`${at}: ${problemOf(error).message}`);
+    report(`${at}: ${UNKNOWN_MANIFEST}`);
+    return undefined;
+  });
   const text = bytes === undefined ? '' : new TextDecoder().decode(bytes);
   // Servers of single pages answer whatever is asked for with their page.
   if (bytes === undefined || /^\s*</.test(text)) return undefined;

@@ -1,8 +1,11 @@
 /** What reading over HTTP needs of a platform: parts of standards that Node and browsers have alike. */
+import type { HttpProblem } from './problem.ts';
 
 /** The parts of the Fetch Standard's Response that are used. */
 export interface HttpResponse {
   readonly status: number;
+  /** Where it came from, behind redirections. */
+  readonly url: string;
   readonly headers: { get(name: string): string | null };
   readonly body: { getReader(): HttpReader } | null;
 }
@@ -33,6 +36,8 @@ export interface HttpPlatform {
    * so that changes are noticed by comparing what answers say.
    */
   foreign?(url: string): boolean;
+  /** What it means that a request had no answer, where the platform knows more than that. */
+  explain?(url: string, error: unknown): HttpProblem | undefined;
 }
 
 /** How long to be patient with a server. */

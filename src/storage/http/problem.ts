@@ -24,10 +24,14 @@ export class HttpProblem extends Error {
 export function problemOf(error: unknown): HttpProblem {
   if (error instanceof HttpProblem) return error;
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;
-  const reason = code ?? (cause instanceof Error ? cause.message : String(cause));
-  return new HttpProblem('again', `the server cannot be reached or drops the connection (${reason})`);
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const reason = typeof code === 'string' ? code : cause instanceof Error ? cause.message : String(cause);
+  return unreachable(reason, 'check that it runs, its address and the network');
 }
+
+/** A server that does not answer at all: asking again may help. */
+export const unreachable = (reason: string, fix: string): HttpProblem =>
+  new HttpProblem('again', `the server cannot be reached or drops the connection (${reason}): ${fix}`);
 
 const TIMEOUT = 408;
 const TOO_EARLY = 425;

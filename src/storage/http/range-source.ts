@@ -71,13 +71,15 @@ export async function openRanges(url: string, link: HttpLink): Promise<RangeSour
 async function probe(url: string, link: HttpLink): Promise<RangeSource> {
   return await link.exchange(url, { range: `bytes=0-${PROBE - 1}` }, async (response, next) => {
     if (response.status === 200) return await wholeSource(response, next);
-    const size = response.status === 206 ? sizeOf(response) : undefined;
+    // Where a redirection leads counts: a page's own server may send to another.
+    const foreign = link.platform.foreign?.(response.url) === true;
+    const size = response.status === 206 ? sizeOf(response, foreign) : undefined;
     if (response.status === 416) throw new HttpProblem('refused', 'the file is empty: serve a disk image');
     if (size === undefined) throw link.statusProblem(response);
     const length = Math.min(size, PROBE);
     checkRange(response, 0, length, size);
     await fill(new Uint8Array(length), next, () => {});
-    return new HttpRanges(url, link, size, validatorsOf(response));
+    return new HttpRanges(url, link, { size, foreign, validators: validatorsOf(response) });
   });
 }
 
@@ -86,6 +88,11 @@ type Next = () => Promise<Uint8Array | undefined>;
 const NO_RANGES =
   'the server does not answer range requests, which a disk of this size needs: serve it with one that does, such as nginx or Apache, or download the file';
 
+const NO_CONTENT_RANGE =
+  'the server answers with a part of the file and does not say which (no Content-Range): serve it with another, such as nginx or Apache';
+const HIDDEN_RANGE =
+  'the server of another site lets this page not see which part of the file it sends: it must send Access-Control-Expose-Headers: Content-Range, ETag, Last-Modified';
+
 async function wholeSource(response: HttpResponse, next: Next): Promise<RangeSource> {
   const bytes = await readBody(response, next, WHOLE_LIMIT, NO_RANGES);
   const { etag, modified } = validatorsOf(response);
@@ -93,16 +100,15 @@ async function wholeSource(response: HttpResponse, next: Next): Promise<RangeSou
 }
 
 /** The size that the first answer tells. @throws HttpProblem */
-function sizeOf(response: HttpResponse): number {
+function sizeOf(response: HttpResponse, foreign: boolean): number {
   const text = response.headers.get('content-range');
-  if (text === null)
-    throw new HttpProblem(
-      'refused',
-      'no Content-Range is to be seen: if the file is on another origin than the page, its server must send Access-Control-Expose-Headers: Content-Range, ETag, Last-Modified',
-    );
+  if (text === null) throw new HttpProblem('refused', foreign ? HIDDEN_RANGE : NO_CONTENT_RANGE);
   const size = /^bytes \d+-\d+\/(\d+)$/.exec(text)?.[1];
   if (size === undefined || !Number.isSafeInteger(Number(size)))
-    throw new HttpProblem('again', `the server does not tell the size (Content-Range: ${text})`);
+    throw new HttpProblem(
+      text.endsWith('/*') ? 'refused' : 'again',
+      `the server does not tell the size of the file (Content-Range: ${text}): serve it with another, such as nginx or Apache`,
+    );
   return Number(size);
 }
 
@@ -139,6 +145,14 @@ async function fill(into: Uint8Array, next: Next, progress: (done: number) => vo
     throw new HttpProblem('again', `the server sent ${done} of the ${into.length} bytes asked for`);
 }
 
+/** What the first answer told. */
+interface FirstAnswer {
+  readonly size: number;
+  /** It came from another origin than the page's. */
+  readonly foreign: boolean;
+  readonly validators: Validators;
+}
+
 /** A server that answers ranges. */
 class HttpRanges implements RangeSource {
   readonly size: number;
@@ -150,13 +164,13 @@ class HttpRanges implements RangeSource {
   #changed: HttpProblem | undefined;
   #well = true;
 
-  constructor(url: string, link: HttpLink, size: number, validators: Validators) {
+  constructor(url: string, link: HttpLink, { size, foreign, validators }: FirstAnswer) {
     this.#url = url;
     this.#link = link;
     this.size = size;
     this.#validators = validators;
     this.identity = validators.etag ?? validators.modified ?? undefined;
-    this.#condition = link.platform.foreign?.(url) === true ? {} : ifRange(validators);
+    this.#condition = foreign ? {} : ifRange(validators);
   }
 
   get well(): boolean {
