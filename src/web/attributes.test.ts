@@ -6,11 +6,13 @@ const from = (attributes: Record<string, string>) =>
   optionsFrom((name) => attributes[name] ?? null, 'https://example.org/a/page.html');
 
 test('addresses are meant from the page', () => {
-  const { kernel, initrd, disks } = from({
+  const { image, kernel, initrd, disks } = from({
+    image: 'at-prompt.snap\n/root.img',
     kernel: 'vmlinuz',
     initrd: '/initrd.gz',
     disk: 'root.img,overlay=mine,cache=blocks https://other.example/b,1.img,ro\n x.img,cow',
   });
+  assert.deepEqual(image, ['https://example.org/a/at-prompt.snap', 'https://example.org/root.img']);
   assert.equal(kernel, 'https://example.org/a/vmlinuz');
   assert.equal(initrd, 'https://example.org/initrd.gz');
   assert.deepEqual(disks, [

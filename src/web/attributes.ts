@@ -10,16 +10,16 @@ export function optionsFrom(attribute: AttributeReader, page: string): VmOptions
     const text = attribute(name);
     return text === null || text === '' ? undefined : absolute(name, text, page);
   };
+  const words = (name: string): string[] => (attribute(name) ?? '').split(/\s+/).filter((word) => word !== '');
+  const images = words('image').map((word) => absolute('image', word, page));
   return {
+    image: images.length === 0 ? undefined : images,
     kernel: url('kernel'),
     initrd: url('initrd'),
     snapshot: url('snapshot'),
     append: attribute('append') ?? undefined,
     memory: attribute('memory') ?? undefined,
-    disks: (attribute('disk') ?? '')
-      .split(/\s+/)
-      .filter((word) => word !== '')
-      .map((word) => diskFrom(word, page)),
+    disks: words('disk').map((word) => diskFrom(word, page)),
     profile: attribute('profile') !== null,
   };
 }

@@ -42,16 +42,22 @@ export class LiveView {
     readonly body: HTMLElement;
     readonly rates: (rates: Rates) => RatesByName;
   }[];
+  readonly #fetched = emptyTable('Fetched from servers since the start', ['disk', 'requests', 'bytes', 'failed']);
   #earlier: Statistics | undefined;
 
   constructor(place: HTMLElement) {
     this.#charts = CHARTS.map(({ title, names, values }) => ({ chart: new Chart(title, names), values }));
-    const tables = TABLES.map(({ caption, rates }) => ({ ...rateTable(caption), rates }));
+    const tables = TABLES.map(({ caption, rates }) => ({ ...emptyTable(caption, ['kind', 'a second']), rates }));
     this.#tables = tables;
-    place.replaceChildren(...this.#charts.map(({ chart }) => chart.element), ...tables.map((t) => t.table));
+    place.replaceChildren(
+      ...this.#charts.map(({ chart }) => chart.element),
+      ...tables.map((t) => t.table),
+      this.#fetched.table,
+    );
   }
 
   add(statistics: Statistics): void {
+    this.#showFetched(statistics);
     const earlier = this.#earlier;
     this.#earlier = statistics;
     const rates = earlier && ratesBetween(earlier, statistics);
@@ -67,21 +73,35 @@ export class LiveView {
   clear(): void {
     this.#earlier = undefined;
     for (const { chart } of this.#charts) chart.clear();
-    for (const { table } of this.#tables) table.hidden = true;
+    for (const { table } of [...this.#tables, this.#fetched]) table.hidden = true;
+  }
+
+  #showFetched({ disks }: Statistics): void {
+    const rows = disks.flatMap((figures, i) =>
+      figures === null
+        ? []
+        : [tableRow([`disk ${i + 1}`, figures.requests, `${shortNumber(figures.bytes)}B`, figures.failures])],
+    );
+    this.#fetched.body.replaceChildren(...rows);
+    this.#fetched.table.hidden = rows.length === 0;
   }
 }
 
-function rateTable(caption: string): { readonly table: HTMLElement; readonly body: HTMLElement } {
+function emptyTable(
+  caption: string,
+  columns: readonly string[],
+): { readonly table: HTMLElement; readonly body: HTMLElement } {
   const body = element('tbody');
-  const row = element('tr', {}, element('th', { scope: 'col' }, 'kind'), element('th', { scope: 'col' }, 'a second'));
-  const table = element('table', { hidden: '' }, element('caption', {}, caption), element('thead', {}, row), body);
+  const head = element('tr', {}, ...columns.map((text) => element('th', { scope: 'col' }, text)));
+  const table = element('table', { hidden: '' }, element('caption', {}, caption), element('thead', {}, head), body);
   return { body, table };
 }
 
+const tableRow = (cells: readonly (string | number)[]): HTMLElement =>
+  element('tr', {}, ...cells.map((cell) => element('td', {}, `${cell}`)));
+
 function fill(body: HTMLElement, rates: RatesByName): void {
-  const rows = Object.entries(rates).map(([name, rate]) =>
-    element('tr', {}, element('td', {}, spaced(name)), element('td', {}, shortNumber(rate))),
-  );
+  const rows = Object.entries(rates).map(([name, rate]) => tableRow([spaced(name), shortNumber(rate)]));
   body.replaceChildren(...rows);
 }
 

@@ -1,7 +1,7 @@
 /** The page of `trapeze web` and of the static build. */
 import { optionsFrom } from './attributes.ts';
-import { machineOf } from './dropped-files.ts';
 import { byId } from './elements.ts';
+import { machineOf } from './images.ts';
 import { InsideView } from './inside-view.ts';
 import { LiveView } from './live-view.ts';
 import type { VmOptions } from './protocol.ts';
@@ -52,12 +52,13 @@ async function start(options: VmOptions): Promise<void> {
     await vm.start({ ...machine, memory: machine.memory ?? byId<HTMLSelectElement>('memory').value });
     vm.focus();
   } catch {
-    // The element tells about it.
+    // The element tells about it. Counting is to be asked for anew: a snapshot cannot.
+    machine = { ...machine, profile: false };
   }
 }
 
 async function open(files: Iterable<File>): Promise<void> {
-  const chosen = [...files].map((file) => ({ name: file.name, blob: file }));
+  const chosen = [...files].map((file) => ({ name: file.name, content: file }));
   if (chosen.length === 0) return;
   try {
     const opened = await machineOf(chosen);

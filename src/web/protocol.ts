@@ -26,6 +26,8 @@ export interface DiskSource {
 
 /** What a machine in a page is made of. With nothing at all it is the embedded Linux in 256 MiB. */
 export interface VmOptions {
+  /** Kernel, initial RAM disk, snapshot, disk images: what each is, its first bytes tell. */
+  readonly image?: Source | readonly Source[] | undefined;
   /** bzImage, PVH or Multiboot ELF. Without one, the embedded Linux boots. */
   readonly kernel?: Source | undefined;
   readonly initrd?: Source | undefined;

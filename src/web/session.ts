@@ -6,6 +6,7 @@ import type { Progress } from '../host/browser/download.ts';
 import { browserHost } from '../host/browser/host.ts';
 import { OutputQueue } from '../host/browser/output-queue.ts';
 import { UserError } from '../user-error.ts';
+import { withImage } from './images.ts';
 import { makeMachine, saved } from './make-machine.ts';
 import type { Answers, Asked, Message, Request } from './protocol.ts';
 
@@ -78,7 +79,8 @@ export class Session {
     }
   }
 
-  async #create({ options, terminal, base }: Start): Promise<Machine> {
+  async #create({ options: asked, terminal, base }: Start): Promise<Machine> {
+    const options = await withImage(asked);
     const progress = (progress: Progress): void => this.#post({ kind: 'progress', progress });
     const host = await browserHost({
       assets: TRAPEZE_ASSETS,

@@ -139,6 +139,15 @@ inBrowser('the address of the page can ask for another machine', async (guest) =
   await guest.state('kernel="http://" is not an address');
 });
 
+inBrowser('an image at an address is told by its first bytes', async (guest) => {
+  await guest.page.goto(new URL('?image=zeros.img', guest.page.url()).href);
+  await guest.printed(PROMPT);
+  await type(guest, 'wc -c < /dev/vda');
+  await guest.printed('\r\n1048576\r\n');
+  await guest.page.goto(new URL('?image=licences.txt', guest.page.url()).href);
+  await guest.page.locator('#state').getByText('licences.txt: no kernel').waitFor();
+});
+
 inBrowser('what the machine is missing is said in a line', async (guest) => {
   await guest.printed(PROMPT);
   await guest.page.route('**/guest/**', (route) => route.fulfill({ status: 503 }));
@@ -406,4 +415,7 @@ inBrowser('changes to a disk on a server are kept from start to start', async (g
   await guest.printed(PROMPT);
   assert.equal(await run('echo kept > /dev/vda; sync; echo written'), 'written');
   assert.equal(await run('head -n 1 /dev/vda; wc -c < /dev/vda'), 'kept\n1048576');
+  const { disks } = await guest.page.evaluate(() => document.querySelector('trapeze-vm')!.statistics());
+  assert.ok(disks[0]!.keptHits > 0 && disks[0]!.failures === 0, JSON.stringify(disks));
+  await guest.page.getByRole('row', { name: /^disk 1 / }).waitFor();
 });

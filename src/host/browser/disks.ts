@@ -7,8 +7,9 @@ import type { BlockBackend } from '../../devices/contract.ts';
 import { PersistentOverlay } from '../../storage/changes/persistent-overlay.ts';
 import type { SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
+import type { HttpDisk } from '../../storage/http/http-disk.ts';
 import { openHttpDisk } from '../../storage/http/open-http.ts';
-import { remoteFile, remoteIdentity } from '../../storage/http/remote-file.ts';
+import { remoteFile, remoteIdentity, withFigures } from '../../storage/http/remote-file.ts';
 import { type ImageFiles, openImage } from '../../storage/image.ts';
 import { MemoryFile } from '../../storage/memory-file.ts';
 import { OverlayDisk } from '../../storage/overlay.ts';
@@ -36,18 +37,21 @@ export async function openImageDisk(
   { overlay, cache }: DiskExtras = {},
 ): Promise<BlockBackend> {
   let identity: string | undefined;
+  const remotes: HttpDisk[] = [];
   const files: ImageFiles = {
     async open(wanted) {
       if (blob !== undefined) return new BlobFile(blob);
       const keep = wanted === name && cache !== undefined ? await openStoredFile(cache) : undefined;
       const disk = await openHttpDisk(wanted, browserHttp, { report, ...(keep && { keep }) });
+      remotes.push(disk);
       if (wanted === name) identity = remoteIdentity(disk);
       return remoteFile(disk);
     },
     resolve,
     identity: async (wanted) => wanted,
   };
-  const { disk, format, fileSize } = await openImage(files, name, { readOnly: true });
+  const { disk: plain, format, fileSize } = await openImage(files, name, { readOnly: true });
+  const disk = remotes.length === 0 ? plain : withFigures(plain, remotes);
   if (format === 'raw' && (fileSize === 0 || fileSize % SECTOR !== 0)) {
     await disk.close();
     throw new UserError(`disk ${name} has ${fileSize} bytes: a raw disk image has a multiple of ${SECTOR}, and not 0`);

@@ -46,6 +46,31 @@ export async function downloadStream(
   });
 }
 
+/** How a file begins, and its size where the server tells it. */
+export interface Head {
+  readonly bytes: Uint8Array;
+  readonly size: number | undefined;
+}
+
+/** @throws UserError when it cannot be had. */
+export async function headOf(url: string, length: number): Promise<Head> {
+  const response = await respond(url, { headers: { range: `bytes=0-${length - 1}` } });
+  const range = response.headers.get('content-range');
+  const reader = response.body!.getReader();
+  const parts: Uint8Array[] = [];
+  for (let got = 0; got < length; ) {
+    const { done, value } = await reader.read().catch(() => {
+      throw new UserError(`${url}: the connection broke after ${got} bytes: try again`);
+    });
+    if (done) break;
+    parts.push(value);
+    got += value.length;
+  }
+  await reader.cancel();
+  const whole = range === null ? toldSize(response) : Number(/\/(\d+)$/.exec(range)?.[1]);
+  return { bytes: joined(parts).subarray(0, length), size: Number.isNaN(whole) ? undefined : whole };
+}
+
 /** All of it. @throws UserError when it cannot be had. */
 export async function download(what: Download, report: ProgressListener): Promise<Uint8Array> {
   const reader = (await downloadStream(what, report)).getReader();
@@ -57,10 +82,10 @@ export async function download(what: Download, report: ProgressListener): Promis
   }
 }
 
-async function respond(url: string): Promise<Response> {
+async function respond(url: string, init?: RequestInit): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url);
+    response = await fetch(url, init);
   } catch {
     throw new UserError(
       `${url}: cannot be fetched: check the address, the network, and that its server lets other sites read it (Access-Control-Allow-Origin)`,

@@ -9,7 +9,7 @@ import type { SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
 import type { HttpDisk } from '../../storage/http/http-disk.ts';
 import { checkRawSize } from '../../storage/http/open-http.ts';
-import { remoteFile, remoteIdentity } from '../../storage/http/remote-file.ts';
+import { remoteFile, remoteIdentity, withFigures } from '../../storage/http/remote-file.ts';
 import { detectFormat, type ImageFiles, type ImageFormat, openImage } from '../../storage/image.ts';
 import { OverlayDisk } from '../../storage/overlay.ts';
 import { UserError } from '../../user-error.ts';
@@ -77,7 +77,7 @@ async function openRemoteImage(
     }
     const open: ImageFiles['open'] = async (name, access) => (name === path ? file : files.open(name, access));
     const { disk } = await openImage({ ...files, open }, path, { readOnly: true, format: 'qcow2' });
-    return withFigures(disk, remote);
+    return withFigures(disk, [remote]);
   } catch (error) {
     await remote.close();
     throw error;
@@ -89,17 +89,6 @@ const formatOf = (path: string, file: SizedFile): Promise<ImageFormat> =>
   detectFormat(file).catch((error: unknown) => {
     throw new UserError(`${shownAddress(path)}: the image cannot be read: ${(error as Error).message}`);
   });
-
-/** The same disk, which knows what its file cost to fetch. */
-const withFigures = (disk: BlockBackend, remote: HttpDisk): BlockBackend => ({
-  size: disk.size,
-  readOnly: disk.readOnly,
-  read: (offset, into) => disk.read(offset, into),
-  write: (offset, from) => disk.write(offset, from),
-  flush: () => disk.flush(),
-  close: () => disk.close(),
-  fetched: () => remote.fetched(),
-});
 
 /** Changes in a temporary file; closes `base` when there can be none. */
 async function overlay(path: string, base: BlockBackend, report: (line: string) => void): Promise<BlockBackend> {
