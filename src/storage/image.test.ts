@@ -36,7 +36,7 @@ test('images show what is behind them, through any number, and never write it', 
   const all = files({
     base: await fileWith(base),
     middle: await image('base', 'raw'),
-    top: await image('file:middle'),
+    top: await image('middle'),
   });
   const middle = await openImage(all, 'middle', { readOnly: false });
   await middle.disk.write(SECTOR, new Uint8Array(SECTOR).fill(2));
@@ -61,6 +61,7 @@ test('a circle of backing files is refused, as are missing ones and unknown form
     lost: await image('gone'),
     odd: await image('self', 'vmdk'),
     json: await image('json:{"driver":"raw"}', 'raw'),
+    rel: await image('file:self'),
     nbd: await image('nbd:localhost:10809', 'raw'),
   });
   await refused(all, 'self', /self is behind itself.*`qemu-img rebase -u -F FORMAT -b FILE self`/);
@@ -72,6 +73,7 @@ test('a circle of backing files is refused, as are missing ones and unknown form
   );
   await refused(all, 'odd', /format 'vmdk', .*: make one image of both with `qemu-img convert -O qcow2 odd NEW.qcow2`/);
   await refused(all, 'json', /json: its backing file 'json:{"driver":"raw"}' is no file: .*`qemu-img rebase -u -F raw/);
+  await refused(all, 'rel', /'file:self' is no file/);
   await refused(all, 'nbd', /'nbd:localhost:10809' is no file/);
 });
 

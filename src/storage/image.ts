@@ -147,7 +147,8 @@ async function openBacking(
 export function backingPath(files: Pick<ImageFiles, 'resolve'>, image: string, name: string): string | undefined {
   if (isHttp(image)) return files.resolve(image, name);
   const protocol = /^[^/]{2,}?:/.exec(name)?.[0].toLowerCase();
-  if (protocol === 'file:') return files.resolve(image, name.slice(protocol.length));
+  if (protocol === 'file:' && name.startsWith('/', protocol.length))
+    return files.resolve(image, name.slice(protocol.length));
   return protocol === undefined || isHttp(name) ? files.resolve(image, name) : undefined;
 }
 

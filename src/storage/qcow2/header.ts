@@ -88,9 +88,11 @@ export function parseHeader(start: Uint8Array, fileSize: number, image: string):
     refuse(`the header is damaged: its length is ${headerLength} bytes`);
   const cluster = start.subarray(0, clusterSize);
   const extensions = readExtensions(cluster, headerLength, view, refuse);
-  if (version === 3) refuseIncompatible(view, extensions, refuse);
+  if (version === 3) refuseIncompatible(view, extensions, image, refuse);
   if (view.getUint32(32) !== 0)
-    refuse('encrypted images are not supported: decrypt it with `qemu-img convert` into a new image');
+    refuse(
+      `encrypted images are not supported: decrypt it with \`qemu-img convert --object secret,id=key,file=KEY.txt --image-opts driver=qcow2,encrypt.key-secret=key,file.filename=${image} -O qcow2 NEW.qcow2\``,
+    );
   const header: Header = {
     geometry: geometryOf(version, clusterBits, refcountOrder),
     // As QEMU does it.
@@ -162,11 +164,11 @@ const REFUSED: Readonly<Record<number, string>> = {
 };
 const SERVED: readonly number[] = [INCOMPATIBLE.dirty, INCOMPATIBLE.corrupt];
 
-function refuseIncompatible(view: DataView, extensions: readonly Extension[], refuse: Refuse): void {
+function refuseIncompatible(view: DataView, extensions: readonly Extension[], image: string, refuse: Refuse): void {
   for (let number = 0; number < 64; number++) {
     if (!bit(view, 72, number) || SERVED.includes(number)) continue;
     const known = REFUSED[number];
-    if (known !== undefined) refuse(`${known}: make a plain one with \`qemu-img convert -O qcow2\``);
+    if (known !== undefined) refuse(`${known}: make a plain one with \`qemu-img convert -O qcow2 ${image} NEW.qcow2\``);
     const name = featureName(dataOf(extensions, EXTENSION.featureNames), number);
     refuse(`the image needs a feature that is not known here (${name}): open it with the program that made it`);
   }
