@@ -53,8 +53,8 @@ export class Chart {
   add(sample: Sample): void {
     this.#samples = [...this.#samples, sample].filter(({ seconds }) => seconds > sample.seconds - SHOWN);
     const top = axisTop(Math.max(...this.#samples.flatMap(({ values }) => values)));
-    this.#top.textContent = shortNumber(top);
-    this.#half.textContent = shortNumber(top / 2);
+    this.#top.textContent = scaleNumber(top);
+    this.#half.textContent = scaleNumber(top / 2);
     for (const [i, { name, line, newest }] of this.#series.entries()) {
       newest.textContent = `${name} ${shortNumber(sample.values[i]!)}`;
       const points = this.#samples.map(
@@ -74,6 +74,9 @@ export class Chart {
     }
   }
 }
+
+/** `20 M`: scales have no fractions that matter. */
+const scaleNumber = (n: number): string => shortNumber(n).replace('.0 ', ' ');
 
 /** Lines across at each label, and upwards every quarter of a minute. */
 function grid(): string {
