@@ -7,6 +7,7 @@ import { runOverlay } from '../test/conformance/overlay-power-cuts.ts';
 import { runTiers } from '../test/conformance/tier-boots.ts';
 import { runQcow2 } from '../test/qcow2/long-run.ts';
 import { runSnapshots } from '../test/snapshot/cycles.ts';
+import { runHostile } from '../test/snapshot/hostile.ts';
 
 const RUNS = {
   decoder: runDecoder,
@@ -16,6 +17,7 @@ const RUNS = {
   lockstep: runLockstep,
   tiers: runTiers,
   snapshots: runSnapshots,
+  hostile: runHostile,
   overlay: runOverlay,
   qcow2: runQcow2,
 } as const;
@@ -35,6 +37,7 @@ Examples:
   npm run conformance -- streams --count 100000       # random bytes as code, on every tier
   npm run conformance -- lockstep                     # boots, register by register
   npm run conformance -- snapshots --count 1000       # a guest under load, saved and restored so often
+  npm run conformance -- hostile --count 2000         # snapshots whose state was changed
   npm run conformance -- qcow2                        # disk images against qemu-img, damaged images, power cuts
 
 Exit codes: 0 all agree, 1 something differs, 2 the command line is wrong.`;

@@ -4,28 +4,11 @@
  */
 import module from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { Bus } from '../../src/devices/contract.ts';
-import type { EngineHost } from '../../src/engine/engine.ts';
+import { SILENT_HOST } from '../../test/support/silent-host.ts';
 
 const ENTRY = 0x10_0000;
 const HLT = 0xf4;
 const NS_PER_MS = 1e6;
-
-const NOWHERE: Bus = { map: () => {}, unmap: () => {}, read: () => 0xffffffff, write: () => {} };
-const HOST: EngineHost = {
-  mmio: NOWHERE,
-  ports: NOWHERE,
-  interrupts: {
-    pending: () => false,
-    acknowledge: () => -1,
-    takeNmi: () => false,
-    taskPriority: () => 0,
-    setTaskPriority: () => {},
-  },
-  msrs: { read: () => undefined, write: () => false },
-  timestamp: () => 0n,
-  entropy: () => 0n,
-};
 
 const report = (name: string, milliseconds: number): void =>
   console.log(`BENCH ${name} ${Math.round(milliseconds * NS_PER_MS)} ns 0 1 runs`);
@@ -39,7 +22,7 @@ const loaded = performance.now();
 report('start-modules', loaded);
 
 const engine = createWasmEngine({ memoryBytes: 4 << 20 });
-const vcpu = engine.createVcpu(HOST);
+const vcpu = engine.createVcpu(SILENT_HOST);
 for (const [name, value] of longMode(engine.memory, ENTRY)) vcpu.setRegister(name, value);
 engine.memory.writable(ENTRY, 1)![0] = HLT;
 const { kind } = vcpu.run(1000);

@@ -2,8 +2,8 @@
  * Runs cases on an engine, in user mode of a small guest: the code and scratch pages are mapped as in the native child, every exception
  * goes to a HLT in supervisor mode, and the frame that its delivery pushed tells where and why the case ended.
  */
-import type { Bus } from '../../src/devices/contract.ts';
-import type { Engine, EngineHost, Vcpu } from '../../src/engine/engine.ts';
+import type { Engine, Vcpu } from '../../src/engine/engine.ts';
+import { SILENT_HOST } from '../support/silent-host.ts';
 import type { Case, Outcome } from './cpu-case.ts';
 import {
   CODE_PAGE,
@@ -70,22 +70,6 @@ const WITH_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17]);
 /** More than any case executes. */
 const BUDGET = 100_000;
 
-const NOWHERE: Bus = { map: () => {}, unmap: () => {}, read: () => 0xffffffff, write: () => {} };
-const HOST: EngineHost = {
-  mmio: NOWHERE,
-  ports: NOWHERE,
-  interrupts: {
-    pending: () => false,
-    acknowledge: () => -1,
-    takeNmi: () => false,
-    taskPriority: () => 0,
-    setTaskPriority: () => {},
-  },
-  msrs: { read: () => undefined, write: () => false },
-  timestamp: () => 0n,
-  entropy: () => 0n,
-};
-
 /** What a delivered exception left. */
 interface Frame {
   readonly vector: number;
@@ -100,7 +84,7 @@ export class EmulatedRunner {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#buildTables();
-    this.#vcpu = engine.createVcpu(HOST);
+    this.#vcpu = engine.createVcpu(SILENT_HOST);
     this.#enterSupervisor();
   }
 

@@ -3,6 +3,7 @@ import { UserError } from '../../user-error.ts';
 import { type SizedFile, StorageFullError } from '../file.ts';
 import { Lock } from '../lock.ts';
 import { repairImage } from './check.ts';
+import { ClusterReader, type Extent } from './cluster-reader.ts';
 import { CompressedClusters } from './compressed.ts';
 import { CorruptImageError, type Descriptor, HEADER } from './format.ts';
 import type { Header } from './header.ts';
@@ -17,12 +18,6 @@ export interface Qcow2Options {
   readonly backing: BlockBackend | undefined;
   /** Called once, when the host first has no room for a write. */
   readonly onFull?: (() => void) | undefined;
-}
-
-/** What a stretch of a disk is: nothing but zeros as its tables say, or content. */
-export interface Extent {
-  readonly zero: boolean;
-  readonly length: number;
 }
 
 /**
@@ -43,6 +38,7 @@ export class Qcow2Disk implements BlockBackend {
   readonly #backing: BlockBackend | undefined;
   readonly #mapping: Mapping;
   readonly #compressed: CompressedClusters;
+  readonly #reader: ClusterReader;
   /** Undefined when the image is only read. */
   readonly #refcounts: Refcounts | undefined;
   readonly #changes = new Lock();
@@ -69,6 +65,8 @@ export class Qcow2Disk implements BlockBackend {
     this.#backing = options.backing;
     this.#mapping = mapping;
     this.#compressed = new CompressedClusters(file, options.name, header.geometry);
+    const { backing } = options;
+    this.#reader = new ClusterReader({ file, header, mapping, compressed: this.#compressed, backing });
     this.#refcounts = refcounts;
     this.#onFull = options.onFull;
     this.#autoclear = header.autoclear.some((bits) => bits !== 0);
@@ -94,8 +92,8 @@ export class Qcow2Disk implements BlockBackend {
   async read(offset: number, into: Uint8Array): Promise<void> {
     for (let done = 0; done < into.length; ) {
       const piece = into.subarray(done);
-      const { length, missing } = await this.#transfer(this.#readRun(offset + done, piece));
-      if (missing) await this.#readBacking(offset + done, piece.subarray(0, length));
+      const { length, missing } = await this.#transfer(this.#reader.readRun(offset + done, piece));
+      if (missing) await this.#reader.readBacking(offset + done, piece.subarray(0, length));
       done += length;
     }
   }
@@ -146,19 +144,8 @@ export class Qcow2Disk implements BlockBackend {
   }
 
   /** What stands at `offset` and how far that goes, as far as is known without reading content. */
-  async extent(offset: number): Promise<Extent> {
-    const cluster = Math.floor(offset / this.#clusterSize);
-    const { tableEntries } = this.#header.geometry;
-    const table = await this.#mapping.tableOf(cluster);
-    const zero = (at: number): boolean => {
-      const { kind } = this.#mapping.descriptor(table, at);
-      return kind === 'zero' || (kind === 'unallocated' && this.#backing === undefined);
-    };
-    const limit = (Math.floor(cluster / tableEntries) + 1) * tableEntries;
-    let end = cluster + 1;
-    if (table === undefined) end = limit;
-    else while (end < limit && zero(end) === zero(cluster)) end += 1;
-    return { zero: zero(cluster), length: Math.min(end * this.#clusterSize, this.size) - offset };
+  extent(offset: number): Promise<Extent> {
+    return this.#reader.extent(offset);
   }
 
   /**
@@ -228,48 +215,6 @@ export class Qcow2Disk implements BlockBackend {
     this.#autoclear = false;
   }
 
-  /** How many of the clusters from `first` to before `end` are like the first: neighbours in the file, or of one kind. */
-  #alike(first: Descriptor, describe: (at: number) => Descriptor, cluster: number, end: number): number {
-    if (first.kind === 'compressed') return 1;
-    for (let count = 1; ; count++) {
-      if (cluster + count >= end) return count;
-      const next = describe(cluster + count);
-      if (next.kind !== first.kind) return count;
-      if (next.kind === 'data' && first.kind === 'data') {
-        if (next.host !== first.host + count * this.#clusterSize || next.copied !== first.copied) return count;
-      }
-    }
-  }
-
-  /** Reads from the start of `into` what is alike, at least a byte; `missing`: it is the backing disk's to say. */
-  async #readRun(offset: number, into: Uint8Array): Promise<{ readonly length: number; readonly missing: boolean }> {
-    const cluster = Math.floor(offset / this.#clusterSize);
-    const start = offset % this.#clusterSize;
-    const table = await this.#mapping.tableOf(cluster);
-    const describe = (at: number): Descriptor => this.#mapping.descriptor(table, at);
-    const one = describe(cluster);
-    const count = this.#alike(one, describe, cluster, this.#endOf(cluster, offset + into.length));
-    const piece = into.subarray(0, count * this.#clusterSize - start);
-    const missing = one.kind === 'unallocated';
-    if (one.kind === 'zero') piece.fill(0);
-    else if (one.kind === 'data') await this.#file.read(one.host + start, piece);
-    else if (one.kind === 'compressed')
-      piece.set((await this.#compressed.read(one)).subarray(start, start + piece.length));
-    return { length: piece.length, missing };
-  }
-
-  /** Clusters up to `end`, as far as the same L2 table has them. */
-  #endOf(cluster: number, end: number): number {
-    const { tableEntries } = this.#header.geometry;
-    return Math.min(Math.ceil(end / this.#clusterSize), (Math.floor(cluster / tableEntries) + 1) * tableEntries);
-  }
-
-  async #readBacking(offset: number, into: Uint8Array): Promise<void> {
-    const known = Math.max(0, Math.min(into.length, (this.#backing?.size ?? 0) - offset));
-    if (known > 0) await this.#backing!.read(offset, into.subarray(0, known));
-    into.fill(0, known);
-  }
-
   /** Writes from the start of `from` what may be written where it is. Returns how much: 0 when there is no such cluster. */
   async #writeInPlace(offset: number, from: Uint8Array): Promise<number> {
     const cluster = Math.floor(offset / this.#clusterSize);
@@ -278,7 +223,7 @@ export class Qcow2Disk implements BlockBackend {
     const describe = (at: number): Descriptor => this.#mapping.descriptor(table, at);
     const one = describe(cluster);
     if (one.kind !== 'data' || !one.copied || this.#autoclear) return 0;
-    const count = this.#alike(one, describe, cluster, this.#endOf(cluster, offset + from.length));
+    const count = this.#reader.alike(one, describe, cluster, this.#reader.endOf(cluster, offset + from.length));
     this.#mustBeData(one.host, count);
     const piece = from.subarray(0, count * this.#clusterSize - start);
     await this.#file.write(one.host + start, piece);
@@ -302,12 +247,12 @@ export class Qcow2Disk implements BlockBackend {
     if (start !== 0 || from.length < this.#clusterSize) {
       const content = new Uint8Array(this.#clusterSize);
       const length = Math.min(from.length, this.#clusterSize - start);
-      await this.#readCluster(cluster, old, content);
+      await this.#reader.readCluster(cluster, old, content);
       content.set(from.subarray(0, length), start);
       await this.#replace(cluster, content, [old], refcounts);
       return length;
     }
-    const limit = this.#endOf(cluster, offset + from.length - (from.length % this.#clusterSize));
+    const limit = this.#reader.endOf(cluster, offset + from.length - (from.length % this.#clusterSize));
     const olds: Descriptor[] = [old];
     for (let at = cluster + 1; at < limit; at++) {
       const next = this.#mapping.descriptor(table, at);
@@ -315,12 +260,6 @@ export class Qcow2Disk implements BlockBackend {
       olds.push(next);
     }
     return this.#replace(cluster, from.subarray(0, olds.length * this.#clusterSize), olds, refcounts);
-  }
-
-  async #readCluster(cluster: number, one: Descriptor, into: Uint8Array): Promise<void> {
-    if (one.kind === 'data') await this.#file.read(one.host, into);
-    else if (one.kind === 'compressed') into.set(await this.#compressed.read(one));
-    else if (one.kind === 'unallocated') await this.#readBacking(cluster * this.#clusterSize, into);
   }
 
   /** Puts whole clusters of content in place of what `olds` describes. Returns the bytes for which there was a run. */
@@ -383,7 +322,7 @@ export class Qcow2Disk implements BlockBackend {
   /** Makes whole clusters from `offset` on zeros, as far as one L2 table has them. Returns how many bytes. */
   async #zeroClusters(offset: number, end: number, refcounts: Refcounts): Promise<number> {
     const first = offset / this.#clusterSize;
-    const limit = this.#endOf(first, end);
+    const limit = this.#reader.endOf(first, end);
     const table = await this.#mapping.tableOf(first);
     if (table !== undefined || this.#backing !== undefined)
       for (let cluster = first; cluster < limit; cluster++) {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import loadWabt from 'wabt';
+import { SILENT_HOST } from '../../../../test/support/silent-host.ts';
 import { ByteWriter, OP, OP_FC } from '../encoder.ts';
 import { createWasmEngine } from '../engine.ts';
 import { ModuleBuilder } from '../module-builder.ts';
@@ -48,22 +49,8 @@ function modulesOf(run: () => void): Uint8Array[] {
 
 test('what we print of the engine’s own modules is what wabt reads in them', () => {
   const modules = modulesOf(() => {
-    const ignore = { map: () => {}, unmap: () => {}, read: () => 0, write: () => {} };
     const engine = createWasmEngine({ memoryBytes: 1 << 20, tier: 'translator' });
-    const vcpu = engine.createVcpu({
-      mmio: ignore,
-      ports: ignore,
-      interrupts: {
-        pending: () => false,
-        acknowledge: () => -1,
-        takeNmi: () => false,
-        taskPriority: () => 0,
-        setTaskPriority: () => {},
-      },
-      msrs: { read: () => 0n, write: () => true },
-      timestamp: () => 0n,
-      entropy: () => 0n,
-    });
+    const vcpu = engine.createVcpu(SILENT_HOST);
     // mov cx,100; push cx; pop dx; rol al,1; addps xmm0,xmm1; loop -8; hlt
     engine.memory.writable(0x1000, 16)!.set([0xb9, 100, 0, 0x51, 0x5a, 0xd0, 0xc0, 0x0f, 0x58, 0xc1, 0xe2, 0xf7, 0xf4]);
     vcpu.setRegister('CS.base', 0n);
