@@ -154,8 +154,8 @@ reader.addEventListener('change', readAloud);
 readAloud();
 
 byId('isolation').textContent = crossOriginIsolated
-  ? 'This page is cross-origin isolated: the guest’s clock has the browser’s finest steps.'
-  : 'This page is not cross-origin isolated: the guest’s clock goes in steps of up to 0.1 ms (1 ms in Firefox). All else works the same.';
+  ? 'This page is cross-origin isolated: the guest’s clock has the browser’s finest steps. Memory could be shared with other threads; the machine has no use for that and shares none.'
+  : 'This page is not cross-origin isolated: the guest’s clock goes in steps of up to 0.1 ms (1 ms in Firefox). All else works the same: the machine shares no memory with other threads.';
 
 setInterval(async () => {
   if (vm.state !== 'running' || document.hidden) return;

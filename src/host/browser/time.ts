@@ -2,8 +2,10 @@
 import type { HostTime } from '../../machine/host-services.ts';
 
 const NS_PER_MS = 1e6;
+/** Timers that are set when timers ring take at least so long (HTML standard §8.6). */
+const NESTED_LEAST_MS = 4;
 
-/** Turns of the event loop. A message to oneself does not wait the 4 ms that nested timers do (HTML standard §8.6). */
+/** Turns of the event loop. A message to oneself does not wait as nested timers do. */
 class Turns {
   readonly #channel = new MessageChannel();
   readonly #waiting: (() => void)[] = [];
@@ -27,8 +29,18 @@ export function browserTime(hold: () => Promise<void> | undefined): HostTime {
     nowNs: () => BigInt(Math.round(performance.now() * NS_PER_MS)),
     wallTimeMs: () => Date.now(),
     setTimer(ms, ring) {
-      const timer = setTimeout(ring, ms);
-      return () => clearTimeout(timer);
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      let cancelled = false;
+      const start = (): void => {
+        if (!cancelled) timer = setTimeout(ring, ms);
+      };
+      // A timer that is set behind a message is not nested in the one that rang before.
+      if (ms < NESTED_LEAST_MS) void turns.next().then(start);
+      else start();
+      return () => {
+        cancelled = true;
+        clearTimeout(timer);
+      };
     },
     async breathe() {
       await turns.next();
