@@ -96,6 +96,7 @@ test('a mistake is one line that names the fix, exit code 2, and no file', async
     [['create', file('no/place'), '1G'], /no\/place: there is no folder \S+\/no: make it \(mkdir -p \S+\/no\)/],
     [['info', cut], /cut\.qcow2: .* behind the end of the file: the file is not whole/],
     [['info', file('gone')], /gone does not exist/],
+    [['compare', raw, file('gone')], /gone does not exist/],
     [['check', raw], /a raw image has no tables .*: name a qcow2 image/],
     [['convert', '--format', 'raw', '--compress', raw, out], /a raw image cannot be compressed/],
     [['convert', '--from-format', 'qcow2', raw, out], /this is no qcow2 image/],
@@ -107,6 +108,29 @@ test('a mistake is one line that names the fix, exit code 2, and no file', async
     assert.deepEqual([code, stdout], [2, ''], words.join(' '));
   }
   assert.deepEqual(readdirSync(path.dirname(raw)).sort(), ['cut.qcow2', 'raw.img']);
+});
+
+test('two images hold the same disk or differ from a byte on', async (t) => {
+  const file = scratch(t);
+  const [raw, packed] = [file('in.img', content()), file('packed.qcow2')];
+  await disk('convert', '--compress', raw, packed);
+  assert.equal(await disk('compare', raw, packed), 'the disks are the same\n');
+  const longer = file('longer.img', Buffer.concat([content(), new Uint8Array(MIB)]));
+  assert.match(
+    await disk('compare', packed, longer),
+    /^the disks are the same; their sizes are 3145728 and 4194304 bytes, and what the larger one has more are zeros\n$/,
+  );
+  const changed = content();
+  changed[2 * MIB + 12_345]! ^= 1;
+  const other = file('other.img', changed);
+  const { code, stdout } = await trapeze(['disk', 'compare', '--json', packed, other]);
+  assert.equal(code, 1);
+  const report = JSON.parse(stdout);
+  assert.deepEqual([report.same, report.differsAt], [false, 2 * MIB + 12_345]);
+  writeFileSync(longer, Buffer.concat([content(), new Uint8Array(MIB).fill(1, MIB - 1)]));
+  const behind = await trapeze(['disk', 'compare', longer, packed]);
+  assert.deepEqual([behind.code, behind.stderr], [1, '']);
+  assert.match(behind.stdout, /differ from byte 4194303 on; their sizes are 4194304 and 3145728 bytes\n/);
 });
 
 test('an interrupted conversion leaves nothing behind', { skip: process.platform === 'win32' }, async (t) => {

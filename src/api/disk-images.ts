@@ -1,5 +1,6 @@
 /** Disk images apart from machines: make, look into, convert, check. */
 import type { BlockBackend } from '../devices/contract.ts';
+import { firstDifference } from '../storage/compare.ts';
 import { copyDisk } from '../storage/copy.ts';
 import type { SizedFile } from '../storage/file.ts';
 import {
@@ -207,6 +208,41 @@ async function openTarget(file: SizedFile, name: string, size: number, { format 
   };
   if (format === 'raw') return new RawDisk(kept, { size, readOnly: false });
   return Qcow2Disk.open(kept, await readHeader(kept, name), { name, readOnly: false, backing: undefined });
+}
+
+export interface CompareDisksOptions {
+  /** Of the two images; undefined: found out from the content. */
+  readonly formats: readonly [ImageFormat | undefined, ImageFormat | undefined];
+  /** Told how many bytes of how many are done. */
+  readonly onProgress?: ((done: number, size: number) => void) | undefined;
+}
+
+/** What two disks have in common. */
+export interface Comparison {
+  readonly sizes: readonly [number, number];
+  /** The first byte in which they differ, or null. Behind its end the smaller disk counts as zeros. */
+  readonly differsAt: number | null;
+}
+
+/** Compares the disks of two images, with all that is behind them. @throws UserError when one of them cannot be used. */
+export async function compareDisks(
+  store: ImageStore,
+  paths: readonly [string, string],
+  { formats, onProgress }: CompareDisksOptions,
+): Promise<Comparison> {
+  const { disk: one } = await openImage(store, paths[0], { readOnly: true, format: formats[0] });
+  try {
+    const { disk: other } = await openImage(store, paths[1], { readOnly: true, format: formats[1] });
+    try {
+      const size = Math.max(one.size, other.size);
+      const differsAt = await firstDifference(one, other, { onProgress: (done) => onProgress?.(done, size) });
+      return { sizes: [one.size, other.size], differsAt: differsAt ?? null };
+    } finally {
+      await other.close();
+    }
+  } finally {
+    await one.close();
+  }
 }
 
 export interface CheckDiskOptions {

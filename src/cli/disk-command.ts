@@ -1,6 +1,6 @@
 /** The options of `trapeze disk`. */
 import { Argument, type Command, Option } from 'commander';
-import type { CheckFlags, ConvertFlags, CreateFlags, InfoFlags } from './disk.ts';
+import type { CheckFlags, CompareFlags, ConvertFlags, CreateFlags, InfoFlags } from './disk.ts';
 import { CLUSTER_SIZES, COMPATS, IMAGE_FORMATS, REFCOUNT_BITS, REPAIRS } from './disk-choices.ts';
 import { addDiskManifest } from './disk-manifest-command.ts';
 
@@ -32,6 +32,15 @@ Examples:
 
 Exit codes: 0 converted, 2 wrong usage, or a file that cannot be used, 130 interrupted: nothing is left behind.`;
 
+const COMPARE_EXAMPLES = `
+Examples:
+  trapeze disk compare disk.img disk.qcow2
+      whether a guest would read the same from both, whatever their formats
+  trapeze disk compare --json before.qcow2 after.qcow2 | jq .differsAt
+
+A smaller disk counts as zeros behind its end.
+Exit codes: 0 the same, 1 they differ, 2 wrong usage, or a file that cannot be used.`;
+
 const CHECK_EXAMPLES = `
 Examples:
   trapeze disk check disk.qcow2
@@ -45,10 +54,13 @@ const format = (flags: string, text: string): Option => new Option(flags, text).
 const FOUND = '(default: as the content says)';
 
 export function addDisk(program: Command, finish: (code: number) => void): void {
-  const disk = program.command('disk').description('make, look into, convert and check disk images, and serve them');
+  const disk = program
+    .command('disk')
+    .description('make, look into, convert, compare and check disk images, and serve them');
   addCreate(disk);
   addInfo(disk);
   addConvert(disk, finish);
+  addCompare(disk, finish);
   addCheck(disk, finish);
   addDiskManifest(disk);
 }
@@ -95,6 +107,21 @@ function addConvert(disk: Command, finish: (code: number) => void): void {
     .addHelpText('after', CONVERT_EXAMPLES)
     .action(async (from: string, to: string, flags: ConvertFlags) =>
       finish(await (await import('./disk.ts')).convert(from, to, flags)),
+    );
+}
+
+function addCompare(disk: Command, finish: (code: number) => void): void {
+  disk
+    .command('compare')
+    .description('tell whether two images hold the same disk')
+    .argument('<one>', 'an image')
+    .argument('<other>', 'another image')
+    .addOption(format('--format <format>', `of the first image ${FOUND}`))
+    .addOption(format('--other-format <format>', `of the second image ${FOUND}`))
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', COMPARE_EXAMPLES)
+    .action(async (one: string, other: string, flags: CompareFlags) =>
+      finish(await (await import('./disk.ts')).compare(one, other, flags)),
     );
 }
 

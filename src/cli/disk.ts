@@ -1,6 +1,14 @@
 /** `trapeze disk`: what it does and prints. */
 import process from 'node:process';
-import { checkDisk, convertDisk, createDisk, type DiskInfo, diskInfo, type ImageShape } from '../api/disk-images.ts';
+import {
+  checkDisk,
+  compareDisks,
+  convertDisk,
+  createDisk,
+  type DiskInfo,
+  diskInfo,
+  type ImageShape,
+} from '../api/disk-images.ts';
 import { formatSize, parseSize } from '../api/size.ts';
 import { nodeImages } from '../host/node/image-files.ts';
 import { UserError } from '../host/node/index.ts';
@@ -31,6 +39,10 @@ export interface InfoFlags {
 export interface ConvertFlags extends ShapeFlags {
   readonly fromFormat?: ImageFormat;
   readonly compress?: true;
+}
+
+export interface CompareFlags extends InfoFlags {
+  readonly otherFormat?: ImageFormat;
 }
 
 export interface CheckFlags extends InfoFlags {
@@ -150,6 +162,26 @@ export async function convert(from: string, to: string, flags: ConvertFlags): Pr
 }
 
 const percent = (share: number): string => `${Math.floor(share * 100)} %`;
+
+/** Compares two images. Returns the exit code. @throws UserError when one of them cannot be used. */
+export async function compare(one: string, other: string, flags: CompareFlags): Promise<number> {
+  let text = `comparing ${one} with ${other}`;
+  const hide = showProgress(() => text);
+  const { sizes, differsAt } = await compareDisks(nodeImages, [one, other], {
+    formats: [flags.format, flags.otherFormat],
+    onProgress: (done, size) => (text = `comparing ${one} with ${other}: ${percent(done / size)} of ${sizeText(size)}`),
+  }).finally(hide);
+  const same = differsAt === null;
+  if (flags.json === true) print({ paths: [one, other], sizes, same, differsAt });
+  else {
+    const larger = sizes[0] === sizes[1] ? '' : `; their sizes are ${sizes[0]} and ${sizes[1]} bytes`;
+    const zeros = larger !== '' && same ? ', and what the larger one has more are zeros' : '';
+    process.stdout.write(
+      `${same ? 'the disks are the same' : `the disks differ from byte ${differsAt} on`}${larger}${zeros}\n`,
+    );
+  }
+  return same ? EXIT.success : EXIT.imagesDiffer;
+}
 
 /** Checks an image and prints what is wrong. Returns the exit code. @throws UserError when it cannot be checked. */
 export async function check(path: string, flags: CheckFlags): Promise<number> {

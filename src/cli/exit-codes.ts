@@ -11,6 +11,8 @@ export const EXIT = {
   /** `trapeze disk check`. */
   imageErrors: 1,
   imageLeaks: 3,
+  /** `trapeze disk compare`. */
+  imagesDiffer: 1,
   /** As a shell reports a death by SIGPIPE. */
   outputClosed: 141,
 } as const;

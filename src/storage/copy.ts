@@ -1,6 +1,7 @@
 /** Copies a disk, leaving out what is zero. */
 import type { BlockBackend } from '../devices/contract.ts';
 import { deflate } from './deflate.ts';
+import { extentOf } from './extent.ts';
 import { Qcow2Disk } from './qcow2/disk.ts';
 
 export interface CopyOptions {
@@ -21,7 +22,7 @@ export async function copyDisk(from: BlockBackend, to: BlockBackend, options: Co
   const buffer = new Uint8Array(CHUNK);
   for (let at = 0; at < from.size; ) {
     options.signal?.throwIfAborted();
-    const extent = from instanceof Qcow2Disk ? await from.extent(at) : { zero: false, length: CHUNK };
+    const extent = await extentOf(from, at);
     // A piece ends where a grain does, so that none is written in two parts.
     const length = extent.zero ? extent.length : Math.min(from.size, at + CHUNK - (at % CHUNK)) - at;
     if (!extent.zero) {
