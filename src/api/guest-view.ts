@@ -55,14 +55,21 @@ function pagingForm(cpu: RegisterView): PagingForm | undefined {
   return (cr4 & CR4_PAE) !== 0n ? PAE : TWO_LEVEL((cr4 & CR4_PSE) !== 0n);
 }
 
-/** The guest-physical address of a linear address; undefined when no page is present there. */
-export function translate(cpu: RegisterView, memory: GuestMemory, linear: bigint): number | undefined {
+/** The guest-physical address of a linear address; undefined when no page is present there. `looked` hears where each entry is. */
+export function translate(
+  cpu: RegisterView,
+  memory: GuestMemory,
+  linear: bigint,
+  looked: (at: number) => void = () => {},
+): number | undefined {
   const form = pagingForm(cpu);
   if (form === undefined) return Number(linear & 0xffff_ffffn);
   let table = cpu.register('CR3') & form.rootMask;
   for (const [shift, bits, mayMapPage] of form.levels) {
     const index = (linear >> shift) & ((1n << bits) - 1n);
-    const entry = readEntry(memory, Number(table) + Number(index) * form.entryBytes, form.entryBytes);
+    const at = Number(table) + Number(index) * form.entryBytes;
+    looked(at);
+    const entry = readEntry(memory, at, form.entryBytes);
     if (entry === undefined || (entry & ENTRY_PRESENT) === 0n) return undefined;
     table = entry & form.frameMask;
     if (mayMapPage && (entry & ENTRY_PAGE_SIZE) !== 0n) {

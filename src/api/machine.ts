@@ -3,10 +3,12 @@ import type { BootModule } from '../boot/source.ts';
 import type { BlockBackend } from '../devices/contract.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Instrument } from '../engine/execution-counters.ts';
+import { PAGE_SIZE } from '../engine/layout.ts';
 import { CodeStore } from '../engine/wasm/code-store.ts';
 import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import { createPcMachine } from '../machine/boards/pc.ts';
 import type { MachineState, Result, Machine as VirtualMachine } from '../machine/machine.ts';
+import { PageArrival } from '../snapshot/arrival.ts';
 import type { EmbeddedModules, EmbeddedRole } from '../snapshot/boot-sections.ts';
 import type { Section, SnapshotReader } from '../snapshot/container.ts';
 import type { ByteTarget } from '../snapshot/streams.ts';
@@ -17,8 +19,10 @@ import { createEngine } from './engines.ts';
 import type { Host } from './host.ts';
 import type { CheckedOptions, MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
-import type { LoadedBoot, Restoring, SaveOptions } from './snapshot.ts';
-import { restoreBase, restoreSections, SnapshotRestorer, saveSnapshot } from './snapshot.ts';
+import type { LateMemory, Restoring } from './restorer.ts';
+import { restoreBase, SnapshotRestorer } from './restorer.ts';
+import type { LoadedBoot, SaveOptions, SnapshotListener } from './snapshot.ts';
+import { saveSnapshot } from './snapshot.ts';
 import type { Statistics } from './statistics.ts';
 import { toStatistics } from './statistics.ts';
 import { timelineEngine } from './timeline.ts';
@@ -32,6 +36,9 @@ export type { Result };
 export type OutputListener = (bytes: Uint8Array, port: Port) => void;
 
 const MS_PER_S = 1000;
+const NS_PER_MS = 1e6;
+/** Until then memory comes as the guest asks for it, which nothing else should delay. */
+const REST_MS = 200;
 const DEFAULT_WAIT_SECONDS = 60;
 
 /** A machine. `createMachine` makes one; it runs once. */
@@ -48,6 +55,8 @@ export class Machine {
   readonly #disks: readonly BlockBackend[];
   readonly #listeners = new Set<OutputListener>();
   readonly #text = new ConsoleText();
+  /** Memory that comes while the guest runs. */
+  #arrival: PageArrival | undefined;
   #startedNs: bigint | undefined;
   #firstOutputNs: bigint | undefined;
 
@@ -83,10 +92,12 @@ export class Machine {
 
   /**
    * Powers the machine on and runs it until it ends. A machine runs once.
-   * @throws UserError when kernel, initrd or memory do not fit together.
+   * @throws UserError when kernel, initrd or memory do not fit together, or the rest of a snapshot cannot be had.
    */
   async run(): Promise<Result> {
     this.#startedNs = this.#host.time.nowNs();
+    const arrival = this.#arrival;
+    const cancel = this.#host.time.setTimer(REST_MS, () => arrival?.rest().catch(() => {}));
     let why = 'the machine ended';
     try {
       const result = await this.#virtual.run();
@@ -94,6 +105,8 @@ export class Machine {
       return result;
     } finally {
       this.#text.end(why);
+      cancel();
+      await arrival?.close();
       await this.#closeDisks();
       if (this.#store.changed) this.#host.engineCode?.write(this.#store.content());
     }
@@ -104,6 +117,7 @@ export class Machine {
    * @throws UserError when the machine does not run.
    */
   async save(target: ByteTarget, options: SaveOptions = {}): Promise<void> {
+    if (this.state !== 'off' && this.state !== 'ended') await this.#arrival?.rest();
     const { boot, disks, diskNames } = this.#parts;
     const { clock, debugExit } = this.#options;
     const machine = { virtual: this.#virtual, memory: this.#engine.memory, disks, diskNames };
@@ -115,14 +129,43 @@ export class Machine {
   /** For `restoreMachine`: the sections of a snapshot from `first` on. */
   async restoreFrom(reader: SnapshotReader, first: Section, restoring: Restoring): Promise<void> {
     const { memory } = this.#engine;
-    const { base, jumps, listener } = restoring;
+    const { base, late, listener } = restoring;
     if (base !== undefined) await restoreBase(base, memory);
-    const restorer = new SnapshotRestorer({ virtual: this.#virtual, memory, disks: this.#parts.disks }, jumps);
-    await restoreSections(reader, first, restorer, () =>
-      listener({ bytes: reader.position, memoryDone: 0, memory: memory.size }),
-    );
+    const restorer = new SnapshotRestorer({ virtual: this.#virtual, memory, disks: this.#parts.disks }, restoring);
+    for (let section: Section | undefined = first; section !== undefined; section = await reader.next()) {
+      await restorer.add(section);
+      listener({ bytes: reader.position, memoryDone: 0, memory: memory.size });
+    }
+    if (late !== undefined) await this.#expectMemory(late, restorer.zeroes, listener);
+    restorer.finish();
     const { terminal } = this.#options;
     if (terminal !== undefined) this.resize(terminal.columns, terminal.rows);
+  }
+
+  async #expectMemory({ snapshot, base, inflateNow }: LateMemory, zero: readonly number[], listener: SnapshotListener) {
+    const { memory } = this.#engine;
+    if (memory.late === undefined) throw new Error('the engine wants all of its memory at once');
+    const arrival = new PageArrival({
+      ram: memory.late,
+      pages: memory.size / PAGE_SIZE,
+      snapshot,
+      base: base && { file: base, zero },
+      inflateNow,
+      milliseconds: () => Number(this.#host.time.nowNs()) / NS_PER_MS,
+      failed: (error) => this.#virtual.fail(error),
+      changed: () => {
+        const { bytes, pages, arrived } = arrival.figures;
+        const missing = (pages - arrived) * PAGE_SIZE;
+        listener({ bytes, memoryDone: memory.size - missing, memory: memory.size });
+      },
+    });
+    this.#arrival = arrival;
+    await arrival.ahead();
+  }
+
+  /** For `restoreMachine`: of what the machine booted from, what the snapshot still has; in order. */
+  async lateFiles(): Promise<readonly Uint8Array[]> {
+    return (await this.#arrival?.files()) ?? [];
   }
 
   /** Ends the run with the result `stopped`, as pulling the plug does. */
@@ -200,7 +243,11 @@ export class Machine {
   statistics(): Statistics {
     const first = this.#firstOutputNs;
     const firstNs = first === undefined ? undefined : Number(first - this.#startedNs!);
-    return toStatistics(this.#engine.name, this.#virtual.statistics(), firstNs, this.#disks);
+    return toStatistics(this.#engine.name, this.#virtual.statistics(), {
+      firstOutputNs: firstNs,
+      disks: this.#disks,
+      arrival: this.#arrival?.figures,
+    });
   }
 
   /** Registers and the last instructions, for people; meaningful when the run ended as `shutdown`. */

@@ -3,6 +3,7 @@ import type { BlockBackend, FetchFigures } from '../devices/contract.ts';
 import type { CodeStatistics } from '../engine/engine.ts';
 import { VECTOR_NAMES } from '../isa/x86/exceptions.ts';
 import type { MachineStatistics } from '../machine/machine.ts';
+import type { ArrivalFigures } from '../snapshot/arrival.ts';
 
 export interface Statistics {
   readonly engine: 'wasm' | 'reference';
@@ -29,6 +30,8 @@ export interface Statistics {
   readonly devices: Readonly<Record<string, { readonly reads: number; readonly writes: number }>>;
   /** By disk: what was fetched over a network; null for a disk that is here. */
   readonly disks: readonly (FetchFigures | null)[];
+  /** How the memory of a machine out of a snapshot came; null where all was there before the guest ran. */
+  readonly arrival: ArrivalFigures | null;
   /** By virtual CPU. */
   readonly vcpus: readonly VcpuFigures[];
 }
@@ -66,8 +69,15 @@ const NS_PER_S = 1e9;
 export function toStatistics(
   engine: Statistics['engine'],
   measured: MachineStatistics,
-  firstOutputNs: number | undefined,
-  disks: readonly BlockBackend[],
+  {
+    firstOutputNs,
+    disks,
+    arrival,
+  }: {
+    readonly firstOutputNs: number | undefined;
+    readonly disks: readonly BlockBackend[];
+    readonly arrival: ArrivalFigures | undefined;
+  },
 ): Statistics {
   const busySeconds = measured.busyNs / NS_PER_S;
   const vectors = [...measured.vectors].filter(([, count]) => count > 0).sort(([a], [b]) => a - b);
@@ -88,6 +98,7 @@ export function toStatistics(
     interrupts: Object.fromEntries(interrupts),
     devices: Object.fromEntries(accessed.map(([name, { reads, writes }]) => [name, { reads, writes }])),
     disks: disks.map((disk) => disk.fetched?.() ?? null),
+    arrival: arrival === undefined ? null : { ...arrival, waitedMs: rounded(arrival.waitedMs) },
     vcpus: measured.code.map((code) => vcpuFigures(measured.instructions, code)),
   };
 }

@@ -1,6 +1,6 @@
 /** The options of `trapeze run`, which other commands that run a guest share. */
 import { type Command, Option } from 'commander';
-import { CLOCKS, ENGINES, TIERS, TRACE_KINDS } from '../api/choices.ts';
+import { CLOCKS, ENGINES, LOADS, TIERS, TRACE_KINDS } from '../api/choices.ts';
 import type { RunFlags } from './run-options.ts';
 
 const RUN_EXAMPLES = `
@@ -70,15 +70,24 @@ function withConduct(command: Command): Command {
 function withRestoreOptions(command: Command): Command {
   return command
     .option('--snapshot <file>', 'go on from a snapshot instead of booting; give its disks again with --disk')
-    .addOption(withTime());
+    .addOption(timeOption())
+    .addOption(loadOption());
 }
 
 /** How time goes on for a guest out of a snapshot. */
-function withTime(): Option {
+function timeOption(): Option {
   return new Option(
     '--time <how>',
     'of a snapshot: jump to the present, or continue as if none had passed (default: jump)',
   ).choices(['jump', 'continue']);
+}
+
+/** When the memory of a snapshot is read. */
+function loadOption(): Option {
+  return new Option(
+    '--load <when>',
+    'memory of a snapshot: on demand, while the guest runs, or whole, before it does (default: demand over 8 MiB)',
+  ).choices(LOADS);
 }
 
 function withSaveOptions(command: Command): Command {
@@ -105,6 +114,8 @@ Examples:
       a machine with a disk needs it again, as it was
   trapeze snapshot restore --time continue prompt.snap
       no time has passed for the guest
+  trapeze snapshot restore --load whole prompt.snap
+      reads and checks all of it first; large snapshots otherwise run at once and are read meanwhile
   trapeze snapshot restore prompt.snap --base prompt.snap --save work.snap --save-on-exit
       keeps what changed since the prompt; go on with: trapeze run --snapshot work.snap --base prompt.snap
 
@@ -112,7 +123,7 @@ Exit codes: as for \`trapeze run\`; 2 when the snapshot is damaged or its disks 
 
 export function addRestore(command: Command, finish: (code: number) => void): void {
   const restore = command.command('restore <file>').description('go on at this terminal where a machine was saved');
-  withSaveOptions(withConduct(restore).addOption(withTime()))
+  withSaveOptions(withConduct(restore).addOption(timeOption()).addOption(loadOption()))
     .addHelpText('after', RESTORE_EXAMPLES)
     .action(async (snapshot: string, flags: RunFlags) =>
       finish(await (await import('./run.ts')).run({ ...flags, snapshot })),

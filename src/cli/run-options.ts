@@ -20,6 +20,7 @@ export interface RunFlags {
   readonly trace?: string;
   readonly snapshot?: string;
   readonly time?: 'jump' | 'continue';
+  readonly load?: 'demand' | 'whole';
   readonly base?: string;
   readonly save?: string;
   readonly saveOnExit?: boolean;
@@ -70,7 +71,7 @@ export function restoreOptions(flags: RunFlags, serial: SerialTarget): NodeResto
   const wrong = MACHINE_FLAGS.find((flag) => flags[flag] !== undefined);
   if (wrong !== undefined) throw new UserError(`${flagOf(wrong)}: a snapshot has its own; leave the option out`);
   const { disks, engine, tier, noReboot, timeout, trace } = machineOptions(flags, serial);
-  return { disks, engine, tier, noReboot, timeout, trace, clock: flags.time, base: flags.base };
+  return { disks, engine, tier, noReboot, timeout, trace, clock: flags.time, load: flags.load, base: flags.base };
 }
 
 /** NaN, which no option takes, when it is no number. */

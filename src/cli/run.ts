@@ -245,7 +245,7 @@ async function makeMachine(
   onTrace: (line: string) => void,
   make: MakeMachine,
 ): Promise<Machine> {
-  const { snapshot, time } = flags;
+  const { snapshot, time, load } = flags;
   const watching = {
     terminal: terminalSize(),
     onTimeline,
@@ -254,7 +254,8 @@ async function makeMachine(
   };
   try {
     if (snapshot !== undefined) return await restored(snapshot, { ...restoreOptions(flags, serial), ...watching });
-    if (time !== undefined) throw new UserError('--time: is for --snapshot: leave it out');
+    const alone = time !== undefined ? '--time' : load !== undefined ? '--load' : undefined;
+    if (alone !== undefined) throw new UserError(`${alone}: is for --snapshot: leave it out`);
     return await make({ ...machineOptions(flags, serial), ...watching });
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;

@@ -87,6 +87,17 @@ export interface GuestMemory {
   writable(at: PhysicalAddress, length: number): Uint8Array | undefined;
 }
 
+/** Pages of RAM that come later: with the first look at them, or before. Nobody sees one that has not come. */
+export interface LatePages {
+  /**
+   * `pages`, by number, have not come; each comes by `fill`. Where one is looked at before, `bring` must see to it at once, and answers
+   * whether it did: a device is told otherwise that there is no memory, and `bring` throws to stop the processor.
+   */
+  expect(pages: Iterable<number>, bring: (page: number) => boolean): void;
+  /** A page comes; nothing happens where it has come already. */
+  fill(page: number, bytes: Uint8Array): void;
+}
+
 /** Where bytes that a guest prints go (a serial port, a console). */
 export interface ByteSink {
   write(bytes: Uint8Array): void;

@@ -3,7 +3,7 @@
  *
  * I/O is never an exit: an engine is given buses and calls them. `run` returns only what the machine must decide.
  */
-import type { Bus, GuestMemory } from '../devices/contract.ts';
+import type { Bus, GuestMemory, LatePages } from '../devices/contract.ts';
 
 /** Why `run` returned. */
 export type Exit =
@@ -103,6 +103,8 @@ export interface Vcpu {
   /** RAM may be restored later, but before `run`. @throws RangeError when no processor can be in such a state. */
   restore(state: VcpuState): void;
   statistics(): VcpuStatistics;
+  /** Pages of RAM that were used of late, each with a linear address of it where one is known: a processor that goes on needs them first. */
+  recentPages?(): ReadonlyMap<number, bigint | undefined>;
 }
 
 export interface VcpuState {
@@ -142,8 +144,14 @@ export interface CodeStatistics {
   readonly exits: Readonly<Record<Exit['kind'], number>>;
 }
 
+/** Guest RAM as the engine has it. */
+export interface EngineRam extends GuestMemory {
+  /** Absent where all pages must be there before a processor runs. */
+  readonly late?: LatePages;
+}
+
 export interface Engine {
   readonly name: 'reference' | 'wasm';
-  readonly memory: GuestMemory;
+  readonly memory: EngineRam;
   createVcpu(host: EngineHost): Vcpu;
 }

@@ -105,6 +105,8 @@ export class Machine {
   readonly #board: Board;
   readonly #clock: MachineClock;
   #requested: Result | undefined;
+  #failure: Error | undefined;
+  #executing = false;
   #retiredBeforeReset = 0;
   #restarts = 0;
   #busyNs = 0;
@@ -147,7 +149,7 @@ export class Machine {
 
   /**
    * Powers the machine on and runs it to its end. To be called once.
-   * @throws UserError when the boot source cannot be loaded.
+   * @throws UserError when the boot source cannot be loaded, and what `fail` was told.
    */
   async run(): Promise<Result> {
     const { time, timeoutMs } = this.#options;
@@ -159,6 +161,9 @@ export class Machine {
       if (!this.#isRestored) this.#board.powerOn();
       else this.#clock.release();
       return await this.#loop();
+    } catch (error) {
+      // What came of it is of less interest.
+      throw this.#failure ?? error;
     } finally {
       cancel();
       await this.#board.quiesce();
@@ -255,6 +260,17 @@ export class Machine {
     },
   };
 
+  /**
+   * The guest has lost something for good: the run ends by this error, before another instruction. Throws it where the processor is at
+   * work, else answers false.
+   */
+  fail(error: Error): false {
+    this.#failure ??= error;
+    if (this.#executing) throw this.#failure;
+    this.#attention();
+    return false;
+  }
+
   /** Ends the run as `stopped`. */
   stop(): void {
     this.#request({ kind: 'stopped' });
@@ -335,16 +351,26 @@ export class Machine {
     const { vcpu } = this.#board;
     const before = vcpu.retired();
     const start = time.nowNs();
-    const exit = vcpu.run(this.#clock.budget());
+    const exit = this.#execute(this.#clock.budget());
     const spent = Number(time.nowNs() - start);
     this.#busyNs += spent;
     this.#clock.ran(vcpu.retired() - before, spent);
     return exit;
   }
 
+  #execute(budget: number): ReturnType<Vcpu['run']> {
+    this.#executing = true;
+    try {
+      return this.#board.vcpu.run(budget);
+    } finally {
+      this.#executing = false;
+    }
+  }
+
   async #sleep(): Promise<void> {
     // Guest time stands still while host I/O is under way: the loop settles that first.
-    const waits = this.#held || this.#lookers > 0 || this.#resetPressed || this.#requested !== undefined;
+    const isAsked = this.#resetPressed || this.#requested !== undefined || this.#failure !== undefined;
+    const waits = this.#held || this.#lookers > 0 || isAsked;
     if (waits || this.#board.settle() !== undefined) return;
     const woken = new Promise<void>((resolve) => (this.#wake = resolve));
     await this.#clock.idle(woken);
@@ -375,6 +401,7 @@ export class Machine {
 
   /** What was asked for ends the run, unlike a reset that restarts the guest. */
   #endRequested(): boolean {
+    if (this.#failure !== undefined) return true;
     const requested = this.#requested;
     return requested !== undefined && (requested.kind !== 'reset' || this.#options.noReboot === true);
   }
@@ -387,6 +414,7 @@ export class Machine {
 
   /** Ends the run with what was asked for, or restarts the guest. */
   #serveRequest(): Result | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#endRequested()) return this.#requested;
     if (!this.#restartRequested()) return undefined;
     this.#requested = undefined;

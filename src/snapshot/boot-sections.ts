@@ -24,30 +24,33 @@ export type EmbeddedRole = 'kernel' | 'initrd';
 /** Says which modules every Trapeze has. */
 export type EmbeddedModules = ReadonlyMap<BootModule, EmbeddedRole>;
 
-/** The first section says what there is, the others hold the bytes of modules that are not embedded, one behind the other. */
-export function* bootSections(boot: BootSource, embedded: EmbeddedModules): Generator<Uint8Array> {
+/** Says what there is. */
+export function bootDescription({ commandLine, kernel, initrds }: BootSource, embedded: EmbeddedModules): Uint8Array {
   const describe = (module: BootModule): SavedModule => ({
     name: module.name,
     length: module.bytes.length,
     embedded: embedded.get(module) ?? null,
   });
-  const { commandLine, kernel, initrds } = boot;
-  yield toJson({ commandLine, kernel: describe(kernel), initrds: initrds.map(describe) } satisfies SavedBoot);
+  return toJson({ commandLine, kernel: describe(kernel), initrds: initrds.map(describe) } satisfies SavedBoot);
+}
+
+/** The bytes of modules that are not embedded, one behind the other. */
+export function* fileSections({ kernel, initrds }: BootSource, embedded: EmbeddedModules): Generator<Uint8Array> {
   for (const module of [kernel, ...initrds]) {
     if (embedded.has(module)) continue;
     for (let at = 0; at < module.bytes.length; at += MOST_CONTENT) yield module.bytes.subarray(at, at + MOST_CONTENT);
   }
 }
 
-/** Gathers the sections again. */
+/** Gathers the bytes again. */
 export class SavedBootSource {
   readonly #saved: SavedBoot;
   readonly #pieces: Uint8Array[] = [];
   #missing: number;
 
-  /** @throws UserError when `first` is not their first section. */
-  constructor(first: Uint8Array) {
-    const parsed = schema.safeParse(parseJson(first));
+  /** @throws UserError when `description` is none. */
+  constructor(description: Uint8Array) {
+    const parsed = schema.safeParse(parseJson(description));
     if (!parsed.success) throw snapshotProblem('what it booted from is described wrongly');
     this.#saved = parsed.data;
     this.#missing = this.#modules.reduce((sum, { length, embedded }) => sum + (embedded === null ? length : 0), 0);
@@ -59,9 +62,6 @@ export class SavedBootSource {
   get usesEmbedded(): boolean {
     return this.#modules.some(({ embedded }) => embedded !== null);
   }
-  get complete(): boolean {
-    return this.#missing === 0;
-  }
   get #modules(): readonly SavedModule[] {
     return [this.#saved.kernel, ...this.#saved.initrds];
   }
@@ -70,6 +70,11 @@ export class SavedBootSource {
     this.#missing -= content.length;
     if (this.#missing < 0) throw snapshotProblem('what it booted from is too long');
     this.#pieces.push(content);
+  }
+
+  /** @throws UserError when some are missing. */
+  finish(): void {
+    if (this.#missing > 0) throw snapshotProblem('some of what it booted from is missing');
   }
 
   /** The source, and which of its modules are embedded; `embeddedBytes` has those that this Trapeze has. */

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import fc from 'fast-check';
-import { collector, streamOf } from '../../test/support/snapshots.ts';
+import { collector, SnapshotBytes, streamOf } from '../../test/support/snapshots.ts';
 import { UserError } from '../user-error.ts';
 import type { Section } from './container.ts';
-import { SnapshotReader, SnapshotWriter } from './container.ts';
+import { inflated, placedSection, SnapshotReader, SnapshotWriter } from './container.ts';
 import { crc32 } from './crc32.ts';
+import { readPlaces } from './random-access.ts';
 
 async function write(sections: readonly Section[]): Promise<Uint8Array> {
   const { target, bytes } = collector();
@@ -28,10 +29,17 @@ async function read(file: Uint8Array, piece?: number): Promise<Section[]> {
 
 const noise = (length: number, seed: number): Uint8Array =>
   Uint8Array.from({ length }, (_, i) => Math.imul(i + seed, 2_654_435_761) >>> 13);
+/** A section with pages of noise. */
+function pages(...numbers: readonly number[]): Uint8Array {
+  const header = Uint32Array.of(numbers.length, ...numbers);
+  return new Uint8Array(Buffer.concat([Buffer.from(header.buffer), noise(4096 * numbers.length, 3)]));
+}
 const SECTIONS: readonly Section[] = [
   { kind: 'META', content: noise(300, 1) },
-  { kind: 'PAGE', content: new Uint8Array(100_000) },
-  { kind: 'PAGE', content: noise(70_000, 7) },
+  { kind: 'DISK', content: new Uint8Array(100_000) },
+  { kind: 'PAGE', content: pages(1, 2, 3, 9) },
+  { kind: 'PAGE', content: pages(5) },
+  { kind: 'FILE', content: noise(70_000, 7) },
 ];
 
 test('the checksum is that of zlib', () => {
@@ -72,22 +80,65 @@ test('a file with a flipped bit is refused, wherever that is', async () => {
 });
 
 test('a file that lacks a section, has two in another order or something behind its end is refused', async () => {
-  const [a, b] = [await write(SECTIONS.slice(0, 1)), await write(SECTIONS.slice(0, 2))];
-  const head = a.subarray(0, 16);
-  const lastOfB = b.subarray(b.length - (b.length - (await endOfSections(b))));
-  const firstOfA = a.subarray(16, await endOfSections(a));
-  await assert.rejects(read(Buffer.concat([head, firstOfA, lastOfB])), /sections are missing/);
-  const pages = b.subarray(16 + firstOfA.length, await endOfSections(b));
-  await assert.rejects(read(Buffer.concat([head, pages, firstOfA, lastOfB])), /sections are missing/);
-  await assert.rejects(read(Buffer.concat([b, Uint8Array.of(0)])), /something follows/);
+  const file = await write(SECTIONS);
+  const starts = startsOf(file);
+  const section = (i: number): Uint8Array => file.subarray(starts[i], starts[i + 1]);
+  const order = (...sections: readonly number[]): Uint8Array =>
+    Buffer.concat([file.subarray(0, starts[0]), ...sections.map(section)]);
+  assert.deepEqual(await read(order(0, 1, 2, 3, 4, 5, 6)), SECTIONS);
+  await assert.rejects(read(order(0, 2, 3, 4, 5, 6)), /its index is wrong/);
+  await assert.rejects(read(order(1, 0, 2, 3, 4, 5, 6)), /sections are missing/);
+  await assert.rejects(read(order(0, 1, 3, 2, 4, 5, 6)), /its index is wrong/);
+  await assert.rejects(read(order(0, 1, 2, 3, 4, 6)), /its index is missing/);
+  await assert.rejects(read(order(0, 1, 2, 3, 5, 4, 6)), /its index is wrong/);
+  await assert.rejects(read(Buffer.concat([file, Uint8Array.of(0)])), /something follows/);
 });
 
-/** Where the last section begins. */
-async function endOfSections(file: Uint8Array): Promise<number> {
+test('the index finds each section of memory and of files alone', async () => {
+  const file = await write(SECTIONS);
+  const source = new SnapshotBytes(file);
+  const { places, rest } = await readPlaces(source, 2 ** 20);
+  assert.deepEqual(
+    places.pages.map(({ runs }) => runs),
+    [
+      [
+        [1, 3],
+        [9, 1],
+      ],
+      [[5, 1]],
+    ],
+  );
+  for (const [i, place] of [...places.pages, ...places.files].entries()) {
+    const bytes = file.slice(place.offset, place.offset + place.length);
+    const kind = i < 2 ? 'PAGE' : 'FILE';
+    assert.deepEqual(await inflated(placedSection(bytes, kind, place), 'it'), SECTIONS[i + 2]!.content);
+    const at = Math.floor(Math.random() * bytes.length);
+    bytes[at]! ^= 4;
+    assert.throws(() => placedSection(bytes, kind, place), oneLine, `byte ${at}`);
+  }
+  const reader = new SnapshotReader(streamOf(file));
+  reader.leave(rest);
+  for (const section of SECTIONS.slice(0, 2)) assert.deepEqual(await reader.next(), section);
+  assert.equal(await reader.next(), undefined);
+  assert.equal(reader.position, places.start);
+  await assert.rejects(readPlaces(source, 4 * 4096), /a page outside the memory/);
+});
+
+test('without its end no section is looked for', async () => {
+  const file = await write(SECTIONS);
+  await fc.assert(
+    fc.asyncProperty(fc.nat(file.length - 1), async (length) => {
+      await assert.rejects(readPlaces(new SnapshotBytes(file.subarray(0, length)), 2 ** 20), oneLine);
+    }),
+  );
+});
+
+/** Where each section begins. */
+function startsOf(file: Uint8Array): readonly number[] {
   const view = new DataView(file.buffer, file.byteOffset);
-  let at = 16;
-  for (let next = at; next < file.length; next += 16 + view.getUint32(next + 4, true)) at = next;
-  return at;
+  const starts: number[] = [];
+  for (let at = 16; at < file.length; at += 16 + view.getUint32(at + 4, true)) starts.push(at);
+  return starts;
 }
 
 test('other files, empty ones and other versions get a line of their own', async () => {
@@ -97,5 +148,5 @@ test('other files, empty ones and other versions get a line of their own', async
   const view = new DataView(file.buffer);
   view.setUint32(8, 7, true);
   view.setUint32(12, crc32(file.subarray(0, 12)), true);
-  await assert.rejects(read(file), /it has format 7, this Trapeze reads 1: use the version that saved it/);
+  await assert.rejects(read(file), /it has format 7, this Trapeze reads 2: use the version that saved it/);
 });

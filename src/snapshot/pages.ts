@@ -4,25 +4,35 @@ import { snapshotProblem } from './problem.ts';
 
 const PAGE = 4096;
 const NUMBER = 4;
-/** Pages of one section: 4 MiB. */
-const PAGES_OF_SECTION = 1024;
+/** Pages of one section: 256 KiB, which a guest waits for at most when it needs one of them. */
+const PAGES_OF_SECTION = 64;
+
+interface RamSection {
+  readonly content: Uint8Array;
+  /** It has pages that were asked for first. */
+  readonly first: boolean;
+  /** Pages looked at so far, in bytes. */
+  readonly done: number;
+}
 
 /**
- * Sections of RAM: the number of pages, their numbers, 4 bytes each, then the pages. `end`: RAM up to here has been looked at.
- * What `base` has alike is left out.
+ * Sections of RAM: the number of pages, their numbers, 4 bytes each, then the pages; `first` go before all others. What `base` has alike
+ * is left out.
  */
-export function* ramSections(
-  memory: GuestMemory,
-  base?: BasePages,
-): Generator<{ readonly content: Uint8Array; readonly end: number }> {
-  let pages: number[] = [];
-  for (let page = 0; page < memory.size / PAGE; page++) {
-    if (base?.same.has(page) !== true && !isZero(memory, page)) pages.push(page);
-    if (pages.length < PAGES_OF_SECTION) continue;
-    yield { content: packed(memory, pages), end: (page + 1) * PAGE };
-    pages = [];
+export function* ramSections(memory: GuestMemory, first: ReadonlySet<number>, base?: BasePages): Generator<RamSection> {
+  let looked = 0;
+  for (const isFirst of [true, false]) {
+    let pages: number[] = [];
+    for (let page = 0; page < memory.size / PAGE; page++) {
+      if (first.has(page) !== isFirst) continue;
+      looked += PAGE;
+      if (base?.same.has(page) !== true && !isZero(memory, page)) pages.push(page);
+      if (pages.length < PAGES_OF_SECTION) continue;
+      yield { content: packed(memory, pages), first: isFirst, done: looked };
+      pages = [];
+    }
+    if (pages.length > 0) yield { content: packed(memory, pages), first: isFirst, done: looked };
   }
-  if (pages.length > 0) yield { content: packed(memory, pages), end: memory.size };
 }
 
 function isZero(memory: GuestMemory, page: number): boolean {
@@ -44,14 +54,20 @@ function packed(memory: GuestMemory, pages: readonly number[]): Uint8Array {
   return content;
 }
 
-/** Calls `act` for each page of a section. @throws UserError when it holds anything else. */
-function eachPage(content: Uint8Array, act: (page: number, bytes: Uint8Array) => void): void {
+/** The numbers of the pages in a section. @throws UserError when it holds anything else. */
+export function pageNumbers(content: Uint8Array): readonly number[] {
   const view = new DataView(content.buffer, content.byteOffset, content.length);
   const count = content.length < NUMBER ? 0 : view.getUint32(0, true);
-  const first = NUMBER + count * NUMBER;
-  if (content.length !== first + count * PAGE) throw snapshotProblem('a section of memory has no whole pages');
-  for (let i = 0; i < count; i++)
-    act(view.getUint32(NUMBER + i * NUMBER, true), content.subarray(first + i * PAGE, first + (i + 1) * PAGE));
+  if (content.length !== NUMBER + count * (NUMBER + PAGE))
+    throw snapshotProblem('a section of memory has no whole pages');
+  return Array.from({ length: count }, (_, i) => view.getUint32(NUMBER + i * NUMBER, true));
+}
+
+/** Calls `act` for each page of a section. @throws UserError when it holds anything else. */
+export function eachPage(content: Uint8Array, act: (page: number, bytes: Uint8Array) => void): void {
+  const pages = pageNumbers(content);
+  const first = NUMBER + pages.length * NUMBER;
+  for (const [i, page] of pages.entries()) act(page, content.subarray(first + i * PAGE, first + (i + 1) * PAGE));
 }
 
 function writablePage(memory: GuestMemory, page: number): Uint8Array {
@@ -92,9 +108,14 @@ export class BasePages {
   }
 }
 
-/** @throws UserError when the section holds no numbers of pages. */
-export function restoreZeroes(memory: GuestMemory, content: Uint8Array): void {
+/** The pages that a section says to be zero. @throws UserError when it holds no numbers of pages. */
+export function zeroPages(content: Uint8Array): readonly number[] {
   if (content.length % NUMBER !== 0) throw snapshotProblem('a section of zero pages is wrong');
   const view = new DataView(content.buffer, content.byteOffset, content.length);
-  for (let at = 0; at < content.length; at += NUMBER) writablePage(memory, view.getUint32(at, true)).fill(0);
+  return Array.from({ length: content.length / NUMBER }, (_, i) => view.getUint32(i * NUMBER, true));
+}
+
+/** @throws UserError when the section holds no numbers of pages. */
+export function restoreZeroes(memory: GuestMemory, content: Uint8Array): void {
+  for (const page of zeroPages(content)) writablePage(memory, page).fill(0);
 }

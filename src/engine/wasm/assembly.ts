@@ -3,6 +3,7 @@ import { walk } from '../../isa/ir/builder.ts';
 import type { External, Procedure, Statement, Type } from '../../isa/ir/types.ts';
 import { RAM_BASE } from '../layout.ts';
 import { ByteWriter, OP } from './encoder.ts';
+import { arrive } from './late-pages.ts';
 import { Lowering } from './lowering.ts';
 import { ModuleBuilder, type Signature } from './module-builder.ts';
 import { WASM_TYPE } from './op-code.ts';
@@ -66,6 +67,7 @@ function callsOf(body: readonly Statement[]): ReadonlySet<Callable> {
     if (s.kind === 'call') found.add(answered(s.target));
     else if (s.kind === 'load') found.add(slowLoad(s.type, s.access, s.forWrite));
     else if (s.kind === 'store') found.add(slowStore(s.value.type, s.access));
+    else if (s.kind === 'loadPhysical' || s.kind === 'storePhysical') found.add(arrive);
   }
   return found;
 }

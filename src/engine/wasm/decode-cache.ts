@@ -5,7 +5,7 @@
 import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
 import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
-import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE } from '../layout.ts';
+import { PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE } from '../layout.ts';
 import type { Handlers } from './handlers.ts';
 import { COUNT_AT, CROSSES_PAGE, IS_REGION, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
 import { RecordRoom } from './record-room.ts';
@@ -13,6 +13,8 @@ import type { KnownPage } from './translator/known-code.ts';
 
 /** Who must hear what happens to code. */
 export interface CodeEvents {
+  /** The bytes of a page are about to be read: its physical address. */
+  reached(physical: number): void;
   /** From now on stores to another page must be seen: its physical address. */
   newPage(physical: number): void;
   /** Code became stale, and with it some regions, whose functions nothing leads to any more. */
@@ -279,7 +281,13 @@ export class DecodeCache {
   #pageBytes(frame: number): Uint8Array {
     const at = frame * PAGE_SIZE;
     if (at + PAGE_SIZE > this.#ramSize) return new Uint8Array(PAGE_SIZE).fill(0xff);
+    this.#events.reached(at);
     return this.#memory.subarray(RAM_BASE + at, RAM_BASE + at + PAGE_SIZE);
+  }
+
+  /** The numbers of pages with decoded code. */
+  pages(): readonly number[] {
+    return [...this.#pages.keys()].filter((frame) => (frame + 1) * PAGE_SIZE <= this.#ramSize);
   }
 
   #page(frame: number): CodePage {
@@ -298,13 +306,14 @@ export class DecodeCache {
       patience: 0,
     };
     this.#pages.set(frame, page);
-    if (this.#setFlag(frame, 1)) this.#events.newPage(frame * PAGE_SIZE);
+    if (this.#setFlag(frame, true)) this.#events.newPage(frame * PAGE_SIZE);
     return page;
   }
   /** Code may lie beyond RAM, whose pages alone have flags; false there. */
-  #setFlag(frame: number, flag: 0 | 1): boolean {
+  #setFlag(frame: number, holdsCode: boolean): boolean {
     if ((frame + 1) * PAGE_SIZE > this.#ramSize) return false;
-    this.#memory[PAGE_FLAGS_BASE + frame] = flag;
+    // Its bytes have come: they were decoded.
+    this.#memory[PAGE_FLAGS_BASE + frame] = holdsCode ? PAGE_FLAG.code : 0;
     return true;
   }
 
@@ -368,7 +377,7 @@ export class DecodeCache {
   }
   #unwatch(frame: number): void {
     this.#pages.delete(frame);
-    this.#setFlag(frame, 0);
+    this.#setFlag(frame, false);
   }
 
   /** What is known of the page of a start whose record a region may replace; undefined where there is none. */
@@ -450,7 +459,7 @@ export class DecodeCache {
   clear(): void {
     const regions: InstalledRegion[] = [];
     for (const [frame, page] of this.#pages) {
-      this.#setFlag(frame, 0);
+      this.#setFlag(frame, false);
       regions.push(...page.regions.values());
     }
     this.#pages = new Map();

@@ -64,6 +64,7 @@ export class MemoryLowering extends ValueLowering {
     const address = this.inLocal(v);
     this.isRam(address);
     this.code.open(OP.if);
+    this.arrived(address);
     this.code.get(address);
     this.code.byte(OP.i32_wrap_i64);
     this.push(value, true);

@@ -1,8 +1,9 @@
 /** Values of the IR as WebAssembly expressions. */
 import { type GetAtNode, type GetNode, type OpNode, type Type, type Value, WIDTH } from '../../isa/ir/types.ts';
 import { RAM_SIZE } from '../../isa/x86/state.ts';
-import { RAM_BASE } from '../layout.ts';
+import { ABSENT_PAGES, RAM_BASE } from '../layout.ts';
 import { type ByteWriter, OP, TYPE_CODE, type WasmType } from './encoder.ts';
+import { arrive } from './late-pages.ts';
 import { analyse, type Placement } from './liveness.ts';
 import {
   FLOAT,
@@ -109,11 +110,22 @@ export class ValueLowering {
     writeLoad(this.code, 'i64', this.target.cpuBase + RAM_SIZE.offset);
     this.code.byte(OP.i64_lt_u);
   }
+  /** The page of a physical address in RAM comes, where any page is still to come. */
+  protected arrived(address: number): void {
+    this.code.i32(0);
+    writeLoad(this.code, 'i32', ABSENT_PAGES);
+    this.code.hint(false);
+    this.code.open(OP.if);
+    this.code.get(address);
+    this.code.indexed(OP.call, this.target.functionIndex(arrive));
+    this.code.byte(OP.end);
+  }
   /** What is not RAM reads as zero: a page table there maps nothing. */
   protected loadPhysical(v: Value, type: Type): void {
     const address = this.inLocal(v);
     this.isRam(address);
     this.code.open(OP.if, TYPE_CODE[WASM_TYPE[type]]);
+    this.arrived(address);
     this.code.get(address);
     this.code.byte(OP.i32_wrap_i64);
     writeLoad(this.code, type, RAM_BASE);

@@ -5,6 +5,7 @@ import { translate } from '../../isa/x86/procedures/paging.ts';
 import { FAULT, RAM_SIZE, TLB_BANK } from '../../isa/x86/state.ts';
 import { type X86Builder, x86Procedure } from '../../isa/x86/x86-builder.ts';
 import { PAGE_SIZE, RAM_BASE } from '../layout.ts';
+import { arrive } from './late-pages.ts';
 import { accessBits } from './slow-path.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
 
@@ -24,6 +25,7 @@ function sourceOf(x: X86Builder, from: Value): Value {
     const lost = x.ne(x.get(FAULT), 0);
     x.set(FAULT, 0);
     x.if(x.or(lost, x.leU(x.get(RAM_SIZE), physical)), () => x.return(x.const('i32', 0)));
+    x.call(arrive, physical);
     source.set(x.add(x.trunc(physical, 'i32'), RAM_BASE));
   });
   return source.get();

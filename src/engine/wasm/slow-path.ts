@@ -29,7 +29,8 @@ import {
   WATCHED,
 } from '../../isa/x86/state.ts';
 import { type X86Builder, x86Procedure } from '../../isa/x86/x86-builder.ts';
-import { PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE } from '../layout.ts';
+import { PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE } from '../layout.ts';
+import { arrive } from './late-pages.ts';
 import { TLB_ENTRY, TLB_INDEX_MASK } from './tlb.ts';
 
 /** Physical address, bytes: a store went to a page that holds decoded code. */
@@ -48,12 +49,14 @@ const fill: Procedure = x86Procedure(
   (x, linear, access, bank) => {
     x.set(TLB_MISSES, x.add(x.get(TLB_MISSES), 1));
     const [physical, info] = x.call(translate, linear, access);
+    x.if(x.leU(x.get(RAM_SIZE), physical), () => x.return(physical));
+    const flags = x.loadRaw('i8', x.add(x.trunc(x.shrU(physical, 12), 'i32'), PAGE_FLAGS_BASE));
+    x.ifRarely(x.ne(x.and(flags, PAGE_FLAG.absent), 0), () => x.call(arrive, physical));
     const remembers = x.ne(bank, x.add(x.get(TLB_BANKS), TLB_BANK_EMPTY * TLB_BANK_SIZE));
-    x.if(x.and(remembers, x.ltU(physical, x.get(RAM_SIZE))), () => {
+    x.if(remembers, () => {
       const page = x.and(linear, -PAGE_SIZE);
       const entry = x.add(bank, x.and(x.trunc(x.shrU(linear, 7), 'i32'), TLB_INDEX_MASK));
-      const frame = x.trunc(x.shrU(physical, 12), 'i32');
-      const plain = x.eq(x.loadRaw('i8', x.add(frame, PAGE_FLAGS_BASE)), 0);
+      const plain = x.eq(x.and(flags, PAGE_FLAG.code), 0);
       const writable = x.and(plain, x.ne(x.and(info, TRANSLATION.writable), 0));
       x.if(x.ne(x.and(info, TRANSLATION.large), 0), () => {
         const half = x.select(x.ltS(linear, 0), x.const('i32', 2), 1);

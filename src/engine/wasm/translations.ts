@@ -80,6 +80,21 @@ export class Translations {
     }
   }
 
+  /** Numbers of the pages that the TLB has, those of the current address space with their linear addresses. */
+  *pages(): Generator<readonly [page: number, linear: bigint | undefined]> {
+    for (let space = 0; space < TLB_SPACES; space++) {
+      if (this.#pcids[space]! < 0 && space !== this.#current) continue;
+      const start = (TLB_BASE + space * SPACE_BYTES) >> 2;
+      for (let at = start; at < start + (USED_BANKS_BYTES >> 2); at += TLB_ENTRY.size >> 2) {
+        // Neither of the two values that entries with a page have.
+        if (this.#words[at + GLOBAL_WORD]! > 1) continue;
+        const host = (this.#words[at]! + this.#words[at + ADDEND_WORD]!) >>> 0;
+        const linear = (BigInt(this.#words[at + 1]!) << 32n) | BigInt(this.#words[at]!);
+        yield [(host - RAM_BASE) / PAGE_SIZE, space === this.#current ? linear : undefined];
+      }
+    }
+  }
+
   /** As the processor does when it is reset: RAM may be another, nothing is known. */
   reset(): void {
     this.#current = 0;

@@ -109,6 +109,7 @@ export class WasmVcpu implements Vcpu, Executor {
     });
     this.#handlers = new Handlers(linker, table, instrument);
     const events: CodeEvents = {
+      reached: (physical) => this.#memory.arrive(physical),
       newPage: (physical) => this.#translations.dropWriteTags(physical),
       dropped: (regions) => {
         this.#registers.setU32(CODE_DROPPED, 1);
@@ -183,6 +184,7 @@ export class WasmVcpu implements Vcpu, Executor {
       },
       dropTranslations: (what: number, address: bigint) => this.#drop(what, address),
       forgetJumps: () => this.#translations.nextGeneration(),
+      arrive: (physical: bigint) => this.#memory.arrive(Number(physical)),
       codeWritten: (physical: bigint, length: number) => this.#cache.written(Number(physical), length),
       findBlock: (link: number) => this.#findBlock(link === 0),
       hotBlock: (record: number) => this.#hotBlock(record),
@@ -358,6 +360,10 @@ export class WasmVcpu implements Vcpu, Executor {
     this.#cache.clear();
     this.#loop.halted = false;
     this.#changed = true;
+  }
+
+  recentPages(): ReadonlyMap<number, bigint | undefined> {
+    return new Map([...this.#cache.pages().map((page) => [page, undefined] as const), ...this.#translations.pages()]);
   }
 
   state(): VcpuState {

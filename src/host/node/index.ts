@@ -5,28 +5,30 @@
 import type { Machine as ApiMachine } from '../../api/machine.ts';
 import { createMachine } from '../../api/machine.ts';
 import type { MachineOptions } from '../../api/options.ts';
-import type { RestoreOptions } from '../../api/restore.ts';
+import type { RestoreOptions, SnapshotSource } from '../../api/restore.ts';
 import { restoreMachine } from '../../api/restore.ts';
-import type { ByteSource } from '../../snapshot/streams.ts';
 import { nodeHost } from './host.ts';
-import { withSource } from './snapshot-files.ts';
+import { openSource } from './snapshot-files.ts';
 
 export type { TraceKind } from '../../api/choices.ts';
 export type { TextMatch } from '../../api/console-text.ts';
 export type { OutputListener, Port } from '../../api/machine.ts';
 export type { DiskFile, MachineOptions, TerminalSize } from '../../api/options.ts';
+export type { SnapshotSource } from '../../api/restore.ts';
 export type { SaveOptions, SnapshotListener, SnapshotProgress } from '../../api/snapshot.ts';
 export type { CodeFigures, Statistics, VcpuFigures } from '../../api/statistics.ts';
 export type { TimelineEvent, TimelineListener } from '../../api/timeline.ts';
 export type { BlockBackend, FetchFigures } from '../../devices/contract.ts';
 export type { MachineState, Result } from '../../machine/machine.ts';
+export type { ArrivalFigures } from '../../snapshot/arrival.ts';
+export type { RandomSource } from '../../snapshot/random-access.ts';
 export type { ByteSource, ByteTarget } from '../../snapshot/streams.ts';
 export { UserError } from '../../user-error.ts';
 export { saveToFile } from './snapshot-files.ts';
 
 /** As `RestoreOptions`; the base may be a file too. */
 export interface NodeRestoreOptions extends Omit<RestoreOptions, 'base'> {
-  readonly base?: string | ByteSource | undefined;
+  readonly base?: string | SnapshotSource | undefined;
 }
 
 export type Machine = ApiMachine;
@@ -38,11 +40,12 @@ export const Machine = {
    */
   create: (options?: MachineOptions): Promise<Machine> => createMachine(nodeHost, options),
   /**
-   * Makes a machine as a snapshot has it, in a file or a stream; `run()` goes on from there.
+   * Makes a machine as a snapshot has it, in a file, a stream or what can be read at any place; `run()` goes on from there.
    * @throws UserError when the snapshot is damaged or does not fit.
    */
-  restore: (snapshot: string | ByteSource, { base, ...options }: NodeRestoreOptions = {}): Promise<Machine> =>
-    withSource(base, (baseSource) =>
-      withSource(snapshot, (source) => restoreMachine(nodeHost, source!, { ...options, base: baseSource })),
-    ),
+  async restore(snapshot: string | SnapshotSource, { base, ...options }: NodeRestoreOptions = {}): Promise<Machine> {
+    const source = await openSource(snapshot);
+    const opened = base === undefined ? undefined : await openSource(base);
+    return restoreMachine(nodeHost, source, { ...options, base: opened });
+  },
 } as const;

@@ -1,10 +1,14 @@
 /** Snapshots in files. */
 import { randomUUID } from 'node:crypto';
+import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import type { Machine } from '../../api/machine.ts';
+import type { SnapshotSource } from '../../api/restore.ts';
 import type { SaveOptions } from '../../api/snapshot.ts';
+import type { RandomSource } from '../../snapshot/random-access.ts';
 import type { ByteSource } from '../../snapshot/streams.ts';
+import { UserError } from '../../user-error.ts';
 import { fileProblem, outputProblem } from './file-problem.ts';
 
 export interface FileSaveOptions extends Omit<SaveOptions, 'base'> {
@@ -69,23 +73,84 @@ export async function withFileStream<T>(path: string, act: (source: ByteSource) 
   }
 }
 
-function readable(file: FileHandle, path: string): ReadableStream<Uint8Array> {
+function readable(
+  file: FileHandle,
+  path: string,
+  ended: () => Promise<void> = async () => {},
+): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       const piece = new Uint8Array(PIECE);
       const { bytesRead } = await file.read(piece, 0, PIECE, null).catch((error: unknown) => {
         throw fileProblem(path, error);
       });
-      if (bytesRead === 0) controller.close();
-      else controller.enqueue(piece.subarray(0, bytesRead));
+      if (bytesRead > 0) return controller.enqueue(piece.subarray(0, bytesRead));
+      await ended();
+      controller.close();
     },
+    cancel: ended,
   });
 }
 
-/** Gives `act` a stream, of the file if there is only its name. */
-export async function withSource<T>(
-  source: string | ByteSource | undefined,
-  act: (source: ByteSource | undefined) => Promise<T>,
-): Promise<T> {
-  return typeof source === 'string' ? withFileStream(source, act) : act(source);
+/** A file that is read at any place. */
+class SnapshotFile implements RandomSource {
+  readonly name: string;
+  readonly size: number;
+  readonly #file: FileHandle;
+  #closing: Promise<void> | undefined;
+
+  constructor(name: string, size: number, file: FileHandle) {
+    this.name = name;
+    this.size = size;
+    this.#file = file;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await this.#file.read(bytes, done, length - done, offset + done).catch(this.#fail);
+      done += this.#more(bytesRead);
+    }
+    return bytes;
+  }
+
+  readNow(offset: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    try {
+      for (let done = 0; done < length; )
+        done += this.#more(readSync(this.#file.fd, bytes, done, length - done, offset + done));
+    } catch (error) {
+      this.#fail(error);
+    }
+    return bytes;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#file.close();
+    return this.#closing;
+  }
+
+  #more(bytesRead: number): number {
+    if (bytesRead === 0) throw new UserError(`${this.name}: the file became shorter while the machine ran`);
+    return bytesRead;
+  }
+  #fail = (error: unknown): never => {
+    throw error instanceof UserError ? error : fileProblem(this.name, error);
+  };
+}
+
+/** The snapshot in a file, or in what can only be read once from start to end, such as a pipe. @throws UserError */
+export async function openSnapshot(path: string): Promise<SnapshotSource> {
+  const orProblem = (error: unknown): never => {
+    throw fileProblem(path, error);
+  };
+  const file = await open(path, 'r').catch(orProblem);
+  const found = await file.stat().catch(orProblem);
+  if (found.isFile()) return new SnapshotFile(path, found.size, file);
+  return readable(file, path, () => file.close());
+}
+
+/** What is given, or opened by its name. */
+export async function openSource(source: string | SnapshotSource): Promise<SnapshotSource> {
+  return typeof source === 'string' ? openSnapshot(source) : source;
 }
