@@ -29,7 +29,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BEST = { level: 9 };
 const COMPRESSED = /\.(html|css|js|txt|wasm)$/;
 /** What is in the bundles and not ours. */
-const PACKAGES = ['@xterm/xterm', '@xterm/addon-fit', 'fflate', 'zod'];
+const PACKAGES = ['@xterm/xterm', '@xterm/addon-fit', 'fflate', 'uplot', 'zod'];
 
 /** A name that changes with the content, so that it may be kept for ever. */
 function write(folder: string, name: string, suffix: string, content: Uint8Array): Asset {

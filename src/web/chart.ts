@@ -1,86 +1,112 @@
 /** A line chart of the last minute, with its newest values as text. */
-import { drawing, element } from './elements.ts';
+import type uPlot from 'uplot';
+import { element } from './elements.ts';
 import { axisTop, shortNumber } from './rates.ts';
+
+/** What draws; loaded when the first chart is shown. */
+export type Plot = typeof uPlot;
 
 /** Seconds across. */
 const SHOWN = 60;
-/** Of the drawing, which is stretched to the place there is. */
-const HEIGHT = 100;
-const SVG_LOOK = { viewBox: `0 0 ${SHOWN} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' };
-
-interface Sample {
-  /** Of the run. */
-  readonly seconds: number;
-  readonly values: readonly number[];
-}
+const TICKS = [0, 15, 30, 45, SHOWN];
+const HEIGHT = 96;
 
 interface Series {
   readonly name: string;
-  readonly line: SVGElement;
   readonly newest: HTMLElement;
 }
 
 export class Chart {
   readonly element: HTMLElement;
+  readonly #plot: uPlot;
   readonly #series: readonly Series[];
-  readonly #top = element('span');
-  readonly #half = element('span');
-  #samples: Sample[] = [];
+  /** Seconds of the run, then values of each series. */
+  readonly #data: number[][];
 
-  constructor(title: string, names: readonly string[]) {
+  constructor(plot: Plot, title: string, names: readonly string[]) {
     this.#series = names.map((name, i) => ({
       name,
-      line: drawing('polyline', { class: `series-${i + 1}` }),
       newest: element('span', { class: `key series-${i + 1}` }, name),
     }));
+    this.#data = [[], ...names.map(() => [])];
     const legend = element('span', { class: 'legend' }, ...this.#series.map(({ newest }) => newest));
-    const lines = drawing('svg', SVG_LOOK, drawing('path', { d: grid() }), ...this.#series.map(({ line }) => line));
-    const label = `Chart of the last minute: ${title}`;
-    this.element = element(
-      'figure',
-      {},
-      element('figcaption', {}, element('strong', {}, title), legend),
-      element(
-        'div',
-        { class: 'chart', role: 'img', 'aria-label': label },
-        element('div', { class: 'scale' }, this.#top, this.#half, element('span', {}, '0')),
-        lines,
-        element('div', { class: 'times' }, element('span', {}, `${SHOWN} s ago`), element('span', {}, 'now')),
-      ),
-    );
+    const place = element('div', { role: 'img', 'aria-label': `Chart of the last minute: ${title}` });
+    this.element = element('figure', {}, element('figcaption', {}, element('strong', {}, title), legend), place);
+    this.#plot = new plot(options(names), this.#data as uPlot.AlignedData, place);
+    new ResizeObserver(() => this.#fit(place)).observe(place);
   }
 
-  add(sample: Sample): void {
-    this.#samples = [...this.#samples, sample].filter(({ seconds }) => seconds > sample.seconds - SHOWN);
-    const top = axisTop(Math.max(...this.#samples.flatMap(({ values }) => values)));
-    this.#top.textContent = scaleNumber(top);
-    this.#half.textContent = scaleNumber(top / 2);
-    for (const [i, { name, line, newest }] of this.#series.entries()) {
-      newest.textContent = `${name} ${shortNumber(sample.values[i]!)}`;
-      const points = this.#samples.map(
-        ({ seconds, values }) => `${SHOWN - (sample.seconds - seconds)},${HEIGHT * (1 - values[i]! / top)}`,
-      );
-      line.setAttribute('points', points.join(' '));
-    }
+  /** `seconds`: of the run. */
+  add(seconds: number, values: readonly number[]): void {
+    for (const [i, value] of [seconds, ...values].entries()) this.#data[i]!.push(value);
+    const old = this.#data[0]!.findIndex((at) => at > seconds - SHOWN);
+    for (const series of this.#data) series.splice(0, old);
+    this.#plot.setData(this.#data as uPlot.AlignedData);
+    for (const [i, { name, newest }] of this.#series.entries())
+      newest.textContent = `${name} ${shortNumber(values[i]!)}`;
   }
 
   clear(): void {
-    this.#samples = [];
-    this.#top.textContent = '';
-    this.#half.textContent = '';
-    for (const { name, line, newest } of this.#series) {
-      line.removeAttribute('points');
-      newest.textContent = name;
-    }
+    for (const series of this.#data) series.length = 0;
+    this.#plot.setData(this.#data as uPlot.AlignedData);
+    for (const { name, newest } of this.#series) newest.textContent = name;
+  }
+
+  /** The page's colours have changed. */
+  recolour(): void {
+    this.#plot.redraw(false, true);
+  }
+
+  #fit(place: HTMLElement): void {
+    if (place.clientWidth > 0) this.#plot.setSize({ width: place.clientWidth, height: HEIGHT });
   }
 }
 
-/** `20 M`: scales have no fractions that matter. */
-const scaleNumber = (n: number): string => shortNumber(n).replace('.0 ', ' ');
+const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** Lines across at each label, and upwards every quarter of a minute. */
-function grid(): string {
-  const across = [0, HEIGHT / 2, HEIGHT].map((y) => `M0 ${y}H${SHOWN}`);
-  const upwards = [0, 15, 30, 45, SHOWN].map((x) => `M${x} 0V${HEIGHT}`);
-  return [...across, ...upwards].join('');
+/** The minute that ends with the newest sample. */
+function minute({ data }: uPlot): [number, number] {
+  const newest = data[0].at(-1) ?? SHOWN;
+  return [newest - SHOWN, newest];
 }
+
+function options(names: readonly string[]): uPlot.Options {
+  const axis: uPlot.Axis = {
+    stroke: () => colour('--quiet'),
+    grid: { stroke: () => colour('--border'), width: 1 },
+    ticks: { show: false },
+    font: '11px system-ui',
+  };
+  const times: uPlot.Axis = {
+    ...axis,
+    size: 20,
+    splits: (_plot, _axis, oldest) => TICKS.map((tick) => oldest + tick),
+    values: () => TICKS.map((tick) => (tick === SHOWN ? 'now' : `−${SHOWN - tick} s`)),
+  };
+  const scale: uPlot.Axis = {
+    ...axis,
+    size: 52,
+    splits: (_plot, _axis, _least, top) => [0, top / 2, top],
+    // Scales have no fractions that matter: `20 M`.
+    values: (_plot, splits) => splits.map((n) => shortNumber(n).replace('.0 ', ' ')),
+  };
+  return {
+    width: 300,
+    height: HEIGHT,
+    // Room for half of the last label.
+    padding: [8, 14, 0, 0],
+    legend: { show: false },
+    cursor: { show: false },
+    scales: { x: { time: false, range: minute }, y: { range: (_plot, _least, most) => [0, axisTop(most ?? 0)] } },
+    axes: [times, scale],
+    series: [{}, ...names.map((label, i) => look(label, i))],
+  };
+}
+
+const look = (label: string, i: number): uPlot.Series => ({
+  label,
+  stroke: () => colour(`--series-${i + 1}`),
+  width: 2,
+  points: { show: false },
+  ...(i === 0 ? {} : { dash: [6, 3] }),
+});

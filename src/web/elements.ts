@@ -20,18 +20,6 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** An element of a drawing (SVG). */
-export function drawing(
-  name: string,
-  attributes: Readonly<Record<string, string>>,
-  ...children: readonly SVGElement[]
-): SVGElement {
-  const made = document.createElementNS('http://www.w3.org/2000/svg', name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
 export function button(text: string, pressed: () => void): HTMLButtonElement {
   const made = element('button', { type: 'button' }, text);
   made.addEventListener('click', pressed);

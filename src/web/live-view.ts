@@ -1,6 +1,7 @@
 /** The view of what the hypervisor does. */
+import plotStyle from 'uplot/dist/uPlot.min.css';
 import type { Statistics } from '../api/statistics.ts';
-import { Chart } from './chart.ts';
+import { Chart, type Plot } from './chart.ts';
 import { element } from './elements.ts';
 import { type Rates, type RatesByName, ratesBetween, shortNumber, total } from './rates.ts';
 
@@ -45,11 +46,12 @@ export class LiveView {
   readonly #fetched = emptyTable('Fetched from servers since the start', ['disk', 'requests', 'bytes', 'failed']);
   #earlier: Statistics | undefined;
 
-  constructor(place: HTMLElement) {
-    this.#charts = CHARTS.map(({ title, names, values }) => ({ chart: new Chart(title, names), values }));
+  constructor(plot: Plot, place: HTMLElement) {
+    this.#charts = CHARTS.map(({ title, names, values }) => ({ chart: new Chart(plot, title, names), values }));
     const tables = TABLES.map(({ caption, rates }) => ({ ...emptyTable(caption, ['kind', 'a second']), rates }));
     this.#tables = tables;
     place.replaceChildren(
+      element('style', {}, plotStyle),
       ...this.#charts.map(({ chart }) => chart.element),
       ...tables.map((t) => t.table),
       this.#fetched.table,
@@ -62,7 +64,7 @@ export class LiveView {
     this.#earlier = statistics;
     const rates = earlier && ratesBetween(earlier, statistics);
     if (rates === undefined) return;
-    for (const { chart, values } of this.#charts) chart.add({ seconds: statistics.wallSeconds, values: values(rates) });
+    for (const { chart, values } of this.#charts) chart.add(statistics.wallSeconds, values(rates));
     for (const { table, body, rates: of } of this.#tables) {
       fill(body, of(rates));
       table.hidden = body.childElementCount === 0;
@@ -74,6 +76,10 @@ export class LiveView {
     this.#earlier = undefined;
     for (const { chart } of this.#charts) chart.clear();
     for (const { table } of [...this.#tables, this.#fetched]) table.hidden = true;
+  }
+
+  recolour(): void {
+    for (const { chart } of this.#charts) chart.recolour();
   }
 
   #showFetched({ disks }: Statistics): void {

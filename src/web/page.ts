@@ -3,7 +3,7 @@ import { optionsFrom } from './attributes.ts';
 import { byId } from './elements.ts';
 import { machineOf } from './images.ts';
 import { InsideView } from './inside-view.ts';
-import { LiveView } from './live-view.ts';
+import type { LiveView } from './live-view.ts';
 import type { VmOptions } from './protocol.ts';
 import { makeTabs } from './tabs.ts';
 import { makeThemeButton, remember, remembered } from './theme.ts';
@@ -24,7 +24,7 @@ const state = byId('state');
 
 /** What the running machine was made of, and the next will be. */
 let machine: VmOptions = {};
-const live = new LiveView(byId('live'));
+let live: LiveView | undefined;
 let problem: string | undefined;
 
 const STATE_TEXT: Readonly<Record<VmState, string>> = {
@@ -47,7 +47,7 @@ async function start(options: VmOptions): Promise<void> {
   machine = options;
   problem = undefined;
   await vm.stop();
-  live.clear();
+  live?.clear();
   try {
     await vm.start({ ...machine, memory: machine.memory ?? byId<HTMLSelectElement>('memory').value });
     vm.focus();
@@ -142,7 +142,10 @@ makeTabs(document.querySelector<HTMLElement>('[role="tablist"]')!, (panel) => {
   if (panel === 'inside') void inside.refresh();
 });
 
-makeThemeButton(byId<HTMLButtonElement>('theme'), (dark) => vm.setAttribute('theme', dark ? 'dark' : 'light'));
+makeThemeButton(byId<HTMLButtonElement>('theme'), (dark) => {
+  vm.setAttribute('theme', dark ? 'dark' : 'light');
+  live?.recolour();
+});
 
 const reader = byId<HTMLInputElement>('screen-reader');
 const readAloud = (): void => {
@@ -157,11 +160,15 @@ byId('isolation').textContent = crossOriginIsolated
   ? 'This page is cross-origin isolated: the guest’s clock has the browser’s finest steps. Memory could be shared with other threads; the machine has no use for that and shares none.'
   : 'This page is not cross-origin isolated: the guest’s clock goes in steps of up to 0.1 ms (1 ms in Firefox). All else works the same: the machine shares no memory with other threads.';
 
-setInterval(async () => {
-  if (vm.state !== 'running' || document.hidden) return;
-  const statistics = await vm.statistics().catch(() => undefined);
-  if (statistics !== undefined) live.add(statistics);
-}, SAMPLE_MS);
+async function showLive(): Promise<void> {
+  const [{ LiveView: View }, { default: plot }] = await Promise.all([import('./live-view.ts'), import('uplot')]);
+  live = new View(plot, byId('live'));
+  setInterval(async () => {
+    if (vm.state !== 'running' || document.hidden) return;
+    const statistics = await vm.statistics().catch(() => undefined);
+    if (statistics !== undefined) live?.add(statistics);
+  }, SAMPLE_MS);
+}
 
 /** The machine that the page's address asks for, by the names of the element's attributes. */
 function asked(): VmOptions {
@@ -178,3 +185,5 @@ showState('off');
 machine = asked();
 if (problem === undefined) void start(machine);
 else showState('off');
+// Behind the machine's own files.
+requestIdleCallback?.(() => void showLive()) ?? setTimeout(() => void showLive(), SAMPLE_MS);
