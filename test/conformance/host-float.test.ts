@@ -42,7 +42,8 @@ function writeNumber(random: Random, view: DataView, at: number, format: 'f32' |
 function makeOrdinary(random: Random, c: GeneratedCase): GeneratedCase {
   const fx = new DataView(c.fx.buffer, c.fx.byteOffset);
   const modes = (random.chance(0.1) ? 0x40 : 0) | (random.chance(0.1) ? 0x8000 : 0);
-  fx.setUint32(MXCSR_AT, HOST_MXCSR | modes, true);
+  // Any other mode too, with some exceptions not masked and any flags set.
+  fx.setUint32(MXCSR_AT, random.chance(0.2) ? random.below(0x1_0000) : HOST_MXCSR | modes, true);
   for (const [view, from, to] of [
     [fx, XMM_AT, XMM_AT + (c.mode === 64 ? 256 : 128)],
     [new DataView(c.scratch.buffer, c.scratch.byteOffset), 0, c.scratch.length],

@@ -20,13 +20,22 @@ export interface KeptPage {
   /** How often a page was put here: an access that goes to many gives up, for it would be mispredicted each time. */
   readonly times: number;
 }
+/** An access to bytes that the first of some accesses looked up for all of them. */
+export interface GroupedAccess {
+  readonly isFirst: boolean;
+  /** Bytes that are looked up together. */
+  readonly span: number;
+  readonly writes: boolean;
+  /** The bytes accessed, from the lowest of them. */
+  readonly at: number;
+  /** Local with the place of the lowest in linear memory; 0 where they are not on one page that the TLB has. */
+  readonly host: number;
+}
 /** An access in the making. */
 interface Access {
   readonly node: LoadNode | StoreNode;
   /** Of what is loaded or stored. */
   readonly type: Type;
-  /** The local with the linear address. */
-  readonly address: number;
   /** Code of the type that it leaves on the stack. */
   readonly result: number;
   /** A load into a vector, or a store of the lowest lane of one. */
@@ -84,42 +93,84 @@ export class MemoryLowering extends ValueLowering {
     return undefined;
   }
 
+  /** For lowerings that look up several accesses at once. */
+  protected groupedAccess(_access: LoadNode | StoreNode): GroupedAccess | undefined {
+    return undefined;
+  }
+
   /** Writes an access; a load leaves its value on the stack. */
   #access(a: Access): void {
     const { node, result } = a;
+    const grouped = this.groupedAccess(node);
     const kept = this.keptPage(node);
-    if (kept !== undefined) {
-      this.#accessKept(kept, a);
-      return;
-    }
-    const entry = this.lookUp(a);
+    if (grouped?.isFirst) this.#accessFirst(grouped, a);
+    else if (grouped !== undefined) {
+      this.code.get(grouped.host);
+      this.code.hint(true);
+      this.code.open(OP.if, result);
+      this.code.get(grouped.host);
+      this.#found(a, grouped.at);
+      this.code.byte(OP.else);
+      this.#accessAlone(a, this.inLocal(node.address), 1);
+      this.code.byte(OP.end);
+    } else if (kept !== undefined) this.#accessKept(kept, a);
+    else this.#accessAlone(a, this.inLocal(node.address), 0);
+  }
+  /** `labels`: those open around it, inside the access. */
+  #accessAlone(a: Access, address: number, labels: number): void {
+    const { node, type, result } = a;
+    const entry = this.#lookUp(node.access, address, WIDTH[type] / 8, node.kind === 'store' || node.forWrite);
     this.code.hint(true);
     this.code.open(OP.if, result);
-    this.hostAddress(a.address, entry);
+    this.#hostAddress(address, entry);
     this.#found(a);
     this.code.byte(OP.else);
-    this.#slow(a, 1);
+    this.#slow(a, address, labels + 1);
+    this.code.byte(OP.end);
+  }
+  #accessFirst({ span, writes, at, host }: GroupedAccess, a: Access): void {
+    const address = this.inLocal(a.node.address);
+    let low = address;
+    if (at > 0) {
+      low = this.take('i64');
+      this.code.get(address);
+      this.code.i64(-at);
+      this.code.byte(OP.i64_add);
+      this.code.set(low);
+    }
+    const entry = this.#lookUp(a.node.access, low, span, writes);
+    this.code.hint(true);
+    this.code.open(OP.if, a.result);
+    this.#hostAddress(low, entry);
+    this.code.tee(host);
+    this.#found(a, at);
+    this.code.byte(OP.else);
+    this.code.i32(0);
+    this.code.set(host);
+    this.#accessAlone(a, address, 1);
     this.code.byte(OP.end);
   }
   #accessKept(kept: KeptPage, a: Access): void {
+    const address = this.inLocal(a.node.address);
     const offset = this.take('i64');
     this.code.open(OP.block, a.result);
     this.code.open(OP.block);
-    this.#offsetIn(kept, a.address);
+    this.#offsetIn(kept, address);
     this.code.tee(offset);
     this.code.get(kept.limit);
     this.code.byte(OP.i64_lt_u);
     this.code.hint(true);
     this.code.indexed(OP.br_if, 0);
-    const entry = this.lookUp(a);
+    const { access } = a.node;
+    const entry = this.#lookUp(access, address, WIDTH[a.type] / 8, a.node.kind === 'store' || a.node.forWrite);
     this.code.hint(true);
     this.code.open(OP.if);
-    this.#keep(kept, a.address, entry);
-    this.#offsetIn(kept, a.address);
+    this.#keep(kept, address, entry);
+    this.#offsetIn(kept, address);
     this.code.set(offset);
     this.code.indexed(OP.br, 1);
     this.code.byte(OP.end);
-    this.#slow(a, 2);
+    this.#slow(a, address, 2);
     this.code.indexed(OP.br, 1);
     this.code.byte(OP.end);
     this.code.get(offset);
@@ -140,7 +191,7 @@ export class MemoryLowering extends ValueLowering {
     this.code.i64(-PAGE_SIZE);
     this.code.byte(OP.i64_and);
     this.code.set(tag);
-    this.hostAddress(tag, entry);
+    this.#hostAddress(tag, entry);
     this.code.set(host);
     this.code.i64(KEPT_LIMIT);
     this.code.i64(0);
@@ -155,26 +206,25 @@ export class MemoryLowering extends ValueLowering {
   }
 
   /**
-   * Pushes whether the TLB has the page of all bytes of an access; the entry's place is in the local returned. A tag and an address of its
-   * page differ in the offset alone.
+   * Pushes whether the TLB has the page of all of some bytes; the entry's place is in the local returned. A tag and an address of its page
+   * differ in the offset alone.
    */
-  protected lookUp({ node, address, type }: Access): number {
+  #lookUp(access: AccessKind, address: number, bytes: number, writes: boolean): number {
     const code = this.code;
     const entry = this.take('i32');
     code.get(address);
     code.bytes(PLACE_IN_BANK);
-    this.pushBank(node.access);
+    this.pushBank(access);
     code.byte(OP.i32_add);
     code.tee(entry);
-    const writes = node.kind === 'store' || node.forWrite;
     code.memory(OP.i64_load, writes ? TLB_ENTRY.writeTag : TLB_ENTRY.readTag);
     code.get(address);
     code.byte(OP.i64_xor);
-    code.i64(PAGE_SIZE + 1 - WIDTH[type] / 8);
+    code.i64(PAGE_SIZE + 1 - bytes);
     code.byte(OP.i64_lt_u);
     return entry;
   }
-  protected hostAddress(address: number, entry: number): void {
+  #hostAddress(address: number, entry: number): void {
     this.code.get(address);
     this.code.byte(OP.i32_wrap_i64);
     this.code.get(entry);
@@ -184,36 +234,34 @@ export class MemoryLowering extends ValueLowering {
 
   /** Leaves the loaded value on the stack; `extended`: as a vector with zeros above it. */
   protected load(v: LoadNode, extended = false): void {
-    const address = this.inLocal(v.address);
     const result = extended ? TYPE_CODE.v128 : TYPE_CODE[WASM_TYPE[v.type]];
-    this.#access({ node: v, type: v.type, address, result, vector: extended, value: undefined });
+    this.#access({ node: v, type: v.type, result, vector: extended, value: undefined });
   }
   protected store(s: StoreNode): void {
     const { type } = s.value;
-    const address = this.inLocal(s.address);
     const vector = this.pushVectorOf(s.value);
     let value: number | undefined;
     if (vector) {
       value = this.take('v128');
       this.code.set(value);
     } else if (s.value.kind !== 'const') value = this.inLocal(s.value);
-    this.#access({ node: s, type, address, result: BLOCK_EMPTY, vector, value });
+    this.#access({ node: s, type, result: BLOCK_EMPTY, vector, value });
   }
 
-  /** The access itself, with the host's address on the stack. */
-  #found({ node, type, vector, value }: Access): void {
+  /** The access itself, with an address of the host's on the stack, so many bytes before it. */
+  #found({ node, type, vector, value }: Access, at = 0): void {
     if (node.kind === 'load') {
-      if (vector) writeVectorMemoryOp(this.code, type === 'i32' ? 'v128_load32_zero' : 'v128_load64_zero');
-      else writeLoad(this.code, type, 0);
+      if (vector) writeVectorMemoryOp(this.code, type === 'i32' ? 'v128_load32_zero' : 'v128_load64_zero', at);
+      else writeLoad(this.code, type, at);
       return;
     }
     if (value === undefined) this.push(node.value);
     else this.code.get(value);
-    if (vector) writeVectorMemoryOp(this.code, type === 'i32' ? 'v128_store32_lane' : 'v128_store64_lane');
-    else writeStore(this.code, type, 0);
+    if (vector) writeVectorMemoryOp(this.code, type === 'i32' ? 'v128_store32_lane' : 'v128_store64_lane', at);
+    else writeStore(this.code, type, at);
   }
   /** The call for what the TLB does not have; `labels`: those open around it, inside the access. */
-  #slow({ node, type, address, vector, value }: Access, labels: number): void {
+  #slow({ node, type, vector, value }: Access, address: number, labels: number): void {
     this.code.get(address);
     if (node.kind === 'load') {
       this.#pushSegment(node.access);

@@ -15,6 +15,7 @@ import {
   writeLoad,
   writeMask,
   writeSignExtension,
+  writeVectorOp,
 } from './op-code.ts';
 import { StatementMap } from './statement-map.ts';
 import type { Locals, Target } from './target.ts';
@@ -221,9 +222,7 @@ export class ValueLowering {
   }
 
   protected vector(op: string, immediate: readonly number[]): void {
-    this.code.byte(0xfd);
-    this.code.u32(VECTOR_OPCODES[op]);
-    for (const b of immediate) this.code.byte(b);
+    writeVectorOp(this.code, op, immediate);
   }
 
   protected operation(v: OpNode, loose: boolean): void {

@@ -2,6 +2,7 @@
 import type { Type } from '../../isa/ir/types.ts';
 import { WIDTH } from '../../isa/ir/types.ts';
 import { type ByteWriter, OP, OP_FC, type WasmType } from './encoder.ts';
+import { VECTOR_OPCODES } from './vector-opcodes.ts';
 
 /** The WebAssembly type that holds values of an IR type; narrow integers lie in an i32, zero-extended. */
 export const WASM_TYPE: Readonly<Record<Type, WasmType>> = {
@@ -150,6 +151,13 @@ export function writeStore(code: ByteWriter, type: Type, offset: number): void {
   code.memory(STORE[type], offset);
 }
 
+/** An operation on vectors. */
+export function writeVectorOp(code: ByteWriter, op: string, immediate: readonly number[]): void {
+  code.byte(0xfd);
+  code.u32(VECTOR_OPCODES[op]);
+  for (const b of immediate) code.byte(b);
+}
+
 /** Opcodes behind the prefix FD that move a lane of 32 or 64 bits; `lane` is always 0. */
 const VECTOR_MEMORY = {
   v128_store32_lane: 0x5a,
@@ -157,11 +165,11 @@ const VECTOR_MEMORY = {
   v128_load32_zero: 0x5c,
   v128_load64_zero: 0x5d,
 };
-/** A load into the lowest lane with zeros above it, or a store of that lane; unaligned. */
-export function writeVectorMemoryOp(code: ByteWriter, op: keyof typeof VECTOR_MEMORY): void {
+/** A load into the lowest lane with zeros above it, or a store of that lane; unaligned, at the address on the stack plus `offset`. */
+export function writeVectorMemoryOp(code: ByteWriter, op: keyof typeof VECTOR_MEMORY, offset: number): void {
   code.byte(0xfd);
   code.u32(VECTOR_MEMORY[op]);
   code.byte(0);
-  code.u32(0);
+  code.u32(offset);
   if (op.includes('lane')) code.byte(0);
 }

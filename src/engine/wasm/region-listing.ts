@@ -11,11 +11,23 @@ export interface InstructionMark {
 }
 
 export class RegionListing {
-  readonly marks: InstructionMark[] = [];
+  #marks: InstructionMark[] = [];
   /** Names of functions by index. */
   readonly functions = new Map<number, string>();
   /** Names of registers by the local that holds them. */
   readonly locals = new Map<number, string>();
+
+  get marks(): readonly InstructionMark[] {
+    return this.#marks;
+  }
+  /** The code of an instruction begins there. */
+  mark(mark: InstructionMark): void {
+    this.#marks.push(mark);
+  }
+  /** So many bytes come before all code that was marked. */
+  shift(bytes: number): void {
+    this.#marks = this.#marks.map((mark) => ({ ...mark, at: mark.at + bytes }));
+  }
 
   /** The same module, whose functions are noted as they are asked for. */
   watch(m: ModuleParts): ModuleParts {

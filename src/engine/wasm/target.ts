@@ -13,8 +13,11 @@ export class Locals {
     this.#first = parameters;
   }
   take(type: WasmType): number {
-    const free = this.#free.get(type)?.pop();
-    return free ?? this.#first + this.#types.push(type) - 1;
+    return this.#free.get(type)?.pop() ?? this.takeNew(type);
+  }
+  /** One that nothing was written to before. */
+  takeNew(type: WasmType): number {
+    return this.#first + this.#types.push(type) - 1;
   }
   release(type: WasmType, index: number): void {
     const list = this.#free.get(type);
@@ -48,10 +51,11 @@ export interface Target {
   return(code: ByteWriter, depth: number): void;
 }
 
-/** A function body: the declarations of its locals, then its code. */
-export function withLocals(locals: Locals, code: ByteWriter): Uint8Array {
+/** A function body: the declarations of its locals, then its code; `first`: what stands before that. */
+export function withLocals(locals: Locals, code: ByteWriter, first?: ByteWriter): Uint8Array {
   const out = new ByteWriter(code.length + 1024);
   locals.write(out);
+  if (first !== undefined) out.append(first);
   out.append(code);
   return out.body();
 }

@@ -18,6 +18,7 @@ import { analyse, type Placement } from '../liveness.ts';
 import { WASM_TYPE } from '../op-code.ts';
 import { StatementSet } from '../statement-map.ts';
 import type { Locals, Target } from '../target.ts';
+import { type Invariants, invariantsIn } from './invariants.ts';
 import { type PageAccesses, pageAccesses } from './page-accesses.ts';
 import { PageLowering } from './page-lowering.ts';
 import { MAX_INPUTS, type Recipe, recipeOf } from './recipes.ts';
@@ -33,6 +34,7 @@ export interface BlockPlan {
   /** Of each statement: nothing is written in its place, as for what recipes compute where it is needed. */
   readonly quiet: readonly boolean[];
   readonly pages: PageAccesses;
+  readonly invariants: Invariants;
 }
 
 /** What lowering wants to know of a block beforehand. */
@@ -88,13 +90,16 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
       if (v.kind === 'result') skipped.add(v.call);
     }
   });
+  const invariants = invariantsIn(statements, placement);
+  for (const v of invariants.kept.keys()) inlined.delete(v);
+  for (const v of invariants.inner) skipped.add(v);
   const quiet = statements.map((s) => {
     // Reading is not done twice, nor in the middle of keeping inputs.
     if (isFlagRead(s)) inlined.delete(s);
     if (skipped.has(s)) return true;
     return isValue(s) && s.kind !== 'load' && (!uses.get(s) || inlined.has(s) || s.kind === 'result');
   });
-  return { placement, recipes, pairs, quiet, pages: pageAccesses(statements) };
+  return { placement, recipes, pairs, quiet, pages: pageAccesses(statements), invariants };
 }
 const auxOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_AUX.offset ? a : b).value;
 const resultOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_RESULT.offset ? a : b).value;

@@ -4,10 +4,12 @@
  */
 import type { LoadNode, Statement, Value } from '../../../isa/ir/types.ts';
 import { GPR, TLB_BANK, ZERO_AT } from '../../../isa/x86/state.ts';
+import { type PageGroups, pageGroups } from './page-groups.ts';
 import { registerOf, registersTouched } from './registers-used.ts';
 
 export interface PageAccesses {
   readonly tables: readonly LoadNode[];
+  readonly groups: PageGroups;
   /** The block changes which bank of the TLB accesses look into. */
   readonly changesBank: boolean;
 }
@@ -72,5 +74,5 @@ export function pageAccesses(statements: readonly Statement[]): PageAccesses {
       if (index !== undefined && bytes.has(index) && s !== target) tables.push(s);
     } else bank ||= changesBank(s);
   }
-  return { tables, changesBank: bank };
+  return { tables, groups: pageGroups(statements), changesBank: bank };
 }

@@ -65,6 +65,8 @@ export class RegionLowering extends ExitLowering {
     this.#structure = this.#flow.structure;
     this.#targets = this.#flow.targets.map((n) => blocks[n].offset);
     if (this.#structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));
+    this.groupPages(blocks.map(({ plan }) => plan.pages));
+    this.keepInvariants(blocks.map(({ plan }) => plan.invariants));
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
     this.#scratch = locals.take('i32');
@@ -106,11 +108,14 @@ export class RegionLowering extends ExitLowering {
     };
     self = new RegionLowering(region, code, locals, target, place, listing);
     self.#function();
-    return withLocals(locals, code);
+    const constants = self.constants();
+    listing?.shift(constants.length);
+    return withLocals(locals, code, constants);
   }
 
   #function(): void {
     this.prologue();
+    this.computeInvariants();
     if (this.#flow.root !== 0) {
       this.#pushIp(this.#blocks[0].offset);
       this.code.set(this.#computed);
@@ -185,7 +190,7 @@ export class RegionLowering extends ExitLowering {
     for (let i = 0; i < instructions.length; i++) {
       const { end, offset, length, stores } = instructions[i];
       this.#instruction = i;
-      this.#listing?.marks.push({ block: n, instruction: i, at: this.code.length });
+      this.#listing?.mark({ block: n, instruction: i, at: this.code.length });
       if (stores) {
         this.code.i32(0);
         this.code.set(this.#dropped);

@@ -13,7 +13,7 @@ import {
   type Value,
   WIDTH,
 } from '../../../isa/ir/types.ts';
-import { FLAG_AUX, IP_BASE, RETIRED, registerAt, TLB_BANK } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, IP_BASE, MXCSR, RETIRED, registerAt, TLB_BANK } from '../../../isa/x86/state.ts';
 import { type ByteWriter, OP } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
 import { WASM_TYPE, writeLoad, writeMask, writeStore } from '../op-code.ts';
@@ -24,7 +24,7 @@ type Cached = { readonly local: number; readonly type: StateType; readonly offse
 
 function typeAt(offset: number): StateType {
   if (isVector(offset)) return 'i128';
-  return offset === FLAG_AUX.offset || offset === TLB_BANK.offset ? 'i32' : 'i64';
+  return offset === FLAG_AUX.offset || offset === TLB_BANK.offset || offset === MXCSR.offset ? 'i32' : 'i64';
 }
 /** Shape of the lanes of a type. */
 const SHAPE = { i8: 'i8x16', i16: 'i16x8', i32: 'i32x4', i64: 'i64x2' } as const;
@@ -43,11 +43,13 @@ export class RegisterLowering extends Lowering {
     const written = new Set<number>();
     for (const use of uses) for (const offset of use.read) all.add(offset);
     for (const use of uses) for (const offset of use.written) written.add(offset);
-    this.#dirty = written;
     for (const offset of [...written, IP_BASE.offset, TLB_BANK.offset]) all.add(offset);
     for (const offset of all) {
       this.#cached.set(offset, { local: locals.take(WASM_TYPE[typeAt(offset)]), type: typeAt(offset), offset });
     }
+    // What raises an exception has written that before: it is always in memory as well.
+    written.delete(MXCSR.offset);
+    this.#dirty = written;
     this.retired = locals.take('i64');
   }
 
@@ -136,6 +138,7 @@ export class RegisterLowering extends Lowering {
     }
     this.push(s.value);
     this.code.set(cached.local);
+    if (s.state === MXCSR) this.storeState(cached.offset, cached.type, () => this.code.get(cached.local));
   }
   protected override writeFile(s: SetAtNode): void {
     const place = this.#registerAt(s.file, s.at);

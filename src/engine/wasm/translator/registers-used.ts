@@ -8,7 +8,7 @@ import {
   type Value,
   WIDTH,
 } from '../../../isa/ir/types.ts';
-import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, TLB_BANK, XMM, ZERO_AT } from '../../../isa/x86/state.ts';
+import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, MXCSR, TLB_BANK, XMM, ZERO_AT } from '../../../isa/x86/state.ts';
 
 export interface Use {
   /** Offsets in the CPU's block, each once. */
@@ -16,7 +16,9 @@ export interface Use {
   readonly written: readonly number[];
 }
 
-const OTHERS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset, IP_BASE.offset, TLB_BANK.offset]);
+const OTHERS: ReadonlySet<number> = new Set(
+  [FLAG_AUX, FLAG_RESULT, IP_BASE, TLB_BANK, MXCSR].map(({ offset }) => offset),
+);
 const isKept = (offset: number): boolean =>
   OTHERS.has(offset) || (offset >= GPR.offset && offset < GPR.offset + ZERO_AT) || isVector(offset);
 export const isVector = (offset: number): boolean => offset >= XMM.offset && offset < XMM.offset + XMM.size;
