@@ -44,7 +44,7 @@ export interface RestoreOptions
 }
 
 /** A smaller file is read whole: that takes no longer. */
-const LARGE = 8 * 2 ** 20;
+export const LARGE = 8 * 2 ** 20;
 
 /**
  * Makes a machine as a snapshot has it; `run` goes on from there. What can be read at any place is closed when all was read.

@@ -28,6 +28,7 @@ test('nothing said, nothing asked for', () => {
   assert.ok(Object.values(rest).every((value) => value === undefined));
 });
 
-test('what is no address is refused', () => {
+test('what is no address or no choice is refused', () => {
   assert.throws(() => from({ kernel: 'http://' }), /^UserError: kernel="http:\/\/" is not an address/);
+  assert.throws(() => from({ load: 'late' }), /^UserError: load="late": choose demand or whole/);
 });

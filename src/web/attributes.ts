@@ -17,11 +17,18 @@ export function optionsFrom(attribute: AttributeReader, page: string): VmOptions
     kernel: url('kernel'),
     initrd: url('initrd'),
     snapshot: url('snapshot'),
+    load: choice(attribute('load')),
     append: attribute('append') ?? undefined,
     memory: attribute('memory') ?? undefined,
     disks: words('disk').map((word) => diskFrom(word, page)),
     profile: attribute('profile') !== null,
   };
+}
+
+function choice(load: string | null): VmOptions['load'] {
+  if (load === null || load === '') return undefined;
+  if (load === 'demand' || load === 'whole') return load;
+  throw new UserError(`load="${load}": choose demand or whole`);
 }
 
 /** An address with `,ro`, `,cow`, `,overlay=NAME` or `,cache=NAME` behind it, as `trapeze run --disk` takes them. */

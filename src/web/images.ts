@@ -68,7 +68,7 @@ function namedImage(source: Source): Image {
   return { name: 'the image', content: source instanceof Blob ? source : new Blob([source]) };
 }
 
-async function startOf({ content }: Image): Promise<Head> {
+async function startOf({ content }: Image): Promise<Pick<Head, 'bytes' | 'size'>> {
   if (typeof content === 'string') return headOf(content, HEAD_BYTES);
   return { bytes: new Uint8Array(await content.slice(0, HEAD_BYTES).arrayBuffer()), size: content.size };
 }

@@ -4,7 +4,8 @@ import { createMachine, type Machine } from '../api/machine.ts';
 import type { MachineOptions, TerminalSize } from '../api/options.ts';
 import type { ProfilingMachine } from '../api/profile.ts';
 import { restoreMachine } from '../api/restore.ts';
-import { downloadStream, type ProgressListener } from '../host/browser/download.ts';
+import type { ProgressListener } from '../host/browser/download.ts';
+import { openSnapshot } from '../host/browser/snapshot-source.ts';
 import { UserError } from '../user-error.ts';
 import type { DiskSource, Source, VmOptions } from './protocol.ts';
 
@@ -25,13 +26,13 @@ export async function makeMachine(
   options: VmOptions,
   { terminal, progress, warning }: Surroundings,
 ): Promise<Made> {
-  const { kernel, initrd, append, memory, snapshot, profile, time } = options;
+  const { kernel, initrd, append, memory, snapshot, load, profile, time } = options;
   const disks = await Promise.all((options.disks ?? []).map((disk) => diskOf(disk, warning)));
   const common = { terminal, disks, onWarning: warning };
   if (snapshot !== undefined) {
     if (profile === true) throw new UserError('a machine out of a snapshot cannot count: start it without profile');
-    const source = await stream(snapshot, progress);
-    return { machine: await restoreMachine(host, source, { ...common, clock: time }) };
+    const source = await openSnapshot(snapshot, load, progress);
+    return { machine: await restoreMachine(host, source, { ...common, clock: time, load }) };
   }
   const images = { kernel: await content(kernel), initrd: await content(initrd) };
   const all: MachineOptions = { ...common, ...images, append, memory: memory ?? DEFAULT_MEMORY };
@@ -47,11 +48,6 @@ async function content(image: Source | undefined): Promise<string | Uint8Array |
   } catch {
     throw new UserError(`${image instanceof File ? image.name : 'the file'} cannot be read: choose it again`);
   }
-}
-
-async function stream(image: Source, progress: ProgressListener): Promise<ReadableStream<Uint8Array>> {
-  if (typeof image === 'string') return downloadStream({ url: image, name: 'the snapshot' }, progress);
-  return (image instanceof Blob ? image : new Blob([image])).stream();
 }
 
 async function diskOf(

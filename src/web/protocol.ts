@@ -40,6 +40,11 @@ export interface VmOptions {
   readonly snapshot?: Source | undefined;
   /** With a snapshot: the guest's clocks jump to the present (the default), or no time has passed for it. */
   readonly time?: 'jump' | 'continue' | undefined;
+  /**
+   * With a snapshot: its memory comes on demand, which a server must answer ranges for, or whole before the guest runs. Unless given,
+   * that of large ones comes on demand where it can.
+   */
+  readonly load?: 'demand' | 'whole' | undefined;
   /** Counts executions of translated code, so that `profile` can show it. The guest is a little slower. */
   readonly profile?: boolean | undefined;
 }

@@ -27,6 +27,8 @@ export type Behaviour =
   | 'unnamedRange'
   | 'unknownSize'
   | 'redirect'
+  /** Sends the range after a while. */
+  | 'slow'
   | { readonly status: number; readonly retryAfter?: string };
 
 export interface HttpServer {
@@ -56,6 +58,8 @@ export interface HttpServer {
 const MANIFEST = '/disk.img.manifest.json';
 /** Where the file is, too, for who follows. */
 const MOVED = '/moved/disk.img';
+
+const SLOW_MS = 250;
 
 type Range = readonly [from: number, to: number];
 
@@ -146,6 +150,9 @@ function answerRange(
   switch (behaviour) {
     case 'serve':
       head(from, { 'content-length': `${body.length}` }).end(body);
+      break;
+    case 'slow':
+      setTimeout(() => head(from, { 'content-length': `${body.length}` }).end(body), SLOW_MS);
       break;
     case 'drop':
       response.destroy();

@@ -50,11 +50,15 @@ export async function downloadStream(
 export interface Head {
   readonly bytes: Uint8Array;
   readonly size: number | undefined;
+  /** The server sends parts of it, and tells its size. */
+  readonly inRanges: boolean;
 }
 
 /** @throws UserError when it cannot be had. */
 export async function headOf(url: string, length: number): Promise<Head> {
-  const response = await respond(url, { headers: { range: `bytes=0-${length - 1}` } });
+  const headers = { range: `bytes=0-${length - 1}` };
+  // The browser would keep the beginning of what is given up here, and ask for the rest later.
+  const response = await respond(url, { headers, cache: 'no-store' });
   const range = response.headers.get('content-range');
   const reader = response.body!.getReader();
   const parts: Uint8Array[] = [];
@@ -67,8 +71,9 @@ export async function headOf(url: string, length: number): Promise<Head> {
     got += value.length;
   }
   await reader.cancel();
-  const whole = range === null ? toldSize(response) : Number(/\/(\d+)$/.exec(range)?.[1]);
-  return { bytes: joined(parts).subarray(0, length), size: Number.isNaN(whole) ? undefined : whole };
+  const told = range === null ? undefined : /\/(\d+)$/.exec(range)?.[1];
+  const size = told === undefined ? (range === null ? toldSize(response) : undefined) : Number(told);
+  return { bytes: joined(parts).subarray(0, length), size, inRanges: told !== undefined };
 }
 
 /** All of it. @throws UserError when it cannot be had. */

@@ -1,5 +1,5 @@
 /** One request and its answer, which ends in time however the server behaves. */
-import type { HttpInit, HttpPatience, HttpPlatform, HttpReader, HttpResponse } from './platform.ts';
+import type { HttpAnswer, HttpInit, HttpPatience, HttpPlatform, HttpReader, HttpResponse } from './platform.ts';
 import { HttpProblem, problemOf, statusProblem } from './problem.ts';
 
 /** What requests cost. */
@@ -86,12 +86,36 @@ export class HttpLink {
     }
   }
 
-  /** The wait behind a failed attempt, as long again each time, and a little uneven so that guests do not ask in step. */
-  async pause(attempt: number, { waitMs = 0 }: HttpProblem): Promise<void> {
+  /** Asks once, with the thread waiting for the answer. @throws HttpProblem, in time */
+  exchangeNow(url: string, headers: Readonly<Record<string, string>>): HttpAnswer {
+    const { platform, patience, counts } = this;
+    if (this.#closed || platform.askNow === undefined) throw new HttpProblem('refused', 'the file is closed');
+    counts.requests += 1;
+    try {
+      const answer = platform.askNow(url, { ...this.#headers, ...headers }, patience.answerMs);
+      counts.bytes += answer.body.length;
+      return answer;
+    } catch (error) {
+      throw problemOf(platform.explain?.(url, error) ?? error);
+    }
+  }
+
+  /** As `pause`, with the thread waiting. */
+  pauseNow(attempt: number, problem: HttpProblem): void {
+    this.platform.sleepNow?.(this.#waitBehind(attempt, problem));
+  }
+
+  /** As long again each time, and a little uneven so that guests do not ask in step. */
+  #waitBehind(attempt: number, { waitMs = 0 }: HttpProblem): number {
     const { backoffMs, longestWaitMs } = this.patience;
     const backoff = backoffMs * 2 ** (attempt - 1) * (0.75 + this.platform.random() / 2);
-    const ms = Math.min(longestWaitMs, Math.max(backoff, waitMs));
     this.counts.retries += 1;
+    return Math.min(longestWaitMs, Math.max(backoff, waitMs));
+  }
+
+  /** The wait behind a failed attempt. */
+  async pause(attempt: number, problem: HttpProblem): Promise<void> {
+    const ms = this.#waitBehind(attempt, problem);
     await new Promise<void>((resolve) => {
       const go = (): void => {
         cancel();

@@ -23,8 +23,18 @@ export interface HttpInit {
   readonly cache: 'no-store';
 }
 
+/** An answer that the caller's thread waited for. */
+export interface HttpAnswer {
+  readonly response: HttpResponse;
+  readonly body: Uint8Array;
+}
+
 export interface HttpPlatform {
   fetch(url: string, init: HttpInit): Promise<HttpResponse>;
+  /** Where a thread may wait for an answer, and how long; throws what `fetch` rejects with. */
+  askNow?(url: string, headers: Readonly<Record<string, string>>, timeoutMs: number): HttpAnswer;
+  /** Lets the thread wait. */
+  sleepNow?(ms: number): void;
   abortController(): { readonly signal: unknown; abort(): void };
   setTimer(ms: number, ring: () => void): () => void;
   wallTimeMs(): number;

@@ -14,6 +14,8 @@ export interface RangeSource {
   readonly well: boolean;
   /** Fills `into`; `progress` is told how many bytes of it are there. @throws HttpProblem, in time */
   read(offset: number, into: Uint8Array, progress: (done: number) => void): Promise<void>;
+  /** The same with the caller's thread waiting, where the platform can do that. @throws HttpProblem, in time */
+  readNow(offset: number, into: Uint8Array): void;
 }
 
 /** A file that was small enough to be read whole from a server that does not answer ranges. */
@@ -30,8 +32,12 @@ class WholeSource implements RangeSource {
   }
 
   async read(offset: number, into: Uint8Array, progress: (done: number) => void): Promise<void> {
-    into.set(this.#bytes.subarray(offset, offset + into.length));
+    this.readNow(offset, into);
     progress(into.length);
+  }
+
+  readNow(offset: number, into: Uint8Array): void {
+    into.set(this.#bytes.subarray(offset, offset + into.length));
   }
 }
 
@@ -204,17 +210,46 @@ class HttpRanges implements RangeSource {
     }
   }
 
+  readNow(offset: number, into: Uint8Array): void {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.#askNow(offset, into);
+        return;
+      } catch (error) {
+        const problem = problemOf(error);
+        if (problem.kind !== 'again' || attempt >= this.#link.patience.attempts || this.#link.closed) throw problem;
+        this.#link.pauseNow(attempt, problem);
+      }
+    }
+  }
+
+  #askNow(offset: number, into: Uint8Array): void {
+    const { response, body } = this.#link.exchangeNow(this.#url, this.#headersFor(offset, into.length));
+    this.#checkAnswer(response, offset, into.length);
+    if (body.length !== into.length)
+      throw new HttpProblem('again', `the server sent ${body.length} of the ${into.length} bytes asked for`);
+    into.set(body);
+  }
+
   async #ask(offset: number, into: Uint8Array, progress: (done: number) => void): Promise<void> {
     if (into.length === 0) return;
+    await this.#link.exchange(this.#url, this.#headersFor(offset, into.length), async (response, next) => {
+      this.#checkAnswer(response, offset, into.length);
+      await fill(into, next, progress);
+    });
+  }
+
+  #headersFor(offset: number, length: number): Readonly<Record<string, string>> {
     if (this.#changed !== undefined) throw this.#changed;
-    const headers = { range: `bytes=${offset}-${offset + into.length - 1}`, ...this.#condition };
+    return { range: `bytes=${offset}-${offset + length - 1}`, ...this.#condition };
+  }
+
+  /** That it is the range that was asked for, of the state that the file was opened in. @throws HttpProblem */
+  #checkAnswer(response: HttpResponse, offset: number, length: number): void {
     try {
-      await this.#link.exchange(this.#url, headers, async (response, next) => {
-        this.#checkState(response);
-        if (response.status !== 206) throw this.#link.statusProblem(response);
-        checkRange(response, offset, into.length, this.size);
-        await fill(into, next, progress);
-      });
+      this.#checkState(response);
+      if (response.status !== 206) throw this.#link.statusProblem(response);
+      checkRange(response, offset, length, this.size);
     } catch (error) {
       if (error instanceof HttpProblem && error.kind === 'changed') this.#changed = error;
       throw error;
