@@ -62,10 +62,13 @@ function inBrowser(name: string, body: (guest: GuestPage, server: HttpServer) =>
 const open = (guest: GuestPage, { url }: HttpServer): Promise<void> =>
   guest.open(`${site.address}?snapshot=${encodeURIComponent(url)}`);
 
+/** The shell has seen that the terminal is of another size than that of the snapshot, and shown its prompt anew. */
+const atPrompt = (guest: GuestPage): Promise<void> => guest.printed('\u001b[J');
+
 inBrowser('a guest answers before its memory has come, and finds all of it', async (guest, server) => {
   server.usual = 'slow';
   await open(guest, server);
-  await guest.state('Running');
+  await atPrompt(guest);
   await guest.page.keyboard.type('echo $((6*7))\n');
   await guest.printed('\n42\r\n');
   const { sent } = server;
@@ -80,7 +83,7 @@ inBrowser('a guest answers before its memory has come, and finds all of it', asy
 inBrowser('a server that fails now and then delays the guest', async (guest, server) => {
   server.plan.push('serve', 'serve', 'serve', 'drop', 'short', 'wrongRange', { status: 503 });
   await open(guest, server);
-  await guest.state('Running');
+  await atPrompt(guest);
   await guest.page.keyboard.type('md5sum /tmp/noise\n');
   await guest.printed(`${sum}  /tmp/noise`);
   assert.equal(server.plan.length, 0);
@@ -89,7 +92,7 @@ inBrowser('a server that fails now and then delays the guest', async (guest, ser
 inBrowser('a server that is lost ends the machine with one line', async (guest, server) => {
   server.usual = 'slow';
   await open(guest, server);
-  await guest.state('Running');
+  await atPrompt(guest);
   server.die();
   await guest.page.keyboard.type('md5sum /tmp/noise\n');
   await guest.page
@@ -111,8 +114,9 @@ inBrowser('a snapshot that is damaged ends the machine with one line', async (gu
 inBrowser('a file that was chosen is read when the guest looks at it', async (guest) => {
   await guest.open(site.address);
   await guest.printed(PROMPT);
+  await guest.page.evaluate(() => ((globalThis as unknown as { seen: { text: string } }).seen.text = ''));
   await guest.page.locator('#files').setInputFiles(file);
-  await guest.state('Running');
+  await atPrompt(guest);
   await guest.page.keyboard.type('md5sum /tmp/noise\n');
   await guest.printed(`${sum}  /tmp/noise`);
 });
@@ -120,7 +124,7 @@ inBrowser('a file that was chosen is read when the guest looks at it', async (gu
 inBrowser('a server that does not answer ranges is read from start to end', async (guest, server) => {
   server.usual = 'whole';
   await open(guest, server);
-  await guest.state('Running');
+  await atPrompt(guest);
   await guest.page.keyboard.type('md5sum /tmp/noise\n');
   await guest.printed(`${sum}  /tmp/noise`);
   assert.deepEqual(new Set(server.asked), new Set(['bytes=0-0', 'all']));
