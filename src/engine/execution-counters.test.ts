@@ -1,30 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { EngineHost } from './engine.ts';
+import { SILENT_HOST } from '../../test/support/silent-host.ts';
 import { ExecutionCounters } from './execution-counters.ts';
 import { createWasmEngine } from './wasm/engine.ts';
-
-const BUS = { map() {}, unmap() {}, read: () => 0, write() {} };
-const HOST: EngineHost = {
-  mmio: BUS,
-  ports: BUS,
-  interrupts: {
-    pending: () => false,
-    acknowledge: () => -1,
-    takeNmi: () => false,
-    taskPriority: () => 0,
-    setTaskPriority() {},
-  },
-  msrs: { read: () => undefined, write: () => false },
-  timestamp: () => 0n,
-  entropy: () => 0n,
-};
 
 /** Executes real-mode code up to its HLT. */
 function countsOf(code: readonly number[], chosen: ConstructorParameters<typeof ExecutionCounters>[0]) {
   const counters = new ExecutionCounters(chosen);
   const engine = createWasmEngine({ memoryBytes: 2 ** 20, tier: 'interpreter', instrument: counters });
-  const vcpu = engine.createVcpu(HOST);
+  const vcpu = engine.createVcpu(SILENT_HOST);
   engine.memory.writable(0x100, code.length)!.set(code);
   vcpu.setRegister('CS.base', 0n);
   vcpu.setRegister('RIP', 0x100n);

@@ -11,6 +11,8 @@ import { makeMachine, saved } from './make-machine.ts';
 import type { Answers, Asked, Message, Request } from './protocol.ts';
 
 type Start = Extract<Request, { kind: 'start' }>;
+/** What is for the machine alone, and waits until there is one. */
+type Given = Exclude<Request, { kind: 'start' | 'stop' | 'shown' | 'ask' }>;
 type Ask = Extract<Request, { kind: 'ask' }>;
 type Question = Ask['question'];
 
@@ -21,6 +23,7 @@ export class Session {
   #profile: ((view: ProfileView) => Profile | undefined) | undefined;
   /** Asked for before there was a machine. */
   #stopped = false;
+  readonly #early: Given[] = [];
 
   constructor(post: (message: Message) => void) {
     this.#post = post;
@@ -32,24 +35,9 @@ export class Session {
       case 'start':
         void this.#run(request);
         break;
-      case 'write':
-        this.#machine?.write(request.input);
-        break;
-      case 'resize':
-        this.#machine?.resize(request.size.columns, request.size.rows);
-        break;
       case 'stop':
         this.#stopped = true;
         this.#machine?.stop();
-        break;
-      case 'resume':
-        this.#machine?.resume();
-        break;
-      case 'reset':
-        this.#machine?.reset();
-        break;
-      case 'powerButton':
-        this.#machine?.pressPowerButton();
         break;
       case 'shown':
         this.#output.shown(request.bytes);
@@ -58,7 +46,8 @@ export class Session {
         void this.#answer(request);
         break;
       default:
-        request satisfies never;
+        if (this.#machine === undefined) this.#early.push(request);
+        else give(this.#machine, request);
     }
   }
 
@@ -67,6 +56,7 @@ export class Session {
       const machine = await this.#create(start);
       machine.onOutput((bytes, port) => this.#output.add(bytes, port));
       this.#machine = machine;
+      for (const request of this.#early) give(machine, request);
       if (this.#stopped) machine.stop();
       this.#post({ kind: 'started' });
       const result = await machine.run();
@@ -126,6 +116,28 @@ export class Session {
       default:
         return question satisfies never;
     }
+  }
+}
+
+function give(machine: Machine, request: Given): void {
+  switch (request.kind) {
+    case 'write':
+      machine.write(request.input);
+      break;
+    case 'resize':
+      machine.resize(request.size.columns, request.size.rows);
+      break;
+    case 'resume':
+      machine.resume();
+      break;
+    case 'reset':
+      machine.reset();
+      break;
+    case 'powerButton':
+      machine.pressPowerButton();
+      break;
+    default:
+      request satisfies never;
   }
 }
 

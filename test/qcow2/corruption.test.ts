@@ -4,7 +4,7 @@ import { deflate } from '../../src/storage/deflate.ts';
 import { Random } from '../conformance/random.ts';
 import { shortRunSeed } from '../conformance/seed.ts';
 import { damage, useDamaged } from './corruption.ts';
-import { contentOf, fileWith, newImage, openDisk } from './images.ts';
+import { contentOf, fileWith, keptOpen, newImage, openDisk } from './images.ts';
 
 const SIZE = 2 ** 20;
 const IMAGES = 400;
@@ -13,13 +13,7 @@ const IMAGES = 400;
 async function sample(clusterSize: number, version: 2 | 3, refcountBits: number): Promise<Uint8Array> {
   const backing = { name: 'base', format: 'raw' };
   const file = await fileWith(await newImage({ size: SIZE, clusterSize, version, refcountBits, backing }));
-  const disk = await openDisk({
-    read: (offset, into) => file.read(offset, into),
-    write: (offset, from) => file.write(offset, from),
-    size: () => file.size(),
-    flush: async () => {},
-    close: async () => {},
-  });
+  const disk = await openDisk(keptOpen(file));
   const random = new Random(1);
   for (let i = 0; i < 12; i++) {
     const content = new Uint8Array(clusterSize).fill(random.u32());

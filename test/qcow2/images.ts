@@ -48,6 +48,15 @@ export async function check(file: SizedFile, repair: Repair = 'none'): Promise<C
   return checkImage(file, await readHeader(file, NAME), NAME, { repair });
 }
 
+/** The file, which closing does not lose. */
+export const keptOpen = (file: SizedFile): SizedFile => ({
+  read: (offset, into) => file.read(offset, into),
+  write: (offset, from) => file.write(offset, from),
+  size: () => file.size(),
+  flush: () => file.flush(),
+  close: async () => {},
+});
+
 /** Files by name. Closing does not lose them. */
 export function filesOf(contents: ReadonlyMap<string, SizedFile>): ImageFiles {
   const find = (name: string): SizedFile => {
@@ -56,16 +65,7 @@ export function filesOf(contents: ReadonlyMap<string, SizedFile>): ImageFiles {
     return file;
   };
   return {
-    async open(name) {
-      const file = find(name);
-      return {
-        read: (offset, into) => file.read(offset, into),
-        write: (offset, from) => file.write(offset, from),
-        size: () => file.size(),
-        flush: () => file.flush(),
-        close: async () => {},
-      };
-    },
+    open: async (name) => keptOpen(find(name)),
     resolve: (_, name) => name,
     identity: async (name) => {
       find(name);

@@ -62,19 +62,10 @@ function inBrowser(name: string, body: (guest: GuestPage, server: HttpServer) =>
 const open = (guest: GuestPage, { url }: HttpServer): Promise<void> =>
   guest.open(`${site.address}?snapshot=${encodeURIComponent(url)}`);
 
-const ATTEMPTS = 8;
-const PATIENCE_MS = 12_000;
-
-/** Types a line until the guest prints what it asks for: in the moment that the terminal gets another size a line can be lost. */
+/** Types a line, and resolves when the guest has answered it. */
 async function enter(guest: GuestPage, line: string, answer: string): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    await guest.page.evaluate((text) => document.querySelector('trapeze-vm')!.write(text), `${line}\n`);
-    try {
-      return await guest.printed(answer, PATIENCE_MS);
-    } catch (error) {
-      if (attempt === ATTEMPTS) throw error;
-    }
-  }
+  await guest.page.evaluate((text) => document.querySelector('trapeze-vm')!.write(text), `${line}\n`);
+  await guest.printed(answer);
 }
 
 inBrowser('a guest answers before its memory has come, and finds all of it', async (guest, server) => {
@@ -123,13 +114,15 @@ inBrowser('a snapshot that is damaged ends the machine with one line', async (gu
 inBrowser('a file that was chosen is read when the guest looks at it', async (guest) => {
   await guest.open(site.address);
   await guest.printed(PROMPT);
+  const next = guest.page.evaluate(
+    () =>
+      new Promise<void>((started) => {
+        const vm = document.querySelector('trapeze-vm')!;
+        vm.addEventListener('statechange', ({ detail }) => detail.state === 'starting' && started());
+      }),
+  );
   await guest.page.locator('#files').setInputFiles(file);
-  // Not the machine that is there before.
-  await guest.page.waitForFunction(async () => {
-    const vm = document.querySelector('trapeze-vm')!;
-    const statistics = await vm.statistics().catch(() => undefined);
-    return vm.state === 'running' && typeof statistics?.arrival?.pages === 'number';
-  });
+  await next;
   await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
 });
 

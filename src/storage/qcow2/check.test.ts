@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { check, contentOf, fileWith, newImage, openDisk, readAll } from '../../../test/qcow2/images.ts';
+import { check, contentOf, fileWith, keptOpen, newImage, openDisk, readAll } from '../../../test/qcow2/images.ts';
 import { UserError } from '../../user-error.ts';
 
 const CLUSTER = 512;
@@ -9,13 +9,7 @@ const SIZE = 200 * CLUSTER;
 /** An image with content: header, refcount table, block, L1 table, then L2 tables and data. */
 async function image(refcountBits = 16): Promise<Uint8Array> {
   const file = await fileWith(await newImage({ size: SIZE, clusterSize: CLUSTER, refcountBits }));
-  const disk = await openDisk({
-    read: (offset, into) => file.read(offset, into),
-    write: (offset, from) => file.write(offset, from),
-    size: () => file.size(),
-    flush: async () => {},
-    close: async () => {},
-  });
+  const disk = await openDisk(keptOpen(file));
   await disk.write(0, new Uint8Array(SIZE).fill(5));
   await disk.close();
   return contentOf(file);

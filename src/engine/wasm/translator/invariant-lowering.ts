@@ -1,11 +1,13 @@
 /** What hardly ever changes within a region, in locals: vector constants, and what follows from MXCSR. */
 import type { CallNode, SetNode, Type, Value } from '../../../isa/ir/types.ts';
+import { MXCSR } from '../../../isa/x86/state.ts';
 import { ByteWriter } from '../encoder.ts';
 import { analyse } from '../liveness.ts';
 import { WASM_TYPE, writeVectorOp } from '../op-code.ts';
 import { StatementMap } from '../statement-map.ts';
-import { changesMode, type Invariants } from './invariants.ts';
+import type { Invariants } from './invariants.ts';
 import { RegisterLowering } from './register-lowering.ts';
+import { mayWrite } from './registers-used.ts';
 
 const LANE = (1n << 64n) - 1n;
 /** What one instruction makes. */
@@ -61,11 +63,11 @@ export class InvariantLowering extends RegisterLowering {
   }
   protected override writeState(s: SetNode): void {
     super.writeState(s);
-    if (changesMode(s)) this.computeInvariants();
+    if (mayWrite(s, MXCSR)) this.computeInvariants();
   }
   protected override call(s: CallNode): void {
     super.call(s);
-    if (changesMode(s)) this.computeInvariants();
+    if (mayWrite(s, MXCSR)) this.computeInvariants();
   }
 
   /** The host's compiler would make a vector constant anew at each use, with three instructions. */

@@ -2,7 +2,7 @@
 import { isValue, type Statement, type Value } from '../../../isa/ir/types.ts';
 import { MXCSR } from '../../../isa/x86/state.ts';
 import type { Placement } from '../liveness.ts';
-import { registersTouched } from './registers-used.ts';
+import { mayWrite } from './registers-used.ts';
 
 export interface Invariants {
   /** Those that something else is made of, by what is the same for all that are computed alike. */
@@ -38,7 +38,7 @@ function keysFrom(first: number, statements: readonly Statement[]): ReadonlyMap<
   for (let i = first; i < statements.length; i++) {
     const s = statements[i];
     if (!isValue(s)) {
-      if (changesMode(s)) current = new Map();
+      if (mayWrite(s, MXCSR)) current = new Map();
       continue;
     }
     const key = keyOf(s, current);
@@ -59,20 +59,4 @@ function keyOf(v: Value, keys: ReadonlyMap<Value, string>): string | undefined {
     parts.push(key);
   }
   return `${v.op}(${parts.join()})[${v.immediate.join()}]`;
-}
-
-/** Writes MXCSR, or may. */
-export function changesMode(s: Statement): boolean {
-  switch (s.kind) {
-    case 'set':
-      return s.state === MXCSR;
-    case 'call':
-      return registersTouched(s.target).written.includes(MXCSR.offset);
-    case 'if':
-      return s.consequent.some(changesMode) || s.alternate.some(changesMode);
-    case 'loop':
-      return s.body.some(changesMode);
-    default:
-      return false;
-  }
 }

@@ -5,7 +5,7 @@
 import type { LoadNode, Statement, Value } from '../../../isa/ir/types.ts';
 import { GPR, TLB_BANK, ZERO_AT } from '../../../isa/x86/state.ts';
 import { type PageGroups, pageGroups } from './page-groups.ts';
-import { registerOf, registersTouched } from './registers-used.ts';
+import { mayWrite, registerOf } from './registers-used.ts';
 
 export interface PageAccesses {
   readonly tables: readonly LoadNode[];
@@ -38,21 +38,6 @@ function isByte(value: Value): boolean {
   return v.type === 'i8';
 }
 
-function changesBank(s: Statement): boolean {
-  switch (s.kind) {
-    case 'set':
-      return s.state === TLB_BANK;
-    case 'call':
-      return registersTouched(s.target).written.includes(TLB_BANK.offset);
-    case 'if':
-      return s.consequent.some(changesBank) || s.alternate.some(changesBank);
-    case 'loop':
-      return s.body.some(changesBank);
-    default:
-      return false;
-  }
-}
-
 export function pageAccesses(statements: readonly Statement[]): PageAccesses {
   const tables: LoadNode[] = [];
   /** Registers that hold bytes, by their offset. */
@@ -72,7 +57,7 @@ export function pageAccesses(statements: readonly Statement[]): PageAccesses {
     } else if (s.kind === 'load') {
       const index = s.access === 'supervisor' ? undefined : indexOf(s.address);
       if (index !== undefined && bytes.has(index) && s !== target) tables.push(s);
-    } else bank ||= changesBank(s);
+    } else bank ||= mayWrite(s, TLB_BANK);
   }
   return { tables, groups: pageGroups(statements), changesBank: bank };
 }

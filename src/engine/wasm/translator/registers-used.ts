@@ -3,6 +3,7 @@ import { walk } from '../../../isa/ir/builder.ts';
 import {
   type External,
   type Procedure,
+  type State,
   type StateFile,
   type Statement,
   type Value,
@@ -99,6 +100,24 @@ export function registersTouched(target: Procedure | External): Use {
   for (const p of reachable(target)) collect(p.body(), use);
   uses.set(target, use);
   return use;
+}
+
+/** Whether a statement, or one within it, writes a register that is kept. */
+export function mayWrite(s: Statement, state: State): boolean {
+  switch (s.kind) {
+    case 'set':
+      return s.state === state;
+    case 'call':
+      return registersTouched(s.target).written.includes(state.offset);
+    case 'if':
+      return (
+        s.consequent.some((inner) => mayWrite(inner, state)) || s.alternate.some((inner) => mayWrite(inner, state))
+      );
+    case 'loop':
+      return s.body.some((inner) => mayWrite(inner, state));
+    default:
+      return false;
+  }
 }
 
 function reachable(target: Procedure): ReadonlySet<Procedure> {
