@@ -380,7 +380,13 @@ export async function openDisks(host: Host, { disks, onWarning }: CheckedOptions
     await closeDisks();
     throw error;
   }
-  return { disks: opened, diskNames: disks.map((disk) => ('path' in disk ? disk.path : '')), closeDisks };
+  return { disks: opened, diskNames: disks.map(nameOf), closeDisks };
+}
+
+/** As it is given to the command. */
+function nameOf(disk: CheckedOptions['disks'][number]): string {
+  if (!('path' in disk)) return '';
+  return disk.overlay === undefined ? disk.path : `${disk.path},overlay=${disk.overlay}`;
 }
 
 /** Linux makes its last `console=` the one that /dev/console reads from. */

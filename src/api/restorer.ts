@@ -8,6 +8,7 @@ import type { Section } from '../snapshot/container.ts';
 import type { SavedDisk } from '../snapshot/description.ts';
 import { parseJson } from '../snapshot/description.ts';
 import { restoreChanges } from '../snapshot/disk-changes.ts';
+import { type DiskMode, modeOf } from '../snapshot/disk-identity.ts';
 import { restorePages, restoreZeroes, zeroPages } from '../snapshot/pages.ts';
 import { snapshotProblem } from '../snapshot/problem.ts';
 import { restoreState } from '../snapshot/state-reader.ts';
@@ -31,13 +32,18 @@ export interface Restoring {
 /** Files that hold memory, ready to be read at any place. */
 export type LateMemory = Pick<ArrivalParts, 'snapshot' | 'inflateNow'> & { readonly base: ArrivalFile | undefined };
 
+const SUFFIX: Readonly<Record<DiskMode, string>> = { cow: ',cow', ro: ',ro', overlay: '', rw: '' };
+const MODE_TEXT: Readonly<Record<DiskMode, string>> = {
+  cow: 'copy-on-write (cow)',
+  ro: 'read-only (ro)',
+  overlay: 'under an overlay (overlay=FILE)',
+  rw: 'writable in place (rw)',
+};
+
 /** @throws UserError when the disks are not those of the snapshot, in their order. */
 export async function checkDisks(saved: readonly SavedDisk[], disks: readonly BlockBackend[]): Promise<void> {
   if (saved.length !== disks.length) {
-    const names = saved.map(({ name, size, overlay, readOnly }) => {
-      const mode = overlay ? ',cow' : readOnly ? ',ro' : '';
-      return `${name || `a disk of ${size} bytes`}${mode}`;
-    });
+    const names = saved.map((disk) => `${disk.name || `a disk of ${disk.size} bytes`}${SUFFIX[modeOf(disk)]}`);
     const wanted = names.length === 0 ? 'it has none' : `give, in this order: ${names.join(', ')}`;
     const count = (n: number): string => `${n} disk${n === 1 ? '' : 's'}`;
     throw snapshotProblem(`it was taken with ${count(saved.length)}, not ${count(disks.length)}; ${wanted}`);
@@ -47,13 +53,16 @@ export async function checkDisks(saved: readonly SavedDisk[], disks: readonly Bl
 
 async function checkDisk(saved: SavedDisk, disk: BlockBackend, i: number): Promise<void> {
   const what = `disk ${i + 1}${saved.name === '' ? '' : ` (${saved.name})`}`;
-  const { size, overlay, readOnly, identity } = await savedDisk(disk, '');
-  if (overlay !== saved.overlay || readOnly !== saved.readOnly) {
-    const mode = saved.overlay ? 'copy-on-write (cow)' : saved.readOnly ? 'read-only (ro)' : 'writable in place (rw)';
-    throw snapshotProblem(`${what} was ${mode}: give it so again`);
-  }
+  const found = await savedDisk(disk, '');
+  const { size, identity } = found;
+  const mode = modeOf(saved);
+  if (mode !== modeOf(found)) throw snapshotProblem(`${what} was ${MODE_TEXT[mode]}: give it so again`);
   if (size !== saved.size)
     throw snapshotProblem(`${what} has ${size} bytes, and had ${saved.size}: give the same disk`);
+  if (identity !== saved.identity && mode === 'overlay')
+    throw snapshotProblem(
+      `the overlay of ${what} is another one, or was written after the snapshot was taken: give a copy of it from before that, or start without the snapshot`,
+    );
   if (identity !== saved.identity)
     throw snapshotProblem(
       `${what} is another disk, or has changed since: give it as it was when the snapshot was taken`,

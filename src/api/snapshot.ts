@@ -3,6 +3,7 @@ import type { BootSource } from '../boot/source.ts';
 import type { BlockBackend, GuestMemory } from '../devices/contract.ts';
 import type { VcpuState } from '../engine/engine.ts';
 import { PAGE_SIZE } from '../engine/layout.ts';
+import { toHex } from '../hex.ts';
 import type { Machine as VirtualMachine } from '../machine/machine.ts';
 import type { EmbeddedModules } from '../snapshot/boot-sections.ts';
 import { bootDescription, fileSections } from '../snapshot/boot-sections.ts';
@@ -11,11 +12,11 @@ import type { SavedDisk, SnapshotDescription } from '../snapshot/description.ts'
 import { parseDescription, toJson } from '../snapshot/description.ts';
 import { changeSections } from '../snapshot/disk-changes.ts';
 import { diskIdentity } from '../snapshot/disk-identity.ts';
-import { toHex } from '../snapshot/hex.ts';
 import { BasePages, ramSections } from '../snapshot/pages.ts';
 import { snapshotProblem } from '../snapshot/problem.ts';
 import { saveState } from '../snapshot/state-writer.ts';
 import type { ByteSource, ByteTarget } from '../snapshot/streams.ts';
+import { UserError } from '../user-error.ts';
 import { translate } from './guest-view.ts';
 import type { Host } from './host.ts';
 
@@ -142,6 +143,7 @@ async function describe(parts: SavedParts, base: string | null): Promise<Snapsho
   const id = new Uint8Array(16);
   host.randomFill(id);
   const { instructions, guestNs } = virtual.statistics();
+  for (const [i, disk] of disks.entries()) await settle(disk, toHex(id), parts.diskNames[i] || `disk ${i + 1}`);
   return {
     id: toHex(id),
     base,
@@ -154,6 +156,16 @@ async function describe(parts: SavedParts, base: string | null): Promise<Snapsho
     instructions,
     guestNs,
   };
+}
+
+/** What the snapshot relies on is durable before it is. */
+async function settle(disk: BlockBackend, id: string, name: string): Promise<void> {
+  if (disk.readOnly || disk.overlay !== undefined) return;
+  try {
+    await (disk.pin?.(id) ?? disk.flush());
+  } catch (error) {
+    throw new UserError(`${name} cannot be made durable (${(error as Error).message}): nothing is saved without that`);
+  }
 }
 
 export async function savedDisk(disk: BlockBackend, name: string): Promise<SavedDisk> {

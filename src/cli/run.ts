@@ -198,7 +198,7 @@ class Session {
     this.#stopCode = code;
     // Whoever asks twice wants to leave now.
     if (!this.#saveOnExit || this.#saving !== undefined) this.#machine.stop();
-    else void this.#save(this.#saveFile).finally(() => this.#machine.stop());
+    else void this.#saveLast(this.#saveFile).finally(() => this.#machine.stop());
   }
 
   /** Saves when the guest has printed a text, and ends the run. */
@@ -206,11 +206,17 @@ class Session {
     this.#mustSave = true;
     this.#machine.waitForText(text, { timeout: NEVER_S }).then(
       async () => {
-        this.#hasSaved = await this.#save(file);
+        this.#hasSaved = await this.#saveLast(file);
         this.#stop(this.#hasSaved ? EXIT.success : EXIT.usage);
       },
       () => this.say(`trapeze: nothing was saved: the guest never printed ${JSON.stringify(text)}`),
     );
+  }
+
+  /** Saves a guest that will not go on here: its disks stay as the snapshot needs them. */
+  #saveLast(file: string): Promise<boolean> {
+    void this.#machine.pause();
+    return this.#save(file);
   }
 
   /** Whether there is a snapshot now; what went wrong is said. */

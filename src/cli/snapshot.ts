@@ -5,6 +5,7 @@ import { formatSize } from '../api/size.ts';
 import { Machine, UserError } from '../host/node/index.ts';
 import { withFileStream } from '../host/node/snapshot-files.ts';
 import type { SnapshotDescription } from '../snapshot/description.ts';
+import { type DiskMode, modeOf } from '../snapshot/disk-identity.ts';
 import { showProgress } from './progress.ts';
 import { run } from './run.ts';
 import type { RunFlags } from './run-options.ts';
@@ -47,6 +48,12 @@ async function inFile<T>(file: string, act: OnFile<T>): Promise<T> {
   }
 }
 
+const MODE_TEXT: Readonly<Record<DiskMode, string>> = {
+  cow: 'copy-on-write, its changes are in the snapshot',
+  ro: 'read-only',
+  overlay: 'its changes are in the overlay',
+  rw: 'writable',
+};
 const NS_PER_S = 1e9;
 
 function text(saved: SnapshotDescription, bytes: number): string {
@@ -61,10 +68,10 @@ function text(saved: SnapshotDescription, bytes: number): string {
     ],
     ['memory', formatSize(memory)],
     ['clock', clock],
-    ...disks.map(({ name, size, overlay, readOnly }, i) => {
-      const mode = overlay ? 'copy-on-write, its changes are in the snapshot' : readOnly ? 'read-only' : 'writable';
-      return [`disk ${i + 1}`, `${name || 'unnamed'}, ${size} bytes, ${mode}`];
-    }),
+    ...disks.map((disk, i) => [
+      `disk ${i + 1}`,
+      `${disk.name || 'unnamed'}, ${disk.size} bytes, ${MODE_TEXT[modeOf(disk)]}`,
+    ]),
   ];
   return rows.map(([name, value]) => `${name!.padEnd(10)}${value}\n`).join('');
 }

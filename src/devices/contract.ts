@@ -120,6 +120,11 @@ export interface BlockBackend {
   readonly overlay?: DiskOverlay | undefined;
   /** Tells this disk with its present content from others, for snapshots. Absent: a few of its sectors do. */
   readonly identity?: string | undefined;
+  /**
+   * Gives the present content an `identity`, durably, until the next write: `id`, which nobody else has, unless it has one. Nothing is written
+   * meanwhile. Present where changes are in a file of their own, which lasts.
+   */
+  pin?(id: string): Promise<void>;
 }
 
 /** What a disk fetched over a network. */

@@ -1,14 +1,25 @@
 /** Whether a disk is the one that a snapshot was taken with, in the state that it had then. */
 import type { BlockBackend } from '../devices/contract.ts';
 import { crc32 } from './crc32.ts';
+import type { SavedDisk } from './description.ts';
 
 /** The start of a disk has its partition table and the superblock of its first file system, which every mount changes. */
 const START = 65_536;
 const SAMPLE = 4096;
 const SAMPLES = 8;
 
+/** How identities begin that an overlay was given. */
+const PINNED = 'overlay ';
+
+/** Where what a guest writes goes: into the snapshot, nowhere, into an overlay that lasts, or into the disk itself. */
+export type DiskMode = 'cow' | 'ro' | 'overlay' | 'rw';
+
+export const modeOf = ({ overlay, readOnly, identity }: SavedDisk): DiskMode =>
+  overlay ? 'cow' : readOnly ? 'ro' : identity.startsWith(PINNED) ? 'overlay' : 'rw';
+
 /** What the back end says of itself, or a checksum over parts of it. */
 export async function diskIdentity(disk: BlockBackend): Promise<string> {
+  if (disk.pin !== undefined) return `${PINNED}${disk.identity ?? 'that was written since'}`;
   const below = disk.overlay?.base ?? disk;
   return below.identity ?? `crc32:${(await checksum(below)).toString(16).padStart(8, '0')}`;
 }

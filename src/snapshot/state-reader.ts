@@ -1,7 +1,7 @@
 /** State out of a snapshot. Nothing in it is trusted: each field must be there, be of its type and in its range, and none too many. */
 import type { Alarm, Clock } from '../devices/contract.ts';
 import type { Stateful, StateTransfer } from '../devices/state.ts';
-import { fromHex } from './hex.ts';
+import { fromHex } from '../hex.ts';
 import { snapshotProblem } from './problem.ts';
 
 const MOST_BIG_DIGITS = 39;

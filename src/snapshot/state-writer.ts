@@ -1,8 +1,8 @@
 /** The state of a device as JSON, on its way into a snapshot. */
 import type { Alarm, Clock } from '../devices/contract.ts';
 import type { Stateful, StateTransfer } from '../devices/state.ts';
+import { toHex } from '../hex.ts';
 import { UserError } from '../user-error.ts';
-import { toHex } from './hex.ts';
 
 export type StateValue =
   | number

@@ -14,7 +14,7 @@ const SECTOR = 512;
 const SECTORS = 3 * 128 + 40;
 
 interface Step {
-  readonly kind: 'write' | 'zero' | 'flush';
+  readonly kind: 'write' | 'zero' | 'flush' | 'pin';
   readonly sector: number;
   readonly count: number;
   /** Whether the next step waits for a flush. */
@@ -35,7 +35,11 @@ const place = fc.oneof(
   fc.constantFrom({ sector: 0, count: 128 }, { sector: 128, count: 128 }, { sector: 100, count: 130 }),
 );
 const step: fc.Arbitrary<Step> = fc
-  .record({ kind: fc.constantFrom('write', 'write', 'write', 'zero', 'flush', 'flush'), place, wait: fc.boolean() })
+  .record({
+    kind: fc.constantFrom('write', 'write', 'write', 'zero', 'flush', 'flush', 'pin'),
+    place,
+    wait: fc.boolean(),
+  })
   .map(({ place, ...rest }) => ({ ...place, ...rest }));
 const steps = fc.array(step, { minLength: 1, maxLength: 15 });
 const cut = fc.record({ cutAt: fc.nat(40), seed: fc.nat() });
@@ -109,15 +113,24 @@ class Model {
   }
 }
 
+/** What was there when its content was given a name. */
+type Pinned = Map<string, Uint8Array>;
+
 const filled = (count: number, value: number): Uint8Array => {
   const bytes = new Uint8Array(count * SECTOR);
   new Uint32Array(bytes.buffer).fill(value);
   return bytes;
 };
 
-async function check(disk: BlockBackend, model: Model): Promise<void> {
+async function everything(disk: BlockBackend): Promise<Uint8Array> {
   const bytes = new Uint8Array(SECTORS * SECTOR);
   await disk.read(0, bytes);
+  return bytes;
+}
+
+async function check(disk: BlockBackend, model: Model, pinned: Pinned): Promise<void> {
+  const bytes = await everything(disk);
+  if (disk.identity !== undefined) assert.deepEqual(bytes, pinned.get(disk.identity), 'it was written since');
   const words = new Uint32Array(bytes.buffer);
   const each = SECTOR / 4;
   for (let sector = 0; sector < SECTORS; sector++) {
@@ -139,18 +152,19 @@ const open = (file: RecordingFile): Promise<PersistentOverlay> =>
 /** Lives one life after another on the same file; whatever was flushed must be there. Returns the operations of each. */
 export async function live(lives: readonly Life[]): Promise<number[]> {
   const model = new Model();
+  const pinned: Pinned = new Map();
   const operations: number[] = [];
   let content: Uint8Array = new Uint8Array();
   for (const { steps, cutAt, seed } of lives) {
     const file = await RecordingFile.of(content);
     const done = cutBefore(file, cutAt);
-    await oneLife(file, steps, model).catch((error: unknown) => {
+    await oneLife(file, steps, model, pinned).catch((error: unknown) => {
       if (!(error instanceof PowerCut)) throw error;
     });
     operations.push(done());
     content = file.afterCut(numbers(seed));
     // A look at what is there, without leaving a trace.
-    await check(await open(await RecordingFile.of(content)), model);
+    await check(await open(await RecordingFile.of(content)), model, pinned);
   }
   return operations;
 }
@@ -161,7 +175,14 @@ export async function liveAndDieEverywhere(steps: readonly Step[], seed: number)
   for (let cutAt = 0; cutAt < operations!; cutAt++) await live([{ steps, cutAt, seed: seed + cutAt }]);
 }
 
-async function oneLife(file: RecordingFile, steps: readonly Step[], model: Model): Promise<void> {
+async function pin(disk: PersistentOverlay, pinned: Pinned): Promise<void> {
+  const id = (pinned.size + 1).toString(16).padStart(32, '0');
+  pinned.set(id, await everything(disk));
+  await disk.pin(id);
+  assert.ok(disk.identity !== undefined);
+}
+
+async function oneLife(file: RecordingFile, steps: readonly Step[], model: Model, pinned: Pinned): Promise<void> {
   const disk = await open(file);
   const flushes: Promise<void>[] = [];
   for (const { kind, sector, count, wait } of steps) {
@@ -171,6 +192,13 @@ async function oneLife(file: RecordingFile, steps: readonly Step[], model: Model
       flush.catch(() => {});
       flushes.push(flush);
       if (wait) await flush;
+      continue;
+    }
+    if (kind === 'pin') {
+      await Promise.all(flushes);
+      const flushed = model.flush();
+      await pin(disk, pinned);
+      flushed();
       continue;
     }
     const value = model.write(sector, count, kind === 'zero');

@@ -3,6 +3,8 @@
  *
  * All numbers are little-endian. What is written in several sectors has a hash, so that half of it counts as nothing.
  */
+import { fromHex, toHex } from '../../hex.ts';
+
 export const SECTOR = 512;
 /** The unit of allocation: 128 sectors of the disk, or 16 pages of the log. */
 export const CHUNK = 65_536;
@@ -22,8 +24,10 @@ const LOG_START = 24;
 const BASE_LENGTH = 32;
 const BASE_TEXT = 34;
 const HEADER_HASH = SECTOR - HASH_BYTES;
+const MARK_BYTES = 16;
+const MARK = HEADER_HASH - MARK_BYTES;
 /** Characters of what may be said of the base: as UTF-8 they have room in the header. */
-export const BASE_TEXT_LENGTH = Math.floor((HEADER_HASH - BASE_TEXT) / 3);
+export const BASE_TEXT_LENGTH = Math.floor((MARK - BASE_TEXT) / 3);
 
 export interface Header {
   /** The larger one of two counts. */
@@ -33,6 +37,8 @@ export interface Header {
   readonly logStart: number;
   /** What tells one state of the base from another. */
   readonly base: string;
+  /** Names the content, 32 hexadecimal digits, until it changes; undefined: nobody has asked for a name. */
+  readonly mark: string | undefined;
 }
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -45,7 +51,7 @@ async function isHashed(bytes: Uint8Array, at: number, sha256: Sha256): Promise<
 }
 
 export async function encodeHeader(
-  { sequence, baseSize, logStart, base }: Header,
+  { sequence, baseSize, logStart, base, mark }: Header,
   sha256: Sha256,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(SECTOR);
@@ -57,6 +63,7 @@ export async function encodeHeader(
   setNumber(view, LOG_START, logStart);
   view.setUint16(BASE_LENGTH, text.length, true);
   bytes.set(text, BASE_TEXT);
+  if (mark !== undefined) bytes.set(fromHex(mark)!, MARK);
   bytes.set(await sha256(bytes.subarray(0, HEADER_HASH)), HEADER_HASH);
   return bytes;
 }
@@ -67,11 +74,13 @@ export async function decodeHeader(bytes: Uint8Array, sha256: Sha256): Promise<H
   if (magic !== MAGIC || !(await isHashed(bytes, HEADER_HASH, sha256))) return undefined;
   const view = viewOf(bytes);
   const length = view.getUint16(BASE_LENGTH, true);
+  const mark = bytes.subarray(MARK, HEADER_HASH);
   return {
     sequence: getNumber(view, SEQUENCE),
     baseSize: getNumber(view, BASE_SIZE),
     logStart: getNumber(view, LOG_START),
-    base: new TextDecoder().decode(bytes.subarray(BASE_TEXT, Math.min(BASE_TEXT + length, HEADER_HASH))),
+    base: new TextDecoder().decode(bytes.subarray(BASE_TEXT, Math.min(BASE_TEXT + length, MARK))),
+    mark: mark.some((byte) => byte !== 0) ? toHex(mark) : undefined,
   };
 }
 

@@ -73,7 +73,8 @@ export class ChangesLog {
     else checkBase(found, { size: base.size, identity }, name);
     const logStart = found?.logStart ?? FIRST_CHUNK * CHUNK;
     // Pages written from now on differ from any that an earlier run left behind the end of the log.
-    const header = { sequence: (found?.sequence ?? 0) + 1, baseSize: base.size, logStart, base: identity };
+    const sequence = (found?.sequence ?? 0) + 1;
+    const header = { sequence, baseSize: base.size, logStart, base: identity, mark: found?.mark };
     const clusters = new Map<number, Cluster>();
     const head = await replay(file, sha256, logStart, clusters);
     const used = new Set(head.chunks);
@@ -86,6 +87,18 @@ export class ChangesLog {
   /** Pages of the log. */
   get pages(): number {
     return this.#head.pages;
+  }
+
+  /** Names the content of the overlay until it changes. */
+  get mark(): string | undefined {
+    return this.#header.mark;
+  }
+
+  /** Durable on return. */
+  async setMark(mark: string | undefined): Promise<void> {
+    const header = { ...this.#header, sequence: this.#header.sequence + 1, mark };
+    await this.#writeHeader(header);
+    this.#header = header;
   }
 
   /** Writes records, which count when they are durable: after the file's next flush. */
@@ -160,7 +173,8 @@ async function checkNew(file: RandomAccessFile, name: string): Promise<void> {
 }
 
 function checkBase(header: Header, base: Base, name: string): void {
-  if (header.baseSize === base.size && header.base === base.identity) return;
+  // Earlier versions kept a few characters more.
+  if (header.baseSize === base.size && header.base.slice(0, BASE_TEXT_LENGTH) === base.identity) return;
   throw new UserError(
     `${name}: the disk below changed since: it was ${header.base}, and is ${base.identity}; put the old one back, or begin anew with another overlay`,
   );

@@ -138,6 +138,44 @@ test('when the host cannot make changes durable, every flush from then on says s
   await assert.rejects(disk.flush(), /EIO/);
 });
 
+test('a content that was given a name has it until anything is written, in later runs too', async () => {
+  const [base, file] = [baseDisk(), new KeptFile()];
+  const [first, second] = ['1'.repeat(32), '2'.repeat(32)];
+  const disk = await openOver(base, file);
+  assert.equal(disk.identity, undefined);
+  await disk.write(0, filled(1, 1));
+  await disk.pin(first);
+  await disk.pin(second);
+  assert.equal(disk.identity, first, 'the content is still the same');
+  await disk.close();
+  const again = await openOver(base, file);
+  assert.equal(again.identity, first);
+  const copy = new MemoryFile();
+  const bytes = new Uint8Array(file.written);
+  await file.read(0, bytes);
+  await copy.write(0, bytes);
+  // The very bytes that are there already.
+  await Promise.all([again.write(0, filled(1, 1)), again.write(SECTOR, filled(1, 1))]);
+  assert.equal(again.identity, undefined);
+  await again.pin(second);
+  await again.writeZeroes(SECTOR, SECTOR);
+  assert.equal(again.identity, undefined);
+  assert.equal((await openOver(base, copy)).identity, first);
+});
+
+test('what cannot be noted to be written is not written', async () => {
+  const [base, file] = [baseDisk(), new KeptFile()];
+  const disk = await openOver(base, file);
+  await disk.pin('1'.repeat(32));
+  const working = file.flush;
+  file.flush = () => Promise.reject(new Error('EIO'));
+  await assert.rejects(disk.write(0, filled(1, 1)), /EIO/);
+  file.flush = working;
+  assert.ok((await everything(disk)).every((byte) => byte === 0xbb));
+  await disk.write(0, filled(1, 1));
+  assert.equal(disk.identity, undefined);
+});
+
 test('power goes at every write of a workload: all that was flushed is there, sectors are old or new', async () => {
   await fc.assert(
     fc.asyncProperty(STEPS, fc.nat(), async (steps, seed) => liveAndDieEverywhere(steps, seed)),

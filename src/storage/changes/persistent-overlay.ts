@@ -1,6 +1,7 @@
 /** Copy-on-write over a disk that is never written, with changes that last and survive a loss of power at any moment. */
 import type { BlockBackend, FetchFigures } from '../../devices/contract.ts';
 import { type RandomAccessFile, StorageFullError } from '../file.ts';
+import { Lock } from '../lock.ts';
 import { BASE, WRITTEN, ZERO } from '../sector-map.ts';
 import { CHUNK, CHUNK_SECTORS, type Cluster, type LogRecord, PAGE_RECORDS, SECTOR, type Sha256 } from './format.ts';
 import { type Base, ChangesLog, type OpenedLog } from './log.ts';
@@ -49,7 +50,10 @@ export class PersistentOverlay implements BlockBackend {
   /** Writes under way, by cluster: its chunk stays where it is meanwhile. */
   readonly #writing = new Map<number, number>();
   #unsynced = false;
-  #committing: Promise<unknown> = Promise.resolve();
+  /** Who changes headers or the log. */
+  readonly #lock = new Lock();
+  /** The content is about to have no name any more. */
+  #unpinning: Promise<void> | undefined;
   /** A host that could not make something durable cannot say what is. */
   #broken: unknown;
   #onFull: (() => void) | undefined;
@@ -91,7 +95,18 @@ export class PersistentOverlay implements BlockBackend {
     }
   }
 
+  /** The name that `pin` gave the content, unless it has changed since. */
+  get identity(): string | undefined {
+    return this.#log.mark;
+  }
+
+  async pin(id: string): Promise<void> {
+    await this.flush();
+    if (this.#log.mark === undefined) await this.#lock.run(() => this.#log.setMark(id));
+  }
+
   async write(offset: number, from: Uint8Array): Promise<void> {
+    if (this.#log.mark !== undefined) await this.#unpin();
     const touched = clustersOf(offset, from.length);
     for (const cluster of touched) {
       const entry = this.#entry(cluster);
@@ -102,11 +117,7 @@ export class PersistentOverlay implements BlockBackend {
       for (const { at, done, length } of this.#places(offset, from.length))
         await this.#file.write(at, from.subarray(done, done + length));
     } catch (error) {
-      if (error instanceof StorageFullError) {
-        this.#onFull?.();
-        this.#onFull = undefined;
-      }
-      throw error;
+      throw this.#toldFull(error);
     } finally {
       for (const cluster of touched) this.#wrote(cluster);
       this.#unsynced = true;
@@ -115,6 +126,7 @@ export class PersistentOverlay implements BlockBackend {
   }
 
   async writeZeroes(offset: number, length: number): Promise<void> {
+    if (this.#log.mark !== undefined) await this.#unpin();
     this.#mark(offset, length, ZERO);
     for (const cluster of clustersOf(offset, length)) {
       const entry = this.#entry(cluster);
@@ -125,9 +137,7 @@ export class PersistentOverlay implements BlockBackend {
   }
 
   flush(): Promise<void> {
-    const committed = this.#committing.then(() => this.#commit());
-    this.#committing = committed.catch(() => {});
-    return committed;
+    return this.#lock.run(() => this.#commit());
   }
 
   fetched(): FetchFigures | undefined {
@@ -141,6 +151,24 @@ export class PersistentOverlay implements BlockBackend {
       await this.#file.close();
       await this.#base.close();
     }
+  }
+
+  /** Before anything changes, the file no longer says that it has not. */
+  #unpin(): Promise<void> {
+    this.#unpinning ??= this.#lock
+      .run(() => this.#log.setMark(undefined))
+      .catch((error: unknown) => {
+        throw this.#toldFull(error);
+      })
+      .finally(() => (this.#unpinning = undefined));
+    return this.#unpinning;
+  }
+
+  #toldFull(error: unknown): unknown {
+    if (!(error instanceof StorageFullError)) return error;
+    this.#onFull?.();
+    this.#onFull = undefined;
+    return error;
   }
 
   async #commit(): Promise<void> {

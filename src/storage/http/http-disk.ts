@@ -1,11 +1,12 @@
 /** A disk whose blocks are fetched from a server when they are read. */
 import type { BlockBackend, FetchFigures } from '../../devices/contract.ts';
+import { toHex } from '../../hex.ts';
 import type { RandomAccessFile } from '../file.ts';
 import { BlockCache } from './block-cache.ts';
 import type { HttpLink } from './exchange.ts';
 import { FetchQueue } from './fetch-queue.ts';
 import type { KeptBlocks } from './kept-blocks.ts';
-import { type Manifest, toHex } from './manifest.ts';
+import type { Manifest } from './manifest.ts';
 import { HttpProblem, problemOf } from './problem.ts';
 import type { RangeSource } from './range-source.ts';
 import { ReadAhead } from './read-ahead.ts';

@@ -2,6 +2,7 @@
  * The manifest of a disk image: its size and a hash of each block, so that whoever reads the image from afar knows each
  * block for what it is. Its format is in docs/disks.md.
  */
+import { toHex } from '../../hex.ts';
 import { UserError } from '../../user-error.ts';
 
 const FORMAT = 'trapeze-disk-manifest';
@@ -80,10 +81,4 @@ function isZero(bytes: Uint8Array): boolean {
   const words = new Uint32Array(bytes.buffer, 0, bytes.length >>> 2);
   for (let at = 0; at < words.length; at++) if (words[at] !== 0) return false;
   return bytes.subarray(bytes.length & ~3).every((byte) => byte === 0);
-}
-
-export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
-  return text;
 }

@@ -1,10 +1,11 @@
 /** Opens what lies on a server: disks, and files that are read whole. */
+import { toHex } from '../../hex.ts';
 import { UserError } from '../../user-error.ts';
 import type { RandomAccessFile } from '../file.ts';
 import { HttpLink } from './exchange.ts';
 import { HttpDisk } from './http-disk.ts';
 import { KeptBlocks } from './kept-blocks.ts';
-import { MANIFEST_BLOCK, MANIFEST_SUFFIX, type Manifest, parseManifest, toHex } from './manifest.ts';
+import { MANIFEST_BLOCK, MANIFEST_SUFFIX, type Manifest, parseManifest } from './manifest.ts';
 import { type HttpPatience, type HttpPlatform, PATIENCE } from './platform.ts';
 import { HttpProblem, problemOf } from './problem.ts';
 import { openRanges } from './range-source.ts';

@@ -1,3 +1,4 @@
+/** Bytes as text of hexadecimal digits. */
 const DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 export function toHex(bytes: Uint8Array): string {
