@@ -40,6 +40,17 @@ test('an image is made, looked into, filled by conversion, checked, and gives ba
   assert.ok(statSync(back).blocks * 512 < MIB, 'zeros are left out');
 });
 
+test('an image with subclusters is made, and said to be one', async (t) => {
+  const file = scratch(t);
+  const [raw, plain, image] = [file('in.img', content()), file('plain.qcow2'), file('image.qcow2')];
+  await disk('convert', '--cluster-size', '512K', raw, plain);
+  await disk('convert', '--extended-l2', '--cluster-size', '512K', raw, image);
+  assert.match(await disk('info', image), /^clusters +512K in 32 subclusters, counts of 16 bits$/m);
+  const saved = (statSync(plain).blocks - statSync(image).blocks) * 512;
+  assert.ok(saved > 700_000, `subclusters of zeros are left out: ${saved} bytes`);
+  assert.equal(await disk('compare', raw, image), 'the disks are the same\n');
+});
+
 test('a backing file is named relative to the image, however it was given', async (t) => {
   const file = scratch(t);
   const base = file('base.img', content());
@@ -90,6 +101,7 @@ test('a mistake is one line that names the fix, exit code 2, and no file', async
     [['create', raw, '1G'], /raw\.img is there already: .*--force/],
     [['create', '--cluster-size', '3K', out, '1G'], /choices are 512/],
     [['create', '--cluster-size', '512', out, '1000G'], /too large for clusters of 512: choose larger/],
+    [['create', '--extended-l2', '--cluster-size', '8K', out, '1G'], /with clusters of 16K or more/],
     [['create', '--compat', '0.10', '--refcount-bits', '8', out, '1G'], /--compat 0\.10 have 16/],
     [['create', '--format', 'raw', '--backing', raw, out], /a raw image cannot have a backing file/],
     [['create', '--backing', file('gone'), out], /gone does not exist/],

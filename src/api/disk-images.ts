@@ -14,7 +14,7 @@ import {
 import { type CheckReport, checkImage, type Repair } from '../storage/qcow2/check.ts';
 import { createImage } from '../storage/qcow2/create.ts';
 import { Qcow2Disk } from '../storage/qcow2/disk.ts';
-import type { BackingName, Header } from '../storage/qcow2/header.ts';
+import type { BackingName, CompressionType, Header } from '../storage/qcow2/header.ts';
 import { readSnapshots, type Snapshot } from '../storage/qcow2/snapshots.ts';
 import { RawDisk } from '../storage/raw.ts';
 import { UserError } from '../user-error.ts';
@@ -44,6 +44,8 @@ export interface ImageShape {
   readonly refcountBits: number;
   /** qcow2's version, as QEMU's `compat` 0.10 and 1.1. */
   readonly version: 2 | 3;
+  /** Clusters in 32 parts, each allocated for itself. */
+  readonly extendedL2?: boolean | undefined;
   /** Replace a file that is there. */
   readonly replace: boolean;
 }
@@ -57,6 +59,8 @@ export interface CreateOptions extends ImageShape {
 const SECTOR = 512;
 /** Grain of raw copies: what file systems allocate. */
 const RAW_GRAIN = 4096;
+/** Of an image with extended L2 entries. */
+const SUBCLUSTERS = 32;
 
 /** Makes an image without content. Returns the size of its disk. @throws UserError */
 export async function createDisk(store: ImageStore, path: string, options: CreateOptions): Promise<number> {
@@ -126,6 +130,8 @@ export interface DiskInfo {
     readonly version: 2 | 3;
     readonly clusterSize: number;
     readonly refcountBits: number;
+    readonly extendedL2: boolean;
+    readonly compressionType: CompressionType;
     readonly lazyRefcounts: boolean;
     readonly dirty: boolean;
     readonly corrupt: boolean;
@@ -150,12 +156,14 @@ export async function diskInfo(store: ImageStore, path: string, format?: ImageFo
 }
 
 async function describe(store: ImageStore, path: string, file: SizedFile, header: Header): Promise<DiskInfo['qcow2']> {
-  const { geometry, backing, lazyRefcounts, dirty, corrupt } = header;
+  const { geometry, backing, compressionType, lazyRefcounts, dirty, corrupt } = header;
   const { snapshots } = await readSnapshots(file, await file.size(), header, path);
   return {
     version: geometry.version,
     clusterSize: geometry.clusterSize,
     refcountBits: geometry.refcountBits,
+    extendedL2: geometry.subclusters > 1,
+    compressionType,
     lazyRefcounts,
     dirty,
     corrupt,
@@ -185,7 +193,7 @@ export async function convertDisk(store: ImageStore, from: string, to: string, o
       await shape(file, disk.size, options, undefined);
       const target = await openTarget(file, to, disk.size, options);
       await copyDisk(disk, target, {
-        grain: options.format === 'raw' ? RAW_GRAIN : options.clusterSize,
+        grain: grainOf(options),
         compress: options.compress,
         onProgress: (done) => options.onProgress?.(done, disk.size),
         signal: options.signal,
@@ -196,6 +204,11 @@ export async function convertDisk(store: ImageStore, from: string, to: string, o
   } finally {
     await disk.close();
   }
+}
+
+function grainOf({ format, clusterSize, extendedL2, compress }: ConvertOptions): number {
+  if (format === 'raw') return RAW_GRAIN;
+  return extendedL2 === true && !compress ? clusterSize / SUBCLUSTERS : clusterSize;
 }
 
 async function openTarget(file: SizedFile, name: string, size: number, { format }: ImageShape): Promise<BlockBackend> {

@@ -10,6 +10,8 @@ Examples:
       an empty disk; the file grows as the disk is written
   trapeze disk create --backing debian.img work.qcow2
       a disk that shows debian.img and keeps what changes in work.qcow2
+  trapeze disk create --backing debian.img --extended-l2 --cluster-size 128K work.qcow2
+      the same, where a small write copies 4K of debian.img at most, not 128K
   trapeze disk create --format raw disk.img 512M
 
 Exit codes: 0 made, 2 wrong usage, or a file that cannot be used.`;
@@ -72,6 +74,7 @@ function withShape(command: Command): Command {
     .addOption(new Option('--cluster-size <size>', 'of qcow2').choices(CLUSTER_SIZES).default('64K'))
     .addOption(new Option('--refcount-bits <bits>', 'of qcow2').choices(REFCOUNT_BITS).default('16'))
     .addOption(new Option('--compat <version>', 'of qcow2: 0.10 is for old programs').choices(COMPATS).default('1.1'))
+    .option('--extended-l2', 'of qcow2: clusters in 32 parts, of which each is written for itself')
     .option('--force', 'replace a file that is there');
 }
 

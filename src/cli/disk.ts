@@ -23,6 +23,7 @@ interface ShapeFlags {
   readonly clusterSize: string;
   readonly refcountBits: string;
   readonly compat: (typeof COMPATS)[number];
+  readonly extendedL2?: true;
   readonly force?: true;
 }
 
@@ -51,7 +52,7 @@ export interface CheckFlags extends InfoFlags {
 
 const INTERRUPTED = 130;
 
-function shapeOf({ format, clusterSize, refcountBits, compat, force }: ShapeFlags): ImageShape {
+function shapeOf({ format, clusterSize, refcountBits, compat, extendedL2, force }: ShapeFlags): ImageShape {
   if (compat === '0.10' && refcountBits !== '16')
     throw new UserError('--refcount-bits: images of --compat 0.10 have 16: leave one of the two out');
   return {
@@ -59,6 +60,7 @@ function shapeOf({ format, clusterSize, refcountBits, compat, force }: ShapeFlag
     clusterSize: parseSize(clusterSize) ?? Number(clusterSize),
     refcountBits: Number(refcountBits),
     version: compat === '0.10' ? 2 : 3,
+    extendedL2,
     replace: force === true,
   };
 }
@@ -101,8 +103,11 @@ function infoText({ path, format, size, fileSize, allocatedSize, qcow2 }: DiskIn
     ['file', sizeText(fileSize) + (allocatedSize === undefined ? '' : `, of which ${sizeText(allocatedSize)} on disk`)],
   ];
   if (qcow2 === undefined) return rowsText(rows);
-  const { clusterSize, refcountBits, lazyRefcounts, dirty, corrupt, backing, snapshots } = qcow2;
-  rows.push(['clusters', `${formatSize(clusterSize)}, counts of ${refcountBits} bits${lazyRefcounts ? ', lazy' : ''}`]);
+  const { clusterSize, refcountBits, extendedL2, lazyRefcounts, dirty, corrupt, backing, snapshots } = qcow2;
+  const parts = extendedL2 ? ' in 32 subclusters' : '';
+  const counts = `counts of ${refcountBits} bits${lazyRefcounts ? ', lazy' : ''}`;
+  rows.push(['clusters', `${formatSize(clusterSize)}${parts}, ${counts}`]);
+  if (qcow2.compressionType !== 'zlib') rows.push(['compression', qcow2.compressionType]);
   if (dirty) rows.push(['state', 'not closed well: counts are repaired when it is next written']);
   if (corrupt) rows.push(['state', 'marked as corrupt: it may only be read']);
   if (backing !== null)

@@ -24,16 +24,20 @@ export async function copyDisk(from: BlockBackend, to: BlockBackend, options: Co
     options.signal?.throwIfAborted();
     const extent = await extentOf(from, at);
     // A piece ends where a grain does, so that none is written in two parts.
-    const length = extent.zero ? extent.length : Math.min(from.size, at + CHUNK - (at % CHUNK)) - at;
-    if (!extent.zero) {
-      const piece = buffer.subarray(0, length);
+    const zeroEnd = extent.zero ? wholeGrains(at + extent.length, from.size, options.grain) : at;
+    const end = zeroEnd > at ? zeroEnd : Math.min(from.size, at + CHUNK - (at % CHUNK));
+    if (end > zeroEnd) {
+      const piece = buffer.subarray(0, end - at);
       await from.read(at, piece);
       await copyPiece(at, piece, to, options);
     }
-    at += length;
+    at = end;
     options.onProgress?.(at);
   }
 }
+
+/** The last end of a grain, or of the disk, up to `end`. */
+const wholeGrains = (end: number, size: number, grain: number): number => (end >= size ? size : end - (end % grain));
 
 async function copyPiece(offset: number, piece: Uint8Array, to: BlockBackend, options: CopyOptions): Promise<void> {
   const { grain, compress } = options;

@@ -101,8 +101,16 @@ test('what cannot be served is refused in one line that names it', async () => {
     [(view) => view.setUint32(20, 22), /damaged: clusters of 2\^22/],
     [(view) => view.setUint32(32, 2), /encrypted images are not supported/],
     [(view) => view.setUint32(76, 1 << 2), /external data file are not supported/],
-    [(view) => view.setUint32(76, 1 << 3), /zstd compression are not supported/],
-    [(view) => view.setUint32(76, 1 << 4), /extended L2 entries \(subclusters\) are not supported/],
+    [(view) => view.setUint32(76, 1 << 3), /damaged: the type of compression and its feature bit do not go together/],
+    [(view) => view.setUint8(104, 1), /damaged: the type of compression and its feature bit do not go together/],
+    [(view) => view.setUint8(104, 2), /compressed by a method that is not known here \(2\)/],
+    [
+      (view) => {
+        view.setUint32(76, 1 << 4);
+        view.setUint32(20, 13);
+      },
+      /damaged: subclusters in clusters of 8192 bytes/,
+    ],
     [(view) => view.setUint32(76, 1 << 9), /a feature that is not known here \(bit 9\)/],
     [(view) => view.setUint32(72, 1 << 3), /a feature that is not known here \(bit 35\)/],
     [(view) => view.setUint32(96, 7), /refcounts of 2\^7 bits/],

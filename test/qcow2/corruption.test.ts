@@ -10,9 +10,14 @@ const SIZE = 2 ** 20;
 const IMAGES = 400;
 
 /** Data, zeros, compressed clusters and a backing file. */
-async function sample(clusterSize: number, version: 2 | 3, refcountBits: number): Promise<Uint8Array> {
+async function sample(
+  clusterSize: number,
+  version: 2 | 3,
+  refcountBits: number,
+  extendedL2 = false,
+): Promise<Uint8Array> {
   const backing = { name: 'base', format: 'raw' };
-  const file = await fileWith(await newImage({ size: SIZE, clusterSize, version, refcountBits, backing }));
+  const file = await fileWith(await newImage({ size: SIZE, clusterSize, version, refcountBits, backing, extendedL2 }));
   const disk = await openDisk(keptOpen(file));
   const random = new Random(1);
   for (let i = 0; i < 12; i++) {
@@ -20,6 +25,7 @@ async function sample(clusterSize: number, version: 2 | 3, refcountBits: number)
     await disk.write(random.below(SIZE / clusterSize) * clusterSize, content);
     await disk.writeCompressed(random.below(SIZE / clusterSize) * clusterSize, await deflate(content));
     await disk.writeZeroes(random.below(SIZE / clusterSize) * clusterSize, clusterSize);
+    await disk.write(random.below(SIZE / 512) * 512, content.subarray(0, 512));
   }
   await disk.close();
   return contentOf(file);
@@ -31,6 +37,7 @@ test('a damaged image is an error or a disk: no other exception, no read outside
     await sample(4096, 2, 16),
     await sample(65_536, 3, 1),
     await sample(4096, 3, 64),
+    await sample(16_384, 3, 16, true),
   ];
   const behind = new Map([['base', new Uint8Array(SIZE).fill(0xbb)]]);
   const first = shortRunSeed();

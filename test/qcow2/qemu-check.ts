@@ -10,7 +10,7 @@ import { UserError } from '../../src/user-error.ts';
 import type { Random } from '../conformance/random.ts';
 import { qemuImg, tryQemuImg } from '../support/qemu-img.ts';
 import { readAll } from './images.ts';
-import { copyOf, makeQemuImage, type QemuImage } from './qemu-images.ts';
+import { copyOf, LEAST_EXTENDED_CLUSTER, makeQemuImage, type QemuImage } from './qemu-images.ts';
 
 const SECTOR = 512;
 
@@ -143,8 +143,10 @@ function snapshotContents(image: string): Buffer[] {
 async function convertsWell(image: QemuImage, random: Random): Promise<string[]> {
   const compress = random.chance(0.5);
   const version = random.pick([2, 3] as const);
+  const clusterSize = 512 * 2 ** random.below(13);
   const shape = {
-    clusterSize: 512 * 2 ** random.below(13),
+    clusterSize,
+    extendedL2: version === 3 && clusterSize >= LEAST_EXTENDED_CLUSTER && random.chance(0.5),
     refcountBits: version === 2 ? 16 : 2 ** random.below(7),
     version,
     replace: false,

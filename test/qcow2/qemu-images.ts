@@ -19,15 +19,20 @@ const SIZES: readonly (readonly [clusterSize: number, disk: number])[] = [
   [512, 700 * KIB],
   [1024, 1024 * KIB],
   [4096, 3 * KIB * KIB],
+  [16_384, 1024 * KIB],
   [65_536, 6 * KIB * KIB],
   [2048 * KIB, 24 * KIB * KIB],
 ];
+
+/** Extended L2 entries need clusters this large. */
+export const LEAST_EXTENDED_CLUSTER = 16_384;
 
 /** Makes a random image in `folder`, and the images behind it. */
 export function makeQemuImage(random: Random, folder: string): QemuImage {
   const [clusterSize, size] = random.pick(SIZES);
   const image = path.join(folder, 'image.qcow2');
   const old = random.chance(0.25);
+  const extended = !old && clusterSize >= LEAST_EXTENDED_CLUSTER && random.chance(0.6);
   const bits = old ? 16 : 2 ** random.below(7);
   const backing = makeBacking(random, folder, clusterSize);
   const options = [
@@ -36,6 +41,8 @@ export function makeQemuImage(random: Random, folder: string): QemuImage {
     `refcount_bits=${bits}`,
     ...(backing === undefined ? [`preallocation=${random.pick(['off', 'off', 'metadata', 'falloc', 'full'])}`] : []),
     ...(!old && random.chance(0.3) ? ['lazy_refcounts=on'] : []),
+    ...(!old && random.chance(0.3) ? ['compression_type=zstd'] : []),
+    ...(extended ? ['extended_l2=on'] : []),
   ].join(',');
   const behind = backing === undefined ? [] : ['-b', backing.name, '-F', backing.format];
   qemuImg('create', '-q', '-f', 'qcow2', '-o', options, ...behind, image, String(size));

@@ -8,13 +8,12 @@ import {
   entryOffset,
   HEADER,
   INCOMPATIBLE,
-  readDescriptor,
   refcountBlockOffset,
   setEntry,
   viewOf,
-  writeDescriptor,
 } from './format.ts';
 import type { Header } from './header.ts';
+import { readL2Entry, writeL2Entry } from './l2-entry.ts';
 import { readCount, writeCount } from './refcount-block.ts';
 import { ProblemLog, ReferenceScan } from './reference-scan.ts';
 
@@ -223,11 +222,11 @@ class Check {
     const bytes = await this.#read(offset, geometry.clusterSize);
     const view = viewOf(bytes);
     let changed = false;
-    for (let index = 0; index < geometry.tableEntries; index++) {
-      const one = readDescriptor(view, index, geometry);
-      if (one.kind !== 'data' && (one.kind !== 'zero' || one.host === 0)) continue;
+    for (let index = 0; index < geometry.l2Entries; index++) {
+      const one = readL2Entry(view, index, geometry);
+      if (one.kind === 'compressed' || one.host === 0) continue;
       if (!this.#wrongFlag('the cluster', one.host, one.copied)) continue;
-      writeDescriptor(view, index, { ...one, copied: !one.copied }, geometry);
+      writeL2Entry(view, index, { ...one, copied: !one.copied }, geometry);
       changed = true;
     }
     if (changed) await this.#file.write(offset, bytes);

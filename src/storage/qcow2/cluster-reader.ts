@@ -1,8 +1,8 @@
 import type { BlockBackend } from '../../devices/contract.ts';
 import type { SizedFile } from '../file.ts';
 import type { CompressedClusters } from './compressed.ts';
-import type { Descriptor } from './format.ts';
 import type { Header } from './header.ts';
+import type { Descriptor } from './l2-entry.ts';
 import type { Mapping } from './mapping.ts';
 
 /** What a stretch of a disk is: nothing but zeros as its tables say, or content. */
@@ -25,7 +25,7 @@ export class ClusterReader {
   readonly #file: SizedFile;
   readonly #size: number;
   readonly #geometry: Header['geometry'];
-  readonly #clusterSize: number;
+  readonly #subclusterSize: number;
   readonly #mapping: Mapping;
   readonly #compressed: CompressedClusters;
   readonly #backing: BlockBackend | undefined;
@@ -34,7 +34,7 @@ export class ClusterReader {
     this.#file = file;
     this.#size = header.size;
     this.#geometry = header.geometry;
-    this.#clusterSize = header.geometry.clusterSize;
+    this.#subclusterSize = header.geometry.subclusterSize;
     this.#mapping = mapping;
     this.#compressed = compressed;
     this.#backing = backing;
@@ -42,54 +42,55 @@ export class ClusterReader {
 
   /** What stands at `offset` and how far that goes, as far as is known without reading content. */
   async extent(offset: number): Promise<Extent> {
-    const cluster = Math.floor(offset / this.#clusterSize);
-    const { tableEntries } = this.#geometry;
-    const table = await this.#mapping.tableOf(cluster);
+    const first = Math.floor(offset / this.#subclusterSize);
+    const table = await this.#mapping.tableOf(Math.floor(offset / this.#geometry.clusterSize));
     const zero = (at: number): boolean => {
       const { kind } = this.#mapping.descriptor(table, at);
       return kind === 'zero' || (kind === 'unallocated' && this.#backing === undefined);
     };
-    const limit = (Math.floor(cluster / tableEntries) + 1) * tableEntries;
-    let end = cluster + 1;
+    const limit = this.tableEnd(offset) / this.#subclusterSize;
+    let end = first + 1;
     if (table === undefined) end = limit;
-    else while (end < limit && zero(end) === zero(cluster)) end += 1;
-    return { zero: zero(cluster), length: Math.min(end * this.#clusterSize, this.#size) - offset };
+    else while (end < limit && zero(end) === zero(first)) end += 1;
+    return { zero: zero(first), length: Math.min(end * this.#subclusterSize, this.#size) - offset };
   }
 
-  /** How many of the clusters from `first` to before `end` are like the first: neighbours in the file, or of one kind. */
-  alike(first: Descriptor, describe: (at: number) => Descriptor, cluster: number, end: number): number {
-    if (first.kind === 'compressed') return 1;
-    for (let count = 1; ; count++) {
-      if (cluster + count >= end) return count;
-      const next = describe(cluster + count);
-      if (next.kind !== first.kind) return count;
-      if (next.kind === 'data' && first.kind === 'data') {
-        if (next.host !== first.host + count * this.#clusterSize || next.copied !== first.copied) return count;
-      }
-    }
+  /**
+   * What the subcluster at `offset` is, and how many bytes from there to before `end` are like it: neighbours in the
+   * file, or of one kind.
+   */
+  async alike(offset: number, end: number): Promise<{ readonly one: Descriptor; readonly length: number }> {
+    const first = Math.floor(offset / this.#subclusterSize);
+    const table = await this.#mapping.tableOf(Math.floor(offset / this.#geometry.clusterSize));
+    const one = this.#mapping.descriptor(table, first);
+    const stop = Math.min(end, this.tableEnd(offset));
+    let at = first + 1;
+    while (
+      at * this.#subclusterSize < stop &&
+      follows(one, this.#mapping.descriptor(table, at), (at - first) * this.#subclusterSize)
+    )
+      at += 1;
+    return { one, length: Math.min(stop, at * this.#subclusterSize) - offset };
   }
 
   /** Reads from the start of `into` what is alike, at least a byte; `missing`: it is the backing disk's to say. */
   async readRun(offset: number, into: Uint8Array): Promise<{ readonly length: number; readonly missing: boolean }> {
-    const cluster = Math.floor(offset / this.#clusterSize);
-    const start = offset % this.#clusterSize;
-    const table = await this.#mapping.tableOf(cluster);
-    const describe = (at: number): Descriptor => this.#mapping.descriptor(table, at);
-    const one = describe(cluster);
-    const count = this.alike(one, describe, cluster, this.endOf(cluster, offset + into.length));
-    const piece = into.subarray(0, count * this.#clusterSize - start);
-    const missing = one.kind === 'unallocated';
+    const { one, length } = await this.alike(offset, offset + into.length);
+    const start = offset % this.#subclusterSize;
+    const piece = into.subarray(0, length);
     if (one.kind === 'zero') piece.fill(0);
     else if (one.kind === 'data') await this.#file.read(one.host + start, piece);
-    else if (one.kind === 'compressed')
-      piece.set((await this.#compressed.read(one)).subarray(start, start + piece.length));
-    return { length: piece.length, missing };
+    else if (one.kind === 'compressed') {
+      const from = one.start + start;
+      piece.set((await this.#compressed.read(one)).subarray(from, from + length));
+    }
+    return { length, missing: one.kind === 'unallocated' };
   }
 
-  /** Clusters up to `end`, as far as the same L2 table has them. */
-  endOf(cluster: number, end: number): number {
-    const { tableEntries } = this.#geometry;
-    return Math.min(Math.ceil(end / this.#clusterSize), (Math.floor(cluster / tableEntries) + 1) * tableEntries);
+  /** The end of what the L2 table for `offset` has, which is a multiple of the cluster size. */
+  tableEnd(offset: number): number {
+    const bytes = this.#geometry.clusterSize * this.#geometry.l2Entries;
+    return (Math.floor(offset / bytes) + 1) * bytes;
   }
 
   /** What the backing disk shows; zeros behind its end. */
@@ -98,11 +99,19 @@ export class ClusterReader {
     if (known > 0) await this.#backing!.read(offset, into.subarray(0, known));
     into.fill(0, known);
   }
+}
 
-  /** The content of a whole cluster. */
-  async readCluster(cluster: number, one: Descriptor, into: Uint8Array): Promise<void> {
-    if (one.kind === 'data') await this.#file.read(one.host, into);
-    else if (one.kind === 'compressed') into.set(await this.#compressed.read(one));
-    else if (one.kind === 'unallocated') await this.readBacking(cluster * this.#clusterSize, into);
+/** Whether `next` goes on where `one` ends: `distance` is that between their starts. */
+function follows(one: Descriptor, next: Descriptor, distance: number): boolean {
+  switch (one.kind) {
+    case 'unallocated':
+    case 'zero':
+      return next.kind === one.kind;
+    case 'data':
+      return next.kind === 'data' && next.host === one.host + distance && next.copied === one.copied;
+    case 'compressed':
+      return next.kind === 'compressed' && next.offset === one.offset && next.start === one.start + distance;
+    default:
+      return one satisfies never;
   }
 }

@@ -1,22 +1,32 @@
 import type { SizedFile } from '../file.ts';
-import { CorruptImageError, compressedLimit, type Geometry } from './format.ts';
+import { CorruptImageError, type Geometry } from './format.ts';
+import type { CompressionType, Header } from './header.ts';
 import { inflate } from './inflate.ts';
+import { compressedLimit } from './l2-entry.ts';
 import type { Refcounts } from './refcounts.ts';
 
-/** Where deflate streams are read, and where new ones go: next to each other, also in one cluster of the file. */
+type Decompress = (from: Uint8Array, into: Uint8Array) => string | undefined;
+
+/** Few images need the second, which is not loaded for the others. */
+const decompressor = async (type: CompressionType): Promise<Decompress> =>
+  type === 'zlib' ? inflate : (await import('../zstd/decompress.ts')).decompressZstd;
+
+/** Where compressed streams are read, and where new ones go, which are deflate streams: next to each other, also in one cluster of the file. */
 export class CompressedClusters {
   readonly #file: SizedFile;
   readonly #image: string;
   readonly #geometry: Geometry;
+  readonly #type: CompressionType;
   /** The cluster that was read last, as guests read them in pieces. */
   #latest: { readonly offset: number; readonly bytes: Uint8Array } | undefined;
   /** Behind the stream that was stored last. */
   #tail: { readonly cluster: number; readonly at: number } | undefined;
 
-  constructor(file: SizedFile, image: string, geometry: Geometry) {
+  constructor(file: SizedFile, image: string, { geometry, compressionType }: Header) {
     this.#file = file;
     this.#image = image;
     this.#geometry = geometry;
+    this.#type = compressionType;
   }
 
   /** The content of a whole cluster. @throws CorruptImageError */
@@ -25,7 +35,7 @@ export class CompressedClusters {
     const stream = new Uint8Array(length);
     await this.#file.read(offset, stream);
     const bytes = new Uint8Array(this.#geometry.clusterSize);
-    const problem = inflate(stream, bytes);
+    const problem = (await decompressor(this.#type))(stream, bytes);
     if (problem !== undefined)
       throw new CorruptImageError(this.#image, `the compressed cluster at ${offset} cannot be read (${problem})`);
     this.#latest = { offset, bytes };
@@ -37,8 +47,9 @@ export class CompressedClusters {
     if (this.#latest?.offset === offset) this.#latest = undefined;
   }
 
-  /** Writes a stream, at most a cluster long. Returns where, or undefined when no entry could name the place. */
+  /** Writes a stream, at most a cluster long. Returns where, or undefined when no entry could name the place, or the image has streams of another kind. */
   async store(stream: Uint8Array, refcounts: Refcounts): Promise<number | undefined> {
+    if (this.#type !== 'zlib') return undefined;
     const place = await this.#place(stream.length, refcounts);
     if (place + stream.length > compressedLimit(this.#geometry)) return undefined;
     await this.#file.write(place, stream);

@@ -1,7 +1,7 @@
 /** New images. */
 import { UserError } from '../../user-error.ts';
 import type { RandomAccessFile } from '../file.ts';
-import { ENTRY_SIZE, type Geometry, geometryOf, SECTOR, setEntry, viewOf } from './format.ts';
+import { ENTRY_SIZE, type Geometry, geometryOf, LEAST_EXTENDED_CLUSTER, SECTOR, setEntry, viewOf } from './format.ts';
 import { type BackingName, encodeHeader, MAXIMUM_L1_BYTES } from './header.ts';
 import { writeCount } from './refcount-block.ts';
 
@@ -14,6 +14,8 @@ export interface NewImage {
   readonly refcountBits: number;
   readonly version: 2 | 3;
   readonly backing: BackingName | undefined;
+  /** Clusters in 32 parts that are allocated each for itself; of version 3 and clusters of 16 KiB or more. */
+  readonly extendedL2?: boolean | undefined;
 }
 
 /** How many clusters each part of a new image takes; they follow each other. */
@@ -24,8 +26,8 @@ interface Layout {
   readonly l1Entries: number;
 }
 
-function layoutOf({ clusterSize, tableEntries, blockEntries }: Geometry, size: number): Layout {
-  const l1Entries = Math.max(1, Math.ceil(size / clusterSize / tableEntries));
+function layoutOf({ clusterSize, l2Entries, tableEntries, blockEntries }: Geometry, size: number): Layout {
+  const l1Entries = Math.max(1, Math.ceil(size / clusterSize / l2Entries));
   if (l1Entries * ENTRY_SIZE > MAXIMUM_L1_BYTES)
     throw new UserError(
       `a disk of ${size} bytes is too large for clusters of ${clusterSize}: choose larger clusters, or a smaller disk`,
@@ -47,7 +49,16 @@ function layoutOf({ clusterSize, tableEntries, blockEntries }: Geometry, size: n
 export async function createImage(file: RandomAccessFile, image: NewImage): Promise<void> {
   const { version, clusterSize, backing } = image;
   const size = Math.ceil(image.size / SECTOR) * SECTOR;
-  const geometry = geometryOf(version, Math.log2(clusterSize), Math.log2(image.refcountBits));
+  const geometry = geometryOf(
+    version,
+    Math.log2(clusterSize),
+    Math.log2(image.refcountBits),
+    image.extendedL2 === true,
+  );
+  if (geometry.subclusters > 1 && (version === 2 || clusterSize < LEAST_EXTENDED_CLUSTER))
+    throw new UserError(
+      'extended L2 entries are of version 3 (1.1) with clusters of 16K or more: choose such, or leave them out',
+    );
   const { tableClusters, blocks, l1Clusters, l1Entries } = layoutOf(geometry, size);
   const firstBlock = 1 + tableClusters;
   const l1Offset = (firstBlock + blocks) * clusterSize;

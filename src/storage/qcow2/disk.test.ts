@@ -7,6 +7,7 @@ import {
   check,
   contentOf,
   fileWith,
+  keptOpen,
   NAME,
   newImage,
   openDisk,
@@ -30,6 +31,12 @@ const GEOMETRY = fc.oneof(
     version: fc.constant(2 as const),
     clusterSize: fc.constantFrom(512, 4096, 65_536),
     refcountBits: fc.constant(16),
+  }),
+  fc.record({
+    version: fc.constant(3 as const),
+    clusterSize: fc.constantFrom(16_384, 65_536),
+    refcountBits: fc.constantFrom(1, 16),
+    extendedL2: fc.constant(true),
   }),
 );
 
@@ -85,7 +92,7 @@ test('an image is an array of sectors, in every geometry, and never contradicts 
       assert.deepEqual([errors, leaks, problems], [0, 0, []]);
       assert.deepEqual(await readAll(await open()), model);
     }),
-    { numRuns: 150 },
+    { numRuns: 200 },
   );
 });
 
@@ -97,13 +104,15 @@ const bound = (file: MemoryFile) => ({
 });
 
 test('a power cut at any write leaves an image that opens, with all that was flushed', async () => {
-  for (let seed = 0; seed < 10; seed++) {
+  for (let seed = 0; seed < 14; seed++) {
     const random = new Random(seed);
-    const version = random.pick([2, 3] as const);
+    const extendedL2 = seed % 5 >= 3;
+    const version = extendedL2 ? 3 : random.pick([2, 3] as const);
     const image = await newImage({
       size: SIZE,
       version,
-      clusterSize: random.pick([512, 4096]),
+      extendedL2,
+      clusterSize: extendedL2 ? 16_384 : random.pick([512, 4096]),
       refcountBits: version === 2 ? 16 : random.pick([1, 16, 64]),
       ...(seed % 2 === 0 && { backing: { name: 'base', format: 'raw' } }),
     });
@@ -146,9 +155,13 @@ class SlowFile extends MemoryFile {
   }
 }
 
-test('requests at the same time do not disturb each other', async () => {
+for (const extendedL2 of [false, true])
+  test(`requests at the same time do not disturb each other${extendedL2 ? ', nor those to subclusters' : ''}`, () =>
+    useAtOnce(extendedL2));
+
+async function useAtOnce(extendedL2: boolean): Promise<void> {
   const file = new SlowFile();
-  await file.write(0, await newImage({ size: SIZE, clusterSize: 4096 }));
+  await file.write(0, await newImage({ size: SIZE, clusterSize: extendedL2 ? 32_768 : 4096, extendedL2 }));
   const disk = await openDisk(file);
   const model = new Uint8Array(SIZE);
   const random = new Random(9);
@@ -177,6 +190,33 @@ test('requests at the same time do not disturb each other', async () => {
   }
   await disk.close();
   assert.deepEqual((await check(file)).problems, []);
+}
+
+test('a small write takes a subcluster from the backing disk, and zeros give back what they empty', async () => {
+  const behind = noise(SIZE, 1);
+  const backing = { name: 'base', format: 'raw' };
+  const shape = { size: SIZE, clusterSize: 65_536, extendedL2: true, backing };
+  const file = await fileWith(await newImage(shape));
+  const reads: number[] = [];
+  const disk = await openDisk(keptOpen(file), {
+    backing: Object.assign(new BytesDisk(behind), {
+      read: async (offset: number, into: Uint8Array) => {
+        reads.push(offset, into.length);
+        into.set(behind.subarray(offset, offset + into.length));
+      },
+    }),
+  });
+  await disk.write(5 * SECTOR, noise(SECTOR, 2));
+  assert.deepEqual(reads, [2048, 2048], 'the subcluster of sectors 4 to 7');
+  await disk.flush();
+  assert.equal((await check(file)).allocatedClusters, 1);
+  assert.deepEqual((await disk.extent(0)).zero, false);
+  await disk.writeZeroes(2048, 2048);
+  await disk.flush();
+  assert.deepEqual(await disk.extent(2048), { zero: true, length: 2048 });
+  await disk.close();
+  const after = await check(file);
+  assert.deepEqual([after.problems, after.allocatedClusters], [[], 0]);
 });
 
 test('compressed clusters are read, written over, and share clusters of the file', async () => {

@@ -4,11 +4,12 @@ import { type SizedFile, StorageFullError } from '../file.ts';
 import { Lock } from '../lock.ts';
 import { repairImage } from './check.ts';
 import { ClusterReader, type Extent } from './cluster-reader.ts';
+import { ClusterWriter } from './cluster-writer.ts';
 import { CompressedClusters } from './compressed.ts';
-import { CorruptImageError, type Descriptor, HEADER } from './format.ts';
+import { CorruptImageError, type Geometry, HEADER } from './format.ts';
 import type { Header } from './header.ts';
 import { Mapping } from './mapping.ts';
-import { type ClusterRun, Refcounts } from './refcounts.ts';
+import { Refcounts } from './refcounts.ts';
 
 export interface Qcow2Options {
   /** How messages call the image. */
@@ -32,15 +33,13 @@ export class Qcow2Disk implements BlockBackend {
   readonly size: number;
   readonly readOnly: boolean;
   readonly #file: SizedFile;
-  readonly #header: Header;
-  readonly #name: string;
-  readonly #clusterSize: number;
+  readonly #geometry: Geometry;
   readonly #backing: BlockBackend | undefined;
   readonly #mapping: Mapping;
-  readonly #compressed: CompressedClusters;
   readonly #reader: ClusterReader;
-  /** Undefined when the image is only read. */
+  /** Undefined when the image is only read, as is what writes. */
   readonly #refcounts: Refcounts | undefined;
+  readonly #writer: ClusterWriter | undefined;
   readonly #changes = new Lock();
   /** Transfers of clusters where they are: these must not be given to others meanwhile. */
   readonly #transfers = new Set<Promise<unknown>>();
@@ -59,15 +58,23 @@ export class Qcow2Disk implements BlockBackend {
     this.size = header.size;
     this.readOnly = options.readOnly;
     this.#file = file;
-    this.#header = header;
-    this.#name = options.name;
-    this.#clusterSize = header.geometry.clusterSize;
+    this.#geometry = header.geometry;
     this.#backing = options.backing;
     this.#mapping = mapping;
-    this.#compressed = new CompressedClusters(file, options.name, header.geometry);
-    const { backing } = options;
-    this.#reader = new ClusterReader({ file, header, mapping, compressed: this.#compressed, backing });
+    const { name: image, backing } = options;
+    const compressed = new CompressedClusters(file, image, header);
+    const parts = { file, image, header, mapping, compressed, backing };
+    this.#reader = new ClusterReader(parts);
     this.#refcounts = refcounts;
+    this.#writer =
+      refcounts &&
+      new ClusterWriter({
+        ...parts,
+        reader: this.#reader,
+        refcounts,
+        read: (offset, into) => this.read(offset, into),
+        commit: () => this.#commit(),
+      });
     this.#onFull = options.onFull;
     this.#autoclear = header.autoclear.some((bits) => bits !== 0);
   }
@@ -103,8 +110,8 @@ export class Qcow2Disk implements BlockBackend {
     for (let done = 0; done < from.length; ) {
       const [at, piece] = [offset + done, from.subarray(done)];
       try {
-        const inPlace = await this.#transfer(this.#writeInPlace(at, piece));
-        done += inPlace > 0 ? inPlace : await this.#change((refcounts) => this.#writeNew(at, piece, refcounts));
+        const inPlace = this.#autoclear ? 0 : await this.#transfer(this.#writer!.writeInPlace(at, piece));
+        done += inPlace > 0 ? inPlace : await this.#change((writer) => writer.writeNew(at, piece));
       } catch (error) {
         throw this.#failed(error);
       }
@@ -113,13 +120,14 @@ export class Qcow2Disk implements BlockBackend {
 
   async writeZeroes(offset: number, length: number): Promise<void> {
     this.#mayWrite();
-    const head = Math.min(length, (this.#clusterSize - (offset % this.#clusterSize)) % this.#clusterSize);
+    const { subclusterSize } = this.#geometry;
+    const head = Math.min(length, (subclusterSize - (offset % subclusterSize)) % subclusterSize);
     if (head > 0) await this.#zeroPart(offset, head);
     const end = offset + length;
     // The last cluster of the disk counts as whole where the disk ends inside of it.
-    const wholeEnd = end === this.size ? end : end - (end % this.#clusterSize);
+    const wholeEnd = end === this.size ? end : end - (end % subclusterSize);
     for (let at = offset + head; at < wholeEnd; )
-      at += await this.#change((refcounts) => this.#zeroClusters(at, wholeEnd, refcounts));
+      at += await this.#change((writer) => writer.zeroClusters(at, wholeEnd));
     const tail = Math.max(wholeEnd, offset + head);
     if (end > tail) await this.#zeroPart(tail, end - tail);
   }
@@ -149,12 +157,13 @@ export class Qcow2Disk implements BlockBackend {
   }
 
   /**
-   * Stores a whole cluster that is a deflate stream already, behind the one stored before it; for images made in one go.
+   * Stores a whole cluster that is a deflate stream already, behind the one stored before it; for images made in one go
+   * whose clusters are compressed so.
    * Returns false when it is not worth it or cannot be: then it is to be written as it is.
    */
   writeCompressed(offset: number, stream: Uint8Array): Promise<boolean> {
     this.#mayWrite();
-    return this.#change((refcounts) => this.#placeCompressed(offset, stream, refcounts));
+    return this.#change((writer) => writer.placeCompressed(offset, stream));
   }
 
   #mayWrite(): void {
@@ -170,14 +179,14 @@ export class Qcow2Disk implements BlockBackend {
   }
 
   /** One change at a time. A host without room is reported, an image that contradicts itself is written no more. */
-  #change<T>(action: (refcounts: Refcounts) => Promise<T>): Promise<T> {
+  #change<T>(action: (writer: ClusterWriter) => Promise<T>): Promise<T> {
     return this.#changes.run(async () => {
       this.#mayWrite();
       const refcounts = this.#refcounts!;
       try {
         if (this.#autoclear) await this.#clearFeatures();
         if (refcounts.crowded || this.#mapping.crowded) await this.#commit();
-        return await action(refcounts);
+        return await action(this.#writer!);
       } catch (error) {
         throw this.#failed(error);
       }
@@ -215,151 +224,10 @@ export class Qcow2Disk implements BlockBackend {
     this.#autoclear = false;
   }
 
-  /** Writes from the start of `from` what may be written where it is. Returns how much: 0 when there is no such cluster. */
-  async #writeInPlace(offset: number, from: Uint8Array): Promise<number> {
-    const cluster = Math.floor(offset / this.#clusterSize);
-    const start = offset % this.#clusterSize;
-    const table = await this.#mapping.tableOf(cluster);
-    const describe = (at: number): Descriptor => this.#mapping.descriptor(table, at);
-    const one = describe(cluster);
-    if (one.kind !== 'data' || !one.copied || this.#autoclear) return 0;
-    const count = this.#reader.alike(one, describe, cluster, this.#reader.endOf(cluster, offset + from.length));
-    this.#mustBeData(one.host, count);
-    const piece = from.subarray(0, count * this.#clusterSize - start);
-    await this.#file.write(one.host + start, piece);
-    return piece.length;
-  }
-
-  #mustBeData(host: number, count: number): void {
-    const first = host / this.#clusterSize;
-    for (let cluster = first; cluster < first + count; cluster++)
-      if (this.#refcounts!.isMetadata(cluster))
-        throw new CorruptImageError(this.#name, `the cluster at ${host} holds data and a table`);
-  }
-
-  /** Writes the start of `from` to new clusters. Returns how much; others may have made the clusters meanwhile. */
-  async #writeNew(offset: number, from: Uint8Array, refcounts: Refcounts): Promise<number> {
-    const cluster = Math.floor(offset / this.#clusterSize);
-    const start = offset % this.#clusterSize;
-    const table = await this.#mapping.tableOf(cluster);
-    const old = this.#mapping.descriptor(table, cluster);
-    if (old.kind === 'data' && old.copied) return 0;
-    if (start !== 0 || from.length < this.#clusterSize) {
-      const content = new Uint8Array(this.#clusterSize);
-      const length = Math.min(from.length, this.#clusterSize - start);
-      await this.#reader.readCluster(cluster, old, content);
-      content.set(from.subarray(0, length), start);
-      await this.#replace(cluster, content, [old], refcounts);
-      return length;
-    }
-    const limit = this.#reader.endOf(cluster, offset + from.length - (from.length % this.#clusterSize));
-    const olds: Descriptor[] = [old];
-    for (let at = cluster + 1; at < limit; at++) {
-      const next = this.#mapping.descriptor(table, at);
-      if ((next.kind === 'data' && next.copied) || next.kind === 'zero') break;
-      olds.push(next);
-    }
-    return this.#replace(cluster, from.subarray(0, olds.length * this.#clusterSize), olds, refcounts);
-  }
-
-  /** Puts whole clusters of content in place of what `olds` describes. Returns the bytes for which there was a run. */
-  async #replace(
-    cluster: number,
-    content: Uint8Array,
-    olds: readonly Descriptor[],
-    refcounts: Refcounts,
-  ): Promise<number> {
-    const [old] = olds;
-    const kept = old?.kind === 'zero' && old.copied && this.#mapping.holds(old.host) ? old.host : undefined;
-    const run: ClusterRun =
-      kept === undefined ? await refcounts.allocate(olds.length) : { first: kept / this.#clusterSize, count: 1 };
-    const host = run.first * this.#clusterSize;
-    const length = run.count * this.#clusterSize;
-    this.#mustBeData(host, run.count);
-    let done = 0;
-    try {
-      await this.#file.write(host, content.subarray(0, length));
-      this.#mapping.grown(host + length);
-      for (; done < run.count; done++) {
-        const one: Descriptor = { kind: 'data', host: host + done * this.#clusterSize, copied: true };
-        await this.#mapping.set(cluster + done, one, refcounts);
-        if (kept === undefined) this.#giveUp(olds[done]!, refcounts);
-      }
-    } catch (error) {
-      if (kept === undefined) await refcounts.release({ first: run.first + done, count: run.count - done });
-      throw error;
-    }
-    return length;
-  }
-
-  #giveUp(old: Descriptor, refcounts: Refcounts): void {
-    switch (old.kind) {
-      case 'unallocated':
-        return;
-      case 'zero':
-      case 'data':
-        if (old.host !== 0) refcounts.giveUp({ first: old.host / this.#clusterSize, count: 1 });
-        return;
-      case 'compressed': {
-        const first = Math.floor(old.offset / this.#clusterSize);
-        const last = Math.floor((old.offset + old.length - 1) / this.#clusterSize);
-        this.#compressed.forget(old.offset);
-        refcounts.giveUp({ first, count: last - first + 1 });
-        return;
-      }
-      default:
-        old satisfies never;
-    }
-  }
-
-  /** Part of a cluster: nothing to do where it reads as zeros already. */
+  /** Part of a subcluster: nothing to do where it reads as zeros already. */
   async #zeroPart(offset: number, length: number): Promise<void> {
     const { zero, length: known } = await this.extent(offset);
     if (zero && known >= length) return;
     await this.write(offset, new Uint8Array(length));
-  }
-
-  /** Makes whole clusters from `offset` on zeros, as far as one L2 table has them. Returns how many bytes. */
-  async #zeroClusters(offset: number, end: number, refcounts: Refcounts): Promise<number> {
-    const first = offset / this.#clusterSize;
-    const limit = this.#reader.endOf(first, end);
-    const table = await this.#mapping.tableOf(first);
-    if (table !== undefined || this.#backing !== undefined)
-      for (let cluster = first; cluster < limit; cluster++) {
-        await this.#zeroCluster(cluster, refcounts);
-        // Many small clusters: what they leave behind must not pile up.
-        if (refcounts.crowded || this.#mapping.crowded) await this.#commit();
-      }
-    return Math.min(limit * this.#clusterSize, end) - offset;
-  }
-
-  async #zeroCluster(cluster: number, refcounts: Refcounts): Promise<void> {
-    const old = this.#mapping.descriptor(await this.#mapping.tableOf(cluster), cluster);
-    const unallocated: Descriptor = { kind: 'unallocated' };
-    if (old.kind === 'zero' || (old.kind === 'unallocated' && this.#backing === undefined)) return;
-    if (this.#backing === undefined) await this.#mapping.set(cluster, unallocated, refcounts);
-    else if (this.#header.geometry.version === 3)
-      await this.#mapping.set(cluster, { kind: 'zero', host: 0, copied: false }, refcounts);
-    else {
-      // Version 2 has no other way to hide what the backing disk shows.
-      const content = new Uint8Array(this.#clusterSize);
-      if (old.kind === 'data' && old.copied) {
-        this.#mustBeData(old.host, 1);
-        await this.#file.write(old.host, content);
-      } else await this.#replace(cluster, content, [old], refcounts);
-      return;
-    }
-    this.#giveUp(old, refcounts);
-  }
-
-  async #placeCompressed(offset: number, stream: Uint8Array, refcounts: Refcounts): Promise<boolean> {
-    const cluster = offset / this.#clusterSize;
-    const old = this.#mapping.descriptor(await this.#mapping.tableOf(cluster), cluster);
-    if (old.kind !== 'unallocated' || stream.length >= this.#clusterSize) return false;
-    const place = await this.#compressed.store(stream, refcounts);
-    if (place === undefined) return false;
-    this.#mapping.grown(place + stream.length);
-    await this.#mapping.set(cluster, { kind: 'compressed', offset: place, length: stream.length }, refcounts);
-    return true;
   }
 }

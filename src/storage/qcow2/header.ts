@@ -7,7 +7,9 @@ import {
   EXTENSION,
   type Geometry,
   geometryOf,
+  HEADER,
   INCOMPATIBLE,
+  LEAST_EXTENDED_CLUSTER,
   MAGIC,
   printable,
   readU64,
@@ -30,9 +32,15 @@ const FEATURE_SIZE = 48;
 export const MAXIMUM_L1_BYTES = 32 * 2 ** 20;
 export const MAXIMUM_REFCOUNT_TABLE_BYTES = 8 * 2 ** 20;
 
+/** How compressed clusters are, by the number in the header. */
+const COMPRESSION_TYPES = ['zlib', 'zstd'] as const;
+export type CompressionType = (typeof COMPRESSION_TYPES)[number];
+const COMPRESSION_TYPE = 104;
+
 /** What a header says. */
 export interface Header {
   readonly geometry: Geometry;
+  readonly compressionType: CompressionType;
   /** Bytes of the virtual disk. */
   readonly size: number;
   readonly l1: { readonly offset: number; readonly entries: number };
@@ -93,8 +101,12 @@ export function parseHeader(start: Uint8Array, fileSize: number, image: string):
     refuse(
       `encrypted images are not supported: decrypt it with \`qemu-img convert --object secret,id=key,file=KEY.txt --image-opts driver=qcow2,encrypt.key-secret=key,file.filename=${image} -O qcow2 NEW.qcow2\``,
     );
+  const extendedL2 = version === 3 && bit(view, HEADER.incompatible, INCOMPATIBLE.extendedL2);
+  if (extendedL2 && clusterSize < LEAST_EXTENDED_CLUSTER)
+    refuse(`the header is damaged: subclusters in clusters of ${clusterSize} bytes`);
   const header: Header = {
-    geometry: geometryOf(version, clusterBits, refcountOrder),
+    geometry: geometryOf(version, clusterBits, refcountOrder, extendedL2),
+    compressionType: version === 3 ? readCompressionType(view, headerLength, refuse) : 'zlib',
     // As QEMU does it.
     size: Math.floor(readU64(view, 24) / SECTOR) * SECTOR,
     l1: { offset: readU64(view, 40), entries: view.getUint32(36) },
@@ -116,9 +128,22 @@ const bit = (view: DataView, at: number, number: number): boolean =>
 
 type Refuse = (problem: string) => never;
 
+/** The feature's bit is set for every type but the first. */
+function readCompressionType(view: DataView, headerLength: number, refuse: Refuse): CompressionType {
+  const number = headerLength > COMPRESSION_TYPE ? view.getUint8(COMPRESSION_TYPE) : 0;
+  const type = COMPRESSION_TYPES[number];
+  if (type === undefined)
+    return refuse(
+      `its clusters are compressed by a method that is not known here (${number}): convert it with the program that made it`,
+    );
+  if (bit(view, HEADER.incompatible, INCOMPATIBLE.compressionType) !== (number !== 0))
+    refuse(`the header is damaged: the type of compression and its feature bit do not go together`);
+  return type;
+}
+
 /** That the tables of the header lie in the file, are aligned, and are large enough for the disk. */
 function checkTables({ geometry, size, l1, refcountTable, snapshots }: Header, fileSize: number, refuse: Refuse): void {
-  const { clusterSize, tableEntries } = geometry;
+  const { clusterSize, l2Entries } = geometry;
   const end = Math.ceil(fileSize / clusterSize) * clusterSize;
   const within = (what: string, offset: number, bytes: number): void => {
     if (offset % clusterSize !== 0) refuse(`the header is damaged: the ${what} is not at the start of a cluster`);
@@ -126,7 +151,7 @@ function checkTables({ geometry, size, l1, refcountTable, snapshots }: Header, f
   };
   if (size > Number.MAX_SAFE_INTEGER) refuse('the header is damaged: the disk would be larger than 2^53 bytes');
   if (l1.entries * ENTRY_SIZE > MAXIMUM_L1_BYTES) refuse(`the header is damaged: an L1 table of ${l1.entries} entries`);
-  if (l1.entries < Math.ceil(size / (clusterSize * tableEntries)))
+  if (l1.entries < Math.ceil(size / (clusterSize * l2Entries)))
     refuse('the header is damaged: the L1 table is too small for the disk');
   if (l1.entries > 0) within('L1 table', l1.offset, l1.entries * ENTRY_SIZE);
   const tableBytes = refcountTable.clusters * clusterSize;
@@ -159,10 +184,13 @@ const dataOf = (extensions: readonly Extension[], type: number): Uint8Array | un
 /** Incompatible features that cannot be served, each in words. */
 const REFUSED: Readonly<Record<number, string>> = {
   [INCOMPATIBLE.externalData]: 'images with an external data file are not supported',
-  [INCOMPATIBLE.compressionType]: 'images with zstd compression are not supported',
-  [INCOMPATIBLE.extendedL2]: 'images with extended L2 entries (subclusters) are not supported',
 };
-const SERVED: readonly number[] = [INCOMPATIBLE.dirty, INCOMPATIBLE.corrupt];
+const SERVED: readonly number[] = [
+  INCOMPATIBLE.dirty,
+  INCOMPATIBLE.corrupt,
+  INCOMPATIBLE.compressionType,
+  INCOMPATIBLE.extendedL2,
+];
 
 function refuseIncompatible(view: DataView, extensions: readonly Extension[], image: string, refuse: Refuse): void {
   for (let number = 0; number < 64; number++) {
@@ -244,6 +272,7 @@ export function encodeHeader({ geometry, size, l1, refcountTable, backing }: New
   view.setUint32(56, refcountTable.clusters);
   const length = geometry.version === 2 ? V2_LENGTH : OUR_LENGTH;
   if (geometry.version === 3) {
+    if (geometry.subclusters > 1) view.setUint32(HEADER.incompatible + 4, 1 << INCOMPATIBLE.extendedL2);
     view.setUint32(96, Math.log2(geometry.refcountBits));
     view.setUint32(100, length);
   }

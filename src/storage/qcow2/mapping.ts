@@ -1,19 +1,24 @@
 import type { SizedFile } from '../file.ts';
 import {
   CorruptImageError,
-  checkedDescriptor,
-  type Descriptor,
   ENTRY_SIZE,
   entryCopied,
   entryOffset,
   type Geometry,
-  readDescriptor,
   SECTOR,
   setEntry,
   viewOf,
-  writeDescriptor,
 } from './format.ts';
 import type { Header } from './header.ts';
+import {
+  checkedEntry,
+  type Descriptor,
+  type L2Entry,
+  readL2Entry,
+  subclusterOf,
+  UNALLOCATED,
+  writeL2Entry,
+} from './l2-entry.ts';
 import type { Refcounts } from './refcounts.ts';
 import { type Table, TableCache } from './table-cache.ts';
 
@@ -87,7 +92,7 @@ export class Mapping {
 
   /** The table for a guest cluster, or undefined where the whole of its range is unallocated. */
   async tableOf(cluster: number): Promise<Table | undefined> {
-    const index = Math.floor(cluster / this.#geometry.tableEntries);
+    const index = Math.floor(cluster / this.#geometry.l2Entries);
     for (;;) {
       const offset = this.#tableAt(index);
       if (offset === 0) return undefined;
@@ -98,16 +103,23 @@ export class Mapping {
   }
 
   /** The entry of a guest cluster in its table. @throws CorruptImageError */
-  descriptor(table: Table | undefined, cluster: number): Descriptor {
-    if (table === undefined) return { kind: 'unallocated' };
-    const one = readDescriptor(table.view, cluster % this.#geometry.tableEntries, this.#geometry);
-    return checkedDescriptor(one, this.#geometry, this.#image, this.#end);
+  entry(table: Table | undefined, cluster: number): L2Entry {
+    if (table === undefined) return UNALLOCATED;
+    const one = readL2Entry(table.view, cluster % this.#geometry.l2Entries, this.#geometry);
+    return checkedEntry(one, this.#geometry, this.#image, this.#end);
+  }
+
+  /** What the table says of a subcluster, counted from the start of the disk. @throws CorruptImageError */
+  descriptor(table: Table | undefined, subcluster: number): Descriptor {
+    const { subclusters } = this.#geometry;
+    const entry = this.entry(table, Math.floor(subcluster / subclusters));
+    return subclusterOf(entry, subcluster % subclusters, this.#geometry);
   }
 
   /** Sets a guest cluster's entry; its table is made or copied where needed. */
-  async set(cluster: number, one: Descriptor, refcounts: Refcounts): Promise<void> {
-    const table = await this.#writable(Math.floor(cluster / this.#geometry.tableEntries), refcounts);
-    writeDescriptor(table.view, cluster % this.#geometry.tableEntries, one, this.#geometry);
+  async set(cluster: number, one: L2Entry, refcounts: Refcounts): Promise<void> {
+    const table = await this.#writable(Math.floor(cluster / this.#geometry.l2Entries), refcounts);
+    writeL2Entry(table.view, cluster % this.#geometry.l2Entries, one, this.#geometry);
     this.#tables.touch(table);
   }
 

@@ -1,17 +1,8 @@
 /** What the tables of an image refer to: every cluster in use, how often, and as what. */
 import type { SizedFile } from '../file.ts';
-import {
-  type Descriptor,
-  ENTRY_SIZE,
-  entryOffset,
-  printable,
-  readDescriptor,
-  readU64,
-  refcountBlockOffset,
-  setEntry,
-  viewOf,
-} from './format.ts';
+import { ENTRY_SIZE, entryOffset, printable, readU64, refcountBlockOffset, setEntry, viewOf } from './format.ts';
 import type { Header } from './header.ts';
+import { contradiction, hasSubclusterBits, readL2Entry, type StandardEntry } from './l2-entry.ts';
 import { References, type Role } from './references.ts';
 import { readSnapshots } from './snapshots.ts';
 
@@ -145,36 +136,27 @@ export class ReferenceScan {
 
   /** Each once, however many snapshots share it. */
   async #readL2s(onProgress: (share: number) => void): Promise<void> {
-    const { clusterSize, tableEntries } = this.#header.geometry;
+    const { clusterSize, l2Entries } = this.#header.geometry;
     let done = 0;
     for (const [offset, { times, active }] of this.l2) {
       this.#use('an L2 table', offset, clusterSize, times);
       const view = viewOf(await this.#read(offset, clusterSize));
-      for (let index = 0; index < tableEntries; index++)
-        this.#useCluster(readDescriptor(view, index, this.#header.geometry), times, active);
+      for (let index = 0; index < l2Entries; index++) this.#useCluster(view, index, times, active);
       onProgress((done += 1) / this.l2.size);
     }
   }
 
-  #useCluster(one: Descriptor, times: number, active: boolean): void {
-    const { clusterSize, version } = this.#header.geometry;
+  #useCluster(view: DataView, index: number, times: number, active: boolean): void {
+    const one = readL2Entry(view, index, this.#header.geometry);
     switch (one.kind) {
-      case 'unallocated':
-        return;
-      case 'zero':
-        if (version === 2) this.#log.damage('a zero cluster in an image of version 2');
-        if (one.host === 0) return;
-        if (active) this.allocated += 1;
-        if (this.#possible('a cluster kept for zeros', one.host))
-          this.#use('a cluster', one.host, clusterSize, times, 'data');
-        return;
-      case 'data':
-        if (active) this.allocated += 1;
-        if (this.#possible('a cluster', one.host)) this.#use('a cluster', one.host, clusterSize, times, 'data');
+      case 'standard':
+        this.#useStandard(one, times, active);
         return;
       case 'compressed':
         if (active) this.allocated += 1;
         if (active) this.compressed += 1;
+        if (hasSubclusterBits(view, index, this.#header.geometry))
+          this.#log.damage(`a compressed cluster at ${one.offset} has subclusters`);
         if (one.offset >= this.#fileSize)
           this.#log.damage(`a compressed cluster at ${one.offset} lies outside of the file`);
         else this.#use('a compressed cluster', one.offset, one.length, times, 'data');
@@ -182,6 +164,16 @@ export class ReferenceScan {
       default:
         one satisfies never;
     }
+  }
+
+  #useStandard(one: StandardEntry, times: number, active: boolean): void {
+    const { geometry } = this.#header;
+    const problem = contradiction(one, geometry);
+    if (problem !== undefined) this.#log.damage(problem);
+    if (one.host === 0) return;
+    if (active) this.allocated += 1;
+    const what = one.data === 0 ? 'a cluster kept for later' : 'a cluster';
+    if (this.#possible(what, one.host)) this.#use('a cluster', one.host, geometry.clusterSize, times, 'data');
   }
 
   /** Dirty bitmaps of others: their clusters are in use. */
