@@ -24,9 +24,13 @@ const XMM_AT = 160;
 const unavailable = nativeUnavailable();
 const skip = unavailable === undefined ? false : `SKIPPED: ${unavailable}`;
 
+/** How far from 1 the numbers of a case are: products of several leave the range of what needs no look. */
+const SPREADS = { f32: [20, 20, 45, 60], f64: [20, 20, 130, 500] } as const;
+
 /** A number of moderate size in one of the formats, now and then one that is special for both. */
-function writeNumber(random: Random, view: DataView, at: number, format: 'f32' | 'f64'): void {
-  const magnitude = 2 ** (random.below(40) - 20) * (1 + random.u32() / 2 ** 32);
+function writeNumber(random: Random, view: DataView, at: number, format: 'f32' | 'f64', spread: number): void {
+  const exponent = random.below(2 * spread) - spread;
+  const magnitude = 2 ** exponent * (1 + random.u32() / 2 ** 32);
   const value = random.chance(0.5) ? -magnitude : magnitude;
   const whole = random.chance(0.2) ? Math.round(value) : value;
   if (format === 'f32') view.setFloat32(at, whole, true);
@@ -44,13 +48,15 @@ function makeOrdinary(random: Random, c: GeneratedCase): GeneratedCase {
   const modes = (random.chance(0.1) ? 0x40 : 0) | (random.chance(0.1) ? 0x8000 : 0);
   // Any other mode too, with some exceptions not masked and any flags set.
   fx.setUint32(MXCSR_AT, random.chance(0.2) ? random.below(0x1_0000) : HOST_MXCSR | modes, true);
+  const kind = random.below(SPREADS.f32.length);
   for (const [view, from, to] of [
     [fx, XMM_AT, XMM_AT + (c.mode === 64 ? 256 : 128)],
     [new DataView(c.scratch.buffer, c.scratch.byteOffset), 0, c.scratch.length],
   ] as const) {
     for (let at = from; at < to; at += 16) {
       const format = random.chance(0.5) ? 'f32' : 'f64';
-      for (let i = 0; i < 16; i += format === 'f32' ? 4 : 8) writeNumber(random, view, at + i, format);
+      const spread = SPREADS[format][kind];
+      for (let i = 0; i < 16; i += format === 'f32' ? 4 : 8) writeNumber(random, view, at + i, format, spread);
     }
   }
   return c;

@@ -10,6 +10,7 @@ import {
   type IfNode,
   type IntegerType,
   isValue,
+  type OpNode,
   type ParameterNode,
   type Procedure,
   type State,
@@ -128,6 +129,10 @@ export class IrBuilder {
     const a = args[0];
     const shuffle = a.type === 'i128' ? asShuffle(op, args, immediate) : undefined;
     if (shuffle !== undefined) return this.#shuffle(shuffle);
+    if (a.kind === 'op' && (op === 'f64x2.extract' || op === 'f32x4.extract')) {
+      const lane = laneOf(op, a, immediate);
+      if (lane !== undefined) return lane;
+    }
     if (op === 'select' && a.kind === 'const') return a.value === 1n ? args[1] : args[2];
     if (args.length < 2) return undefined;
     const b = args[1];
@@ -377,6 +382,16 @@ const ONES = Object.fromEntries(Object.entries(WIDTH).map(([type, width]) => [ty
 function constantsOf(args: readonly Value[]): readonly bigint[] | undefined {
   for (let i = 0; i < args.length; i++) if (args[i].kind !== 'const') return undefined;
   return args.map((a) => (a as ConstNode).value);
+}
+
+/** The lane that `op` takes of a vector, where it was put there. */
+function laneOf(
+  op: 'f64x2.extract' | 'f32x4.extract',
+  { op: made, args, immediate }: OpNode,
+  [lane]: readonly number[],
+): Value | undefined {
+  const isPut = made === (op === 'f64x2.extract' ? 'f64x2.replace' : 'f32x4.replace') && immediate[0] === lane;
+  return isPut ? args[1] : undefined;
 }
 
 const NEUTRAL_ZERO = new Set(['add', 'sub', 'or', 'xor', 'shl', 'shr_u', 'shr_s']);

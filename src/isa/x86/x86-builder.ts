@@ -332,12 +332,13 @@ export interface Inlinable {
   build(x: X86Builder, ...args: readonly Value[]): readonly Value[];
 }
 
-/** `build` gives the results; it has one way out, but may raise. */
+/** `build` gives the results; it has one way out, but may raise. So has `inline`, which builders write that know more of the arguments. */
 export function inlinable(
   definition: { name: string; parameters: readonly Type[]; results: readonly Type[]; mayFault?: boolean },
   build: Inlinable['build'],
+  inline = build,
 ): Inlinable {
-  return { procedure: x86Procedure(definition, (x, ...args) => x.return(...build(x, ...args))), build };
+  return { procedure: x86Procedure(definition, (x, ...args) => x.return(...build(x, ...args))), build: inline };
 }
 
 /** A procedure written with the x86 builder. */

@@ -10,16 +10,15 @@ import {
   compareOperation,
   DIVIDE,
   extremeOperation,
-  type FloatFormat,
   type HostOperation,
   MULTIPLY,
   packedOperation,
-  pick,
   SQUARE_ROOT,
   SUBTRACT,
   scalarOperation,
   testOperation,
 } from '../procedures/sse-host-float.ts';
+import { type FloatFormat, pick } from '../procedures/sse-ranges.ts';
 import type { Inlinable, X86Builder } from '../x86-builder.ts';
 import { alignedGet, immediate8, requireSse } from './sse-common.ts';
 import { type LaneType, readLanes, setWhole, wholeRegister, writeLanes } from './sse-float-common.ts';

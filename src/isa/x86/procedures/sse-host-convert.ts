@@ -3,21 +3,8 @@ import type { IrBuilder } from '../../ir/builder.ts';
 import type { Procedure, Type, Value } from '../../ir/types.ts';
 import { type Inlinable, inlinable, type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { lane32To64, lane64To32, laneFromInteger, laneToInteger, laneTruncate } from './softfloat-sse-convert.ts';
-import {
-  areSafe,
-  commitLanes,
-  FLOAT_SHAPE,
-  type FloatFormat,
-  hostMode,
-  INTEGER_SHAPE,
-  isOrdinary,
-  LANES,
-  lanesOf,
-  lowestTwice,
-  pick,
-  unless,
-  withLanes,
-} from './sse-host-float.ts';
+import { areSafe, commitLanes, isOrdinary, lanesOf, lowestTwice, unless, withLanes } from './sse-host-float.ts';
+import { FLOAT_SHAPE, type FloatFormat, hostMode, INTEGER_SHAPE, LANES, pick } from './sse-ranges.ts';
 
 /** One value to one, with the procedure that does it exactly where that is not certain. */
 interface Conversion {

@@ -6,13 +6,26 @@
 import type { Cell, IrBuilder } from '../../ir/builder.ts';
 import type { Procedure, Value } from '../../ir/types.ts';
 import { RFLAGS } from '../flags.ts';
-import { MXCSR } from '../state.ts';
 import { type Inlinable, inlinable, type X86Builder, x86Procedure } from '../x86-builder.ts';
-import { commitSseFlags, isFastMode, LANE, laneCompare, laneTest } from './softfloat-sse.ts';
+import { commitSseFlags, LANE, laneCompare, laneTest } from './softfloat-sse.ts';
+import {
+  CHOICE,
+  computeInRange,
+  FLOAT_SHAPE,
+  type FloatFormat,
+  hostMode,
+  INTEGER_SHAPE,
+  LANES,
+  type Lanes,
+  PRODUCT,
+  pick,
+  QUOTIENT,
+  type RangeRule,
+  ROOT,
+  SUM,
+  unlessKnown,
+} from './sse-ranges.ts';
 
-export type FloatFormat = 'f32' | 'f64';
-export const FLOAT_SHAPE = { f32: 'f32x4', f64: 'f64x2' } as const;
-export const INTEGER_SHAPE = { f32: 'i32x4', f64: 'i64x2' } as const;
 const FIRST_NORMAL = { f32: 0x00800000, f64: 0x00100000 } as const;
 const MAGNITUDE = 0x7fffffff;
 /** What `weights` gives of numbers that are far enough from zero for every operation, in both formats. */
@@ -23,14 +36,6 @@ const dwords = (b: IrBuilder, value: number): Value => {
   const lane = BigInt(value);
   return b.const('i128', lane | (lane << 32n) | (lane << 64n) | (lane << 96n));
 };
-const LANE_BYTES = [0, 1, 2, 3];
-/** 32-bit lanes of `a` (0–3) and of `c` (4–7). */
-export const pick = (b: IrBuilder, a: Value, c: Value, lanes: readonly number[]): Value =>
-  b.op(
-    'i8x16.shuffle',
-    [a, c],
-    lanes.flatMap((lane) => LANE_BYTES.map((i) => 4 * lane + i)),
-  );
 const allTrue = (b: IrBuilder, mask: Value): Value => b.eq(b.op('i32x4.bitmask', [mask]), ALL_LANES);
 
 /** 32-bit lanes that hold the exponents of the lowest lanes of both. */
@@ -44,59 +49,9 @@ const weights = (b: IrBuilder, format: FloatFormat, tops: Value): Value =>
 const magnitudes = (b: IrBuilder, tops: Value): Value => b.op('v128.and', [tops, dwords(b, MAGNITUDE)]);
 const least = (b: IrBuilder, a: Value, c: Value): Value => b.op('i32x4.min_s', [a, c]);
 
-const MODE = {};
-/** MXCSR lets the host compute. */
-export const hostMode = (x: X86Builder): Value => x.remembered(MXCSR, MODE, () => isFastMode(x));
-
-/** What is known of numbers in a stretch of code without branches. */
-interface Knowledge {
-  /** What weights must exceed: nothing does where MXCSR does not let the host compute, or `safe` is not true after all. */
-  readonly limit: Cell;
-  /** Results of which all lanes, or the lowest, were found to be normal numbers. */
-  readonly safe: WeakMap<Value, Lanes>;
-}
-interface Lanes {
-  readonly format: FloatFormat;
-  readonly scalar: boolean;
-}
-const KNOWLEDGE = {};
-const NOTHING = MAGNITUDE;
-const knowledge = (x: X86Builder): Knowledge =>
-  x.remembered(MXCSR, KNOWLEDGE, () => {
-    const limit = x.op('i32x4.splat', [x.select(hostMode(x), x.const('i32', SAFE_WEIGHT), NOTHING)]);
-    return { limit: x.variable(limit), safe: new WeakMap() };
-  });
-const weightLimit = (x: X86Builder): Value => knowledge(x).limit.get();
-const allSafe = (x: X86Builder, weight: Value): Value => allTrue(x, x.op('i32x4.gt_s', [weight, weightLimit(x)]));
-function isKnown(x: X86Builder, v: Value, { format, scalar }: Lanes): boolean {
-  const known = knowledge(x).safe.get(v);
-  return known?.format === format && (scalar || !known.scalar);
-}
-
-/**
- * `result` where it and its operands are normal numbers, else what `exact` computes. Afterwards they are known to be normal, or the limit
- * lets nothing pass.
- */
-function unlessSafe(x: X86Builder, lanes: Lanes, sources: readonly Value[], result: Value, exact: () => Value): Value {
-  const { limit, safe } = knowledge(x);
-  const value = unless(x, isSafe(x, lanes, sources, result), result, () => {
-    const v = exact();
-    if (x.inlines) limit.set(x.select(isSafe(x, lanes, sources, v), limit.get(), dwords(x, NOTHING)));
-    return v;
-  });
-  if (!x.nested) for (const v of [...sources, value]) safe.set(v, lanes);
-  return value;
-}
-/** Whether `limit` lets known numbers pass: those are what they were taken for. */
-const knowledgeHolds = (x: X86Builder): Value => x.ne(x.op('i32x4.extract', [weightLimit(x)], [0]), NOTHING);
-
-/** The lanes of the result of an operation are normal numbers. */
-function resultIsSafe(x: X86Builder, { format, scalar }: Lanes, v: Value): Value {
-  const safe = x.op('i32x4.bitmask', [x.op('i32x4.gt_s', [weights(x, format, v), weightLimit(x)])]);
-  const all = format === 'f32' ? 0b1111 : 0b1010;
-  const wanted = scalar ? all & 0b0011 & -(all & 0b0011) : all;
-  return x.eq(x.and(safe, wanted), wanted);
-}
+/** Whether weights tell that numbers are safe, where MXCSR lets the host compute. */
+const allSafe = (x: X86Builder, weight: Value): Value =>
+  x.and(hostMode(x), allTrue(x, x.op('i32x4.gt_s', [weight, dwords(x, SAFE_WEIGHT)])));
 
 /** The host's result is certain to be right, by vectors whose 32-bit lanes hold exponents of their format. */
 export const areSafe = (x: X86Builder, tops: readonly (readonly [FloatFormat, Value])[]): Value =>
@@ -123,14 +78,9 @@ export function isOrdinary(b: IrBuilder, format: FloatFormat, v: Value): Value {
   return allTrue(b, b.op('v128.or', [normal, zeroLanes(b, format, v)]));
 }
 /** Each lane of both, or the lowest of both, is a normal number or zero. */
-function areOrdinary(x: X86Builder, lanes: Lanes, left: Value, right: Value): Value {
-  const { format, scalar } = lanes;
-  const open = [left, right].filter((v) => !isKnown(x, v, lanes));
-  const lowest = (): Value => pick(x, open[0], open[open.length - 1], format === 'f32' ? [0, 0, 4, 4] : [0, 1, 4, 5]);
-  const tested = scalar && open.length > 0 ? [lowest()] : open;
-  const tests = tested.map((v) => isOrdinary(x, format, v));
-  if (open.length < 2) tests.push(knowledgeHolds(x));
-  return tests.reduce((a, c) => x.and(a, c));
+function areOrdinary(x: X86Builder, { format, scalar }: Lanes, left: Value, right: Value): Value {
+  if (scalar) return isOrdinary(x, format, pick(x, left, right, format === 'f32' ? [0, 0, 4, 4] : [0, 1, 4, 5]));
+  return x.and(isOrdinary(x, format, left), isOrdinary(x, format, right));
 }
 
 /** `value` where `certain`, else what `exact` computes. */
@@ -164,11 +114,11 @@ export interface HostOperation {
   readonly operands: 1 | 2;
   /** Operands of which one must be zero for a result of zero to be exact; none: it always is. */
   readonly zeroFrom: 'none' | 'first' | 'either';
+  readonly range: RangeRule;
   /** Two lanes (one for a unary operation) to a lane and flags. */
   readonly lane: Readonly<Record<FloatFormat, Procedure>>;
 }
 
-export const LANES = { f32: 4, f64: 2 } as const;
 /** `high` with the lowest lane of `low`. */
 export const lowFrom = (b: IrBuilder, format: FloatFormat, high: Value, low: Value): Value =>
   pick(b, low, high, format === 'f32' ? [0, 5, 6, 7] : [0, 1, 6, 7]);
@@ -194,22 +144,36 @@ export function scalarOperation(operation: HostOperation, format: FloatFormat): 
   const shape = FLOAT_SHAPE[format];
   const name = `sse.${operation.name}.${format}.scalar`;
   const exact = exactly(name, operation, format, 1);
-  return inlinable({ name, ...VECTORS }, (x, left, right) => {
-    const sources = operands === 1 ? [right] : [left, right];
-    const numbers = sources.map((v) => x.op(`${shape}.extract`, [v], [0]));
-    const result = x.op(`${shape}.replace`, [left, x.op(scalarOp, numbers)], [0]);
-    const lanes = { format, scalar: true };
-    return [unlessSafe(x, lanes, sources, result, () => x.call(exact, left, right)[0])];
-  });
+  const lanes = { format, scalar: true };
+  const sourcesOf = (left: Value, right: Value): Value[] => (operands === 1 ? [right] : [left, right]);
+  const lowest = (x: X86Builder, v: Value): Value => x.op(`${shape}.extract`, [v], [0]);
+  const compute = (x: X86Builder, sources: readonly Value[]): Value =>
+    x.op(
+      scalarOp,
+      sources.map((v) => lowest(x, v)),
+    );
+  const made: Inlinable = inlinable(
+    { name, ...VECTORS },
+    (x, left, right) => {
+      const sources = sourcesOf(left, right);
+      const result = x.op(`${shape}.replace`, [left, compute(x, sources)], [0]);
+      return [unless(x, isSafe(x, lanes, sources, result), result, () => x.call(exact, left, right)[0])];
+    },
+    (x, left, right) => {
+      const sources = sourcesOf(left, right);
+      const otherwise = (): Value => lowest(x, x.call(made.procedure, left, right)[0]);
+      const result = computeInRange(x, lanes, operation.range, sources, compute(x, sources), otherwise);
+      return [x.op(`${shape}.replace`, [left, result], [0])];
+    },
+  );
+  return made;
 }
 /** The exponents that `lowTops` gives of operands, and that of the result. */
 const WITH_RESULT = { f32: [0, 2, 4, 4], f64: [0, 2, 5, 5] } as const;
 
-/** The result, and those operands of which it is not known yet, are normal numbers. */
-function isSafe(x: X86Builder, lanes: Lanes, sources: readonly Value[], result: Value): Value {
-  const { format, scalar } = lanes;
-  const [a, c = a] = sources.filter((v) => !isKnown(x, v, lanes));
-  if (a === undefined) return resultIsSafe(x, lanes, result);
+/** The result and the operands are normal numbers. */
+function isSafe(x: X86Builder, { format, scalar }: Lanes, sources: readonly Value[], result: Value): Value {
+  const [a, c = a] = sources;
   if (scalar) {
     const tops =
       a === c ? lowTops(x, format, a, result) : pick(x, lowTops(x, format, a, c), result, WITH_RESULT[format]);
@@ -235,7 +199,8 @@ function isSafeWithZeros(
   result: Value,
 ): Value {
   const or = (a: Value, c: Value): Value => x.op('v128.or', [a, c]);
-  const safe = (v: Value): Value => x.op('i32x4.gt_s', [weights(x, format, spreadTops(x, format, v)), weightLimit(x)]);
+  const safe = (v: Value): Value =>
+    x.op('i32x4.gt_s', [weights(x, format, spreadTops(x, format, v)), dwords(x, SAFE_WEIGHT)]);
   const zeros = sources.map((v) => zeroLanes(x, format, v));
   const zero = zeroLanes(x, format, result);
   const exactZero =
@@ -263,10 +228,19 @@ function makePacked(operation: HostOperation, format: FloatFormat): Inlinable {
     x.if(x.and(hostMode(x), certain), () => x.return(result));
     x.return(...x.call(exact, left, right));
   });
-  return inlinable({ name, ...VECTORS }, (x, left, right) => {
-    const { sources, result } = compute(x, left, right);
-    return [unlessSafe(x, lanes, sources, result, () => x.call(withZeros, left, right)[0])];
-  });
+  const made: Inlinable = inlinable(
+    { name, ...VECTORS },
+    (x, left, right) => {
+      const { sources, result } = compute(x, left, right);
+      return [unless(x, isSafe(x, lanes, sources, result), result, () => x.call(withZeros, left, right)[0])];
+    },
+    (x, left, right) => {
+      const { sources, result } = compute(x, left, right);
+      const otherwise = (): Value => x.call(made.procedure, left, right)[0];
+      return [computeInRange(x, lanes, operation.range, sources, result, otherwise)];
+    },
+  );
+  return made;
 }
 const packedOperations = new Map<HostOperation, Readonly<Record<FloatFormat, Inlinable>>>();
 export function packedOperation(operation: HostOperation, format: FloatFormat): Inlinable {
@@ -287,11 +261,20 @@ export function alternatingOperation(format: FloatFormat): Inlinable {
     const results = c.map((v, i) => x.call((i % 2 === 0 ? LANE.subtract : LANE.add)[format], a[i], v));
     x.return(withLanes(x, format, left, commitLanes(x, results)));
   });
-  return inlinable({ name, ...VECTORS }, (x, left, right) => {
-    const negated = x.op('v128.xor', [right, x.const('i128', signs)]);
-    const result = x.op(`${FLOAT_SHAPE[format]}.add`, [left, negated]);
-    return [unlessSafe(x, lanes, [left, right], result, () => x.call(exact, left, right)[0])];
-  });
+  const compute = (x: X86Builder, left: Value, right: Value): Value =>
+    x.op(`${FLOAT_SHAPE[format]}.add`, [left, x.op('v128.xor', [right, x.const('i128', signs)])]);
+  const made: Inlinable = inlinable(
+    { name, ...VECTORS },
+    (x, left, right) => {
+      const result = compute(x, left, right);
+      return [unless(x, isSafe(x, lanes, [left, right], result), result, () => x.call(exact, left, right)[0])];
+    },
+    (x, left, right) => {
+      const otherwise = (): Value => x.call(made.procedure, left, right)[0];
+      return [computeInRange(x, lanes, SUM, [left, right], compute(x, left, right), otherwise)];
+    },
+  );
+  return made;
 }
 
 /** MINPS, MAXPS and the like. */
@@ -304,13 +287,24 @@ export function extremeOperation(
   const own = `sse.${name}.${format}.${scalar ? 'scalar' : 'packed'}`;
   const exact = exactly(own, { operands: 2, lane }, format, scalar ? 1 : LANES[format]);
   const op = `${FLOAT_SHAPE[format]}.${name === 'minimum' ? 'pmin' : 'pmax'}`;
-  return inlinable({ name: own, ...VECTORS }, (x, left, right) => {
+  const lanes = { format, scalar };
+  const compute = (x: X86Builder, left: Value, right: Value): Value => {
     // The second operand wins unless the first is strictly less (greater).
     const chosen = x.op(op, [right, left]);
-    const result = scalar ? lowFrom(x, format, left, chosen) : chosen;
-    const certain = areOrdinary(x, { format, scalar }, left, right);
-    return [unless(x, certain, result, () => x.call(exact, left, right)[0])];
-  });
+    return scalar ? lowFrom(x, format, left, chosen) : chosen;
+  };
+  const made: Inlinable = inlinable(
+    { name: own, ...VECTORS },
+    (x, left, right) => {
+      const result = compute(x, left, right);
+      return [unless(x, areOrdinary(x, lanes, left, right), result, () => x.call(exact, left, right)[0])];
+    },
+    (x, left, right) => {
+      const otherwise = (): Value => x.call(made.procedure, left, right)[0];
+      return [computeInRange(x, lanes, CHOICE, [left, right], compute(x, left, right), otherwise)];
+    },
+  );
+  return made;
 }
 
 /** Comparison by a predicate of CMPPS, an `i32`; the other bits of that do not count. */
@@ -324,7 +318,8 @@ export function testOperation(format: FloatFormat, scalar: boolean): Inlinable {
     const results = c.map((v, i) => x.call(laneTest[format], a[i], v, predicate));
     x.return(withLanes(x, format, left, commitLanes(x, results)));
   });
-  return inlinable({ name, ...signature }, (x, left, right, predicate) => {
+  const lanes = { format, scalar };
+  const compute = (x: X86Builder, left: Value, right: Value, predicate: Value): Value => {
     const is = (kind: number): Value => x.eq(x.and(predicate, 3), kind);
     const compare = (op: string): Value => x.op(`${shape}.${op}`, [left, right]);
     const none = x.const('i128', 0);
@@ -332,10 +327,21 @@ export function testOperation(format: FloatFormat, scalar: boolean): Inlinable {
     const ordered = x.select(is(1), compare('lt'), x.select(is(2), compare('le'), none));
     const holds = x.select(is(0), compare('eq'), ordered);
     const negated = x.select(x.bit(predicate, 2), x.op('v128.not', [holds]), holds);
-    const result = scalar ? lowFrom(x, format, left, negated) : negated;
-    const certain = areOrdinary(x, { format, scalar }, left, right);
-    return [unless(x, certain, result, () => x.call(exact, left, right, predicate)[0])];
-  });
+    return scalar ? lowFrom(x, format, left, negated) : negated;
+  };
+  const made: Inlinable = inlinable(
+    { name, ...signature },
+    (x, left, right, predicate) => {
+      const result = compute(x, left, right, predicate);
+      return [unless(x, areOrdinary(x, lanes, left, right), result, () => x.call(exact, left, right, predicate)[0])];
+    },
+    (x, left, right, predicate) => {
+      const result = x.variable(compute(x, left, right, predicate));
+      unlessKnown(x, lanes, [left, right], () => result.set(x.call(made.procedure, left, right, predicate)[0]));
+      return [result.get()];
+    },
+  );
+  return made;
 }
 
 /** UCOMISS and the like: CF, PF and ZF as `i1`. `extra`: 0 or `ENV.signalQuiet`. */
@@ -346,29 +352,45 @@ export function compareOperation(format: FloatFormat, extra: number): Inlinable 
     const [a, c] = [left, right].map((v) => lanesOf(x, format, v, 1)[0]);
     x.return(...commitLanes(x, [x.call(laneCompare[format], a, c, x.const('i32', extra))]));
   });
-  return inlinable({ name, ...signature, results: ['i1', 'i1', 'i1'] }, (x, left, right) => {
+  const lanes = { format, scalar: true };
+  /** Of numbers that are ordered. */
+  const compute = (x: X86Builder, left: Value, right: Value): Cell[] => {
     const numbers = [left, right].map((v) => x.op(`${FLOAT_SHAPE[format]}.extract`, [v], [0]));
-    const flags = [x.op('flt', numbers), x.const('i1', 0), x.op('feq', numbers)].map((v) => x.variable(v));
-    const certain = areOrdinary(x, { format, scalar: true }, left, right);
-    x.ifRarely(x.xor(certain, x.const('i1', 1)), () => {
-      const [relation] = x.call(exact, left, right);
-      for (const [i, bit] of [RFLAGS.CF, RFLAGS.PF, RFLAGS.ZF].entries()) {
-        flags[i].set(x.ne(x.and(relation, bit), 0));
-      }
-    });
-    return flags.map((flag) => flag.get());
-  });
+    return [x.op('flt', numbers), x.const('i1', 0), x.op('feq', numbers)].map((v) => x.variable(v));
+  };
+  const made: Inlinable = inlinable(
+    { name, ...signature, results: ['i1', 'i1', 'i1'] },
+    (x, left, right) => {
+      const flags = compute(x, left, right);
+      x.ifRarely(x.xor(areOrdinary(x, lanes, left, right), x.const('i1', 1)), () => {
+        const [relation] = x.call(exact, left, right);
+        for (const [i, bit] of [RFLAGS.CF, RFLAGS.PF, RFLAGS.ZF].entries()) {
+          flags[i].set(x.ne(x.and(relation, bit), 0));
+        }
+      });
+      return flags.map((flag) => flag.get());
+    },
+    (x, left, right) => {
+      const flags = compute(x, left, right);
+      unlessKnown(x, lanes, [left, right], () => {
+        for (const [i, flag] of x.call(made.procedure, left, right).entries()) flags[i].set(flag);
+      });
+      return flags.map((flag) => flag.get());
+    },
+  );
+  return made;
 }
 
 const operation = (
   name: string,
   vectorOp: string,
   zeroFrom: HostOperation['zeroFrom'],
+  range: RangeRule,
   lane: HostOperation['lane'],
   operands: 1 | 2 = 2,
-): HostOperation => ({ name, vectorOp, scalarOp: `f${vectorOp}`, operands, zeroFrom, lane });
-export const ADD = operation('add', 'add', 'none', LANE.add);
-export const SUBTRACT = operation('subtract', 'sub', 'none', LANE.subtract);
-export const MULTIPLY = operation('multiply', 'mul', 'either', LANE.multiply);
-export const DIVIDE = operation('divide', 'div', 'first', LANE.divide);
-export const SQUARE_ROOT = operation('squareRoot', 'sqrt', 'first', LANE.squareRoot, 1);
+): HostOperation => ({ name, vectorOp, scalarOp: `f${vectorOp}`, operands, zeroFrom, range, lane });
+export const ADD = operation('add', 'add', 'none', SUM, LANE.add);
+export const SUBTRACT = operation('subtract', 'sub', 'none', SUM, LANE.subtract);
+export const MULTIPLY = operation('multiply', 'mul', 'either', PRODUCT, LANE.multiply);
+export const DIVIDE = operation('divide', 'div', 'first', QUOTIENT, LANE.divide);
+export const SQUARE_ROOT = operation('squareRoot', 'sqrt', 'first', ROOT, LANE.squareRoot, 1);
