@@ -4,11 +4,11 @@ import { SavedBootSource } from '../snapshot/boot-sections.ts';
 import type { Section } from '../snapshot/container.ts';
 import { SnapshotReader } from '../snapshot/container.ts';
 import type { SnapshotDescription } from '../snapshot/description.ts';
-import { parseDescription } from '../snapshot/description.ts';
 import { snapshotProblem } from '../snapshot/problem.ts';
 import { isRandomSource, type RandomSource, readPlaces, streamOf } from '../snapshot/random-access.ts';
 import type { ByteSource } from '../snapshot/streams.ts';
 import { LOADS } from './choices.ts';
+import { readDescription } from './describe-snapshot.ts';
 import type { Host } from './host.ts';
 import { engineParts, Machine, openDisks } from './machine.ts';
 import type { MachineOptions } from './options.ts';
@@ -17,9 +17,7 @@ import type { LateMemory, Restoring } from './restorer.ts';
 import { checkDisks } from './restorer.ts';
 import type { LoadedBoot, SnapshotListener } from './snapshot.ts';
 import { checkBase } from './snapshot.ts';
-
-/** Where a snapshot is read from: a stream, or what can be read at any place. */
-export type SnapshotSource = ByteSource | RandomSource;
+import { closeSources, LARGE, type SnapshotSource } from './snapshot-sources.ts';
 
 /** What a restored machine can be given; all else is as it was when the snapshot was taken. */
 export interface RestoreOptions
@@ -43,9 +41,6 @@ export interface RestoreOptions
   readonly base?: SnapshotSource | undefined;
 }
 
-/** A smaller file is read whole: that takes no longer. */
-export const LARGE = 8 * 2 ** 20;
-
 /**
  * Makes a machine as a snapshot has it; `run` goes on from there. What can be read at any place is closed when all was read.
  * @throws UserError when the snapshot is damaged, was made for other disks, or is of a version that this Trapeze cannot read.
@@ -56,9 +51,7 @@ export async function restoreMachine(
   options: RestoreOptions = {},
 ): Promise<Machine> {
   const reader = readerOf(source);
-  const close = async (): Promise<void> => {
-    for (const one of [source, options.base]) if (one !== undefined && isRandomSource(one)) await one.close();
-  };
+  const close = (): Promise<void> => closeSources([source, options.base]);
   try {
     const { machine, isWhole } = await restore(host, { source, reader }, options);
     if (isWhole) await close();
@@ -73,34 +66,6 @@ export async function restoreMachine(
 const readerOf = (source: SnapshotSource): SnapshotReader =>
   new SnapshotReader(isRandomSource(source) ? streamOf(source) : source);
 
-/** Reads what a snapshot says of itself, and no further. */
-export async function describeSnapshot(source: ByteSource): Promise<SnapshotDescription> {
-  const reader = new SnapshotReader(source);
-  try {
-    return await description(reader);
-  } finally {
-    await reader.cancel();
-  }
-}
-
-/** Reads all of a snapshot and checks that nothing in it is damaged. Returns how long it is. */
-export async function verifySnapshot(source: ByteSource): Promise<number> {
-  const reader = new SnapshotReader(source);
-  try {
-    await description(reader);
-    while ((await reader.next()) !== undefined);
-    return reader.position;
-  } finally {
-    await reader.cancel();
-  }
-}
-
-async function description(reader: SnapshotReader): Promise<SnapshotDescription> {
-  const first = await reader.next();
-  if (first?.kind !== 'META') throw snapshotProblem('it does not begin with its description');
-  return parseDescription(first.content);
-}
-
 interface Opened {
   readonly source: SnapshotSource;
   readonly reader: SnapshotReader;
@@ -112,7 +77,7 @@ async function restore(
   options: RestoreOptions,
 ): Promise<{ readonly machine: Machine; readonly isWhole: boolean }> {
   const { reader } = opened;
-  const saved = await description(reader);
+  const saved = await readDescription(reader);
   const { clock, onProgress, base, load, ...rest } = options;
   const jumps = jumpsInTime(clock, saved.clock);
   const wanted = wantedBase(saved.base, base);
@@ -175,7 +140,7 @@ async function lateMemory(
 /** Reads and checks all of a base but its memory. @throws UserError when it is not the one of the snapshot */
 async function openBase(source: RandomSource, saved: SnapshotDescription): Promise<ArrivalFile> {
   const reader = new SnapshotReader(streamOf(source));
-  checkBase(await description(reader), saved.memory, saved.base ?? undefined);
+  checkBase(await readDescription(reader), saved.memory, saved.base ?? undefined);
   const { places, rest } = await readPlaces(source, saved.memory);
   reader.leave(rest);
   while ((await reader.next()) !== undefined);

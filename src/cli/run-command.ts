@@ -19,6 +19,8 @@ Examples:
       for scripts: output in one file, figures in another
   trapeze run --snapshot prompt.snap
       goes on where \`trapeze snapshot save\` or Ctrl-A W left a machine
+  trapeze run --snapshot https://example.org/prompt.snap
+      the same from a server: memory is fetched when the guest looks at it
   trapeze run --trace perfetto:boot.json
       a timeline of the boot, which ui.perfetto.dev opens
 
@@ -69,7 +71,7 @@ function withConduct(command: Command): Command {
 /** Adds how a machine goes on from a snapshot. */
 function withRestoreOptions(command: Command): Command {
   return command
-    .option('--snapshot <file>', 'go on from a snapshot instead of booting; give its disks again with --disk')
+    .option('--snapshot <file>', 'go on from a snapshot, or its http:// address; give its disks again with --disk')
     .addOption(timeOption())
     .addOption(loadOption());
 }

@@ -1,8 +1,8 @@
 /** `trapeze run`: a machine at the terminal. */
 import { closeSync, writeSync } from 'node:fs';
 import process from 'node:process';
+import { describeSnapshot } from '../api/describe-snapshot.ts';
 import { OptionError } from '../api/options.ts';
-import { describeSnapshot } from '../api/restore.ts';
 import { outputProblem } from '../host/node/file-problem.ts';
 import type {
   MachineOptions,
@@ -12,7 +12,8 @@ import type {
   TimelineListener,
 } from '../host/node/index.ts';
 import { Machine, saveToFile, UserError } from '../host/node/index.ts';
-import { withFileStream } from '../host/node/snapshot-files.ts';
+import { isAddress, shownName } from '../host/node/remote-disk.ts';
+import { withSnapshotStream } from '../host/node/snapshot-files.ts';
 import type { KeyAction } from './escape-keys.ts';
 import { KEYS_HELP } from './escape-keys.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
@@ -44,7 +45,7 @@ export async function run(flags: RunFlags, make: MakeMachine = Machine.create, s
   const serial = parseSerial(flags.serial);
   const snapshot = save?.file ?? flags.save;
   if (snapshot !== undefined) mustBeWritable(snapshot);
-  if (flags.base !== undefined) mustBeReadable(flags.base);
+  if (flags.base !== undefined && !isAddress(flags.base)) mustBeReadable(flags.base);
   const statsFile = flags.stats === undefined ? undefined : openForWriting(flags.stats);
   const serialFile = serial.kind === 'file' ? openForWriting(serial.path) : undefined;
   let session: Session | undefined;
@@ -225,7 +226,7 @@ class Session {
     const saved = saveToFile(this.#machine, file, { base: this.#base }).then(
       () =>
         this.#tell(
-          `trapeze: saved ${file}; go on with: trapeze run --snapshot ${file}${this.#base === undefined ? '' : ` --base ${this.#base}`}`,
+          `trapeze: saved ${file}; go on with: trapeze run --snapshot ${file}${this.#base === undefined ? '' : ` --base ${shownName(this.#base)}`}`,
           true,
         ),
       (error: Error) => this.#tell(`trapeze: not saved: ${error.message}`, false),
@@ -272,17 +273,28 @@ async function makeMachine(
 
 async function restored(file: string, options: NodeRestoreOptions): Promise<Machine> {
   let bytes = 0;
-  const clear = showProgress(() => `opening ${file} (${Math.round(bytes / 2 ** 20)} MiB)`);
+  const clear = showProgress(() => `opening ${shownName(file)} (${Math.round(bytes / 2 ** 20)} MiB)`);
   const onProgress: SnapshotListener = (progress) => {
     bytes = progress.bytes;
   };
   try {
-    const { base } = await withFileStream(file, describeSnapshot);
-    return await Machine.restore(file, { ...options, base: base === null ? undefined : options.base, onProgress });
-  } catch (error) {
-    const unnamed = error instanceof UserError && !(error instanceof OptionError) && !error.message.startsWith(file);
-    throw unnamed ? new UserError(`${file}: ${error.message}`) : error;
+    return await named([file, ...(options.base === undefined ? [] : [options.base as string])], async () => {
+      // A pipe can be read but once.
+      const complete = options.base !== undefined && (await withSnapshotStream(file, describeSnapshot)).base === null;
+      return Machine.restore(file, { ...options, base: complete ? undefined : options.base, onProgress });
+    });
   } finally {
     clear();
+  }
+}
+
+/** Lines about files begin with a name: the first one's where they name none. */
+export async function named<T>(files: readonly string[], act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    const unnamed = error instanceof UserError && !(error instanceof OptionError);
+    if (!unnamed || files.some((file) => error.message.startsWith(shownName(file)))) throw error;
+    throw new UserError(`${shownName(files[0]!)}: ${error.message}`);
   }
 }

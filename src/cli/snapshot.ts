@@ -1,13 +1,14 @@
 /** `trapeze snapshot save` and `info`. */
 import process from 'node:process';
-import { describeSnapshot, verifySnapshot } from '../api/restore.ts';
+import { verifySnapshot } from '../api/describe-snapshot.ts';
 import { formatSize } from '../api/size.ts';
 import { Machine, UserError } from '../host/node/index.ts';
-import { withFileStream } from '../host/node/snapshot-files.ts';
+import { shownName } from '../host/node/remote-disk.ts';
+import { withSnapshotStream } from '../host/node/snapshot-files.ts';
 import type { SnapshotDescription } from '../snapshot/description.ts';
 import { type DiskMode, modeOf } from '../snapshot/disk-identity.ts';
 import { showProgress } from './progress.ts';
-import { run } from './run.ts';
+import { named, run } from './run.ts';
 import type { RunFlags } from './run-options.ts';
 
 export interface SaveFlags extends RunFlags {
@@ -26,25 +27,16 @@ export function save(file: string, flags: SaveFlags): Promise<number> {
 
 /** Checks a snapshot and prints what is in it. */
 export async function info(file: string, { json = false }: InfoFlags): Promise<void> {
-  const clear = showProgress(() => `checking ${file}`);
+  let done = 0;
+  const clear = showProgress(() => `checking ${shownName(file)} (${Math.round(done / 2 ** 20)} MiB)`);
   try {
-    const saved = await inFile(file, describeSnapshot);
-    const bytes = await inFile(file, verifySnapshot);
+    const { saved, bytes } = await named([file], () =>
+      withSnapshotStream(file, (source) => verifySnapshot(source, (bytes) => (done = bytes))),
+    );
     clear();
     process.stdout.write(json ? `${JSON.stringify({ ...saved, bytes }, null, 2)}\n` : text(saved, bytes));
   } finally {
     clear();
-  }
-}
-
-type OnFile<T> = Parameters<typeof withFileStream<T>>[1];
-
-async function inFile<T>(file: string, act: OnFile<T>): Promise<T> {
-  try {
-    return await withFileStream(file, act);
-  } catch (error) {
-    const named = error instanceof UserError && !error.message.startsWith(file);
-    throw named ? new UserError(`${file}: ${error.message}`) : error;
   }
 }
 

@@ -17,6 +17,7 @@ export function optionsFrom(attribute: AttributeReader, page: string): VmOptions
     kernel: url('kernel'),
     initrd: url('initrd'),
     snapshot: url('snapshot'),
+    snapshotBase: url('snapshot-base'),
     load: choice(attribute('load')),
     append: attribute('append') ?? undefined,
     memory: attribute('memory') ?? undefined,

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { machineOf, withImage } from './images.ts';
+import { collector } from '../../test/support/snapshots.ts';
+import { SnapshotWriter } from '../snapshot/container.ts';
+import { toJson } from '../snapshot/description.ts';
+import { type Image, machineOf, withImage } from './images.ts';
 
 const file = (name: string, size: number, at = 0, bytes: readonly number[] = []) => {
   const content = new Uint8Array(size);
@@ -20,12 +23,55 @@ test('files are told by their content', async () => {
     kernel: linux.content,
     initrd: cpio.content,
     snapshot: undefined,
+    snapshotBase: undefined,
     disks: [{ image: raw.content, name: 'root.img', mode: 'cow' }],
   });
   assert.equal((await machineOf([saved])).snapshot, saved.content);
   assert.equal((await machineOf([qcow2])).disks?.[0]?.image, qcow2.content);
   const elf = file('kernel', 512, 0, [0x7f, 0x45, 0x4c, 0x46]);
   assert.equal((await machineOf([elf])).kernel, elf.content);
+});
+
+/** A snapshot that says no more than what it is. */
+async function described(name: string, id: string, base: string | null): Promise<Image> {
+  const { target, bytes } = collector();
+  const writer = new SnapshotWriter(target);
+  await writer.begin();
+  const rest = {
+    memory: 2 ** 20,
+    clock: 'real',
+    debugExit: null,
+    disks: [],
+    savedAtMs: 0,
+    instructions: 0,
+    guestNs: 0,
+  };
+  await writer.add('META', toJson({ id: id.repeat(32), base: base?.repeat(32) ?? null, board: 'pc', ...rest }));
+  await writer.end();
+  return { name, content: new Blob([bytes() as Uint8Array<ArrayBuffer>]) };
+}
+
+test('of two snapshots one must be the base of the other, in any order', async () => {
+  const base = await described('base.snap', 'a', null);
+  const changes = await described('changes.snap', 'b', 'a');
+  for (const opened of [
+    [base, changes],
+    [changes, base],
+  ]) {
+    const { snapshot, snapshotBase } = await machineOf(opened);
+    assert.deepEqual([snapshot === changes.content, snapshotBase === base.content], [true, true]);
+  }
+  const other = await described('other.snap', 'c', 'd');
+  await assert.rejects(machineOf([base, other]), /^UserError: base.snap, other.snap: neither is the base of the other/);
+  await assert.rejects(machineOf([base, other, changes]), /open one snapshot, or one and its base/);
+  await assert.rejects(
+    machineOf([base, saved]),
+    /^UserError: at-prompt.snap: damaged: .*its end is missing|its header/,
+  );
+  await assert.rejects(
+    withImage({ image: [base.content, changes.content], snapshotBase: base.content }),
+    /snapshotBase and image both name a file/,
+  );
 });
 
 test('what no machine can use is refused', async () => {

@@ -2,6 +2,7 @@
 import { type Head, headOf } from '../host/browser/download.ts';
 import { UserError } from '../user-error.ts';
 import type { DiskSource, Source, VmOptions } from './protocol.ts';
+import type { SnapshotPair } from './snapshot-pair.ts';
 
 /** A file that a person opened, or an address. */
 export interface Image {
@@ -37,17 +38,22 @@ export async function machineOf(images: readonly Image[]): Promise<VmOptions> {
   const found: Record<Kind, Image[]> = { kernel: [], initrd: [], disk: [], snapshot: [] };
   const kinds = await Promise.all(images.map(kindOf));
   for (const [i, image] of images.entries()) found[kinds[i]!].push(image);
-  const one = (kind: 'kernel' | 'initrd' | 'snapshot'): Blob | string | undefined => {
+  const one = (kind: 'kernel' | 'initrd'): Blob | string | undefined => {
     const [first, second] = found[kind];
     if (second !== undefined)
       throw new UserError(`${first!.name} and ${second.name} are both of kind '${kind}': open one of them`);
     return first?.content;
   };
   const disks = found.disk.map(({ name, content }): DiskSource => ({ image: content, name, mode: 'cow' }));
-  const [kernel, initrd, snapshot] = [one('kernel'), one('initrd'), one('snapshot')];
+  const [kernel, initrd] = [one('kernel'), one('initrd')];
+  const [saved, another] = found.snapshot;
+  const { snapshot, snapshotBase }: SnapshotPair =
+    another === undefined
+      ? { snapshot: saved?.content, snapshotBase: undefined }
+      : await (await import('./snapshot-pair.ts')).pairOf(found.snapshot);
   if (snapshot !== undefined && (kernel ?? initrd) !== undefined)
     throw new UserError('a snapshot has its own kernel and initial RAM disk: open it with its disks alone');
-  return { kernel, initrd, snapshot, disks };
+  return { kernel, initrd, snapshot, snapshotBase, disks };
 }
 
 /** The options with what `image` names in its places. @throws UserError as `machineOf` does, and where both name a thing. */
@@ -55,7 +61,7 @@ export async function withImage({ image, ...options }: VmOptions): Promise<VmOpt
   if (image === undefined) return options;
   const all = Array.isArray(image) ? (image as readonly Source[]) : [image as Source];
   const { disks = [], ...found } = await machineOf(all.map(namedImage));
-  for (const kind of ['kernel', 'initrd', 'snapshot'] as const)
+  for (const kind of ['kernel', 'initrd', 'snapshot', 'snapshotBase'] as const)
     if (found[kind] !== undefined && options[kind] !== undefined)
       throw new UserError(`${kind} and image both name a file of kind '${kind}': leave one out`);
   const given = Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined));

@@ -1,11 +1,13 @@
 /** Machines out of what a page asks for, and back into files. */
 import type { Host } from '../api/host.ts';
 import { createMachine, type Machine } from '../api/machine.ts';
-import type { MachineOptions, TerminalSize } from '../api/options.ts';
+import { type MachineOptions, OptionError, type TerminalSize } from '../api/options.ts';
 import type { ProfilingMachine } from '../api/profile.ts';
-import { restoreMachine } from '../api/restore.ts';
+import { type RestoreOptions, restoreMachine } from '../api/restore.ts';
+import type { SnapshotSource } from '../api/snapshot-sources.ts';
 import type { ProgressListener } from '../host/browser/download.ts';
-import { openSnapshot } from '../host/browser/snapshot-source.ts';
+import { openSnapshots } from '../host/browser/snapshot-source.ts';
+import type { ByteSource } from '../snapshot/streams.ts';
 import { UserError } from '../user-error.ts';
 import type { DiskSource, Source, VmOptions } from './protocol.ts';
 
@@ -26,14 +28,16 @@ export async function makeMachine(
   options: VmOptions,
   { terminal, progress, warning }: Surroundings,
 ): Promise<Made> {
-  const { kernel, initrd, append, memory, snapshot, load, profile, time } = options;
+  const { kernel, initrd, append, memory, snapshot, snapshotBase, load, profile, time } = options;
   const disks = await Promise.all((options.disks ?? []).map((disk) => diskOf(disk, warning)));
   const common = { terminal, disks, onWarning: warning };
   if (snapshot !== undefined) {
     if (profile === true) throw new UserError('a machine out of a snapshot cannot count: start it without profile');
-    const source = await openSnapshot(snapshot, load, progress);
-    return { machine: await restoreMachine(host, source, { ...common, clock: time, load }) };
+    const sources = snapshotBase === undefined ? [snapshot] : [snapshot, snapshotBase];
+    const [source, base] = await openSnapshots(sources, load, progress);
+    return { machine: await restored(host, source!, { ...common, clock: time, load, base }) };
   }
+  if (snapshotBase !== undefined) throw new UserError('snapshotBase is for a snapshot: name that too');
   const images = { kernel: await content(kernel), initrd: await content(initrd) };
   const all: MachineOptions = { ...common, ...images, append, memory: memory ?? DEFAULT_MEMORY };
   if (profile !== true) return { machine: await createMachine(host, all) };
@@ -63,11 +67,25 @@ async function diskOf(
   );
 }
 
-/** The machine as a snapshot. */
-export async function saved(machine: Machine, progress: ProgressListener): Promise<Blob> {
+/** @throws UserError */
+async function restored(host: Host, source: SnapshotSource, options: RestoreOptions): Promise<Machine> {
+  try {
+    return await restoreMachine(host, source, options);
+  } catch (error) {
+    if (!(error instanceof OptionError) || error.option !== 'base') throw error;
+    const given = options.base !== undefined;
+    throw new UserError(
+      given ? 'the snapshot is complete: leave its base out' : `${error.problem}, by opening both or as snapshotBase`,
+    );
+  }
+}
+
+/** The machine as a snapshot; with `base` only what differs from that. */
+export async function saved(machine: Machine, base: ByteSource | undefined, progress: ProgressListener): Promise<Blob> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
   const target = new WritableStream<Uint8Array<ArrayBuffer>>({ write: (part) => void parts.push(part) });
   await machine.save(target, {
+    base,
     onProgress: ({ memoryDone, memory }) => progress({ name: 'memory to save', loaded: memoryDone, total: memory }),
   });
   return new Blob(parts, { type: 'application/octet-stream' });

@@ -20,6 +20,7 @@ const power = byId<HTMLButtonElement>('power');
 const pause = byId<HTMLButtonElement>('pause');
 const reset = byId<HTMLButtonElement>('reset');
 const save = byId<HTMLButtonElement>('save');
+const saveChanges = byId<HTMLButtonElement>('save-changes');
 const state = byId('state');
 
 /** What the running machine was made of, and the next will be. */
@@ -40,6 +41,8 @@ function showState(now: VmState): void {
   pause.disabled = now === 'off' || now === 'starting';
   reset.disabled = pause.disabled;
   save.disabled = pause.disabled;
+  saveChanges.disabled = pause.disabled;
+  saveChanges.hidden = machine.snapshot === undefined;
   state.textContent = now === 'off' && problem !== undefined ? problem : STATE_TEXT[now];
 }
 
@@ -85,13 +88,15 @@ reset.addEventListener('click', () => {
 });
 
 /** The snapshot goes where downloads go. */
-async function saveMachine(): Promise<void> {
+async function saveMachine(changes: boolean): Promise<void> {
   save.disabled = true;
+  saveChanges.disabled = true;
   state.textContent = 'Saving…';
   try {
     const link = document.createElement('a');
-    link.href = URL.createObjectURL(await vm.save());
-    link.download = `trapeze-${new Date().toISOString().slice(0, 19).replaceAll(/[T:]/g, '-')}.snap`;
+    link.href = URL.createObjectURL(await vm.save({ changes }));
+    const now = new Date().toISOString().slice(0, 19).replaceAll(/[T:]/g, '-');
+    link.download = `trapeze-${now}${changes ? '-changes' : ''}.snap`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), LINK_MS);
     showState(vm.state);
@@ -100,7 +105,8 @@ async function saveMachine(): Promise<void> {
     state.textContent = (error as Error).message;
   }
 }
-save.addEventListener('click', () => void saveMachine());
+save.addEventListener('click', () => void saveMachine(false));
+saveChanges.addEventListener('click', () => void saveMachine(true));
 
 const files = byId<HTMLInputElement>('files');
 byId('open').addEventListener('click', () => files.click());

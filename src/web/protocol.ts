@@ -38,6 +38,8 @@ export interface VmOptions {
   readonly memory?: number | string | undefined;
   /** A machine as a snapshot has it; it goes on there. Kernel, command line and memory are the snapshot's. */
   readonly snapshot?: Source | undefined;
+  /** What the snapshot was saved against, where it holds only what differs from another. */
+  readonly snapshotBase?: Source | undefined;
   /** With a snapshot: the guest's clocks jump to the present (the default), or no time has passed for it. */
   readonly time?: 'jump' | 'continue' | undefined;
   /**
@@ -54,8 +56,8 @@ export interface Answers {
   /** Answered when the guest stands still. */
   pause: { readonly question: Record<never, never>; readonly answer: undefined };
   statistics: { readonly question: Record<never, never>; readonly answer: Statistics };
-  /** The machine as a snapshot; it stands still meanwhile. */
-  save: { readonly question: Record<never, never>; readonly answer: Blob };
+  /** The machine as a snapshot, or only what differs from that which it was started from; it stands still meanwhile. */
+  save: { readonly question: { changes: boolean }; readonly answer: Blob };
   exec: { readonly question: { command: string; timeout: number }; readonly answer: CommandResult };
   /** The hottest regions; or, of one, named by the physical address of its entry, the code. */
   profile: { readonly question: { top: number; entry?: string | undefined }; readonly answer: Profile | undefined };

@@ -5,10 +5,12 @@ import type { Profile, ProfileView } from '../api/profile.ts';
 import type { Progress } from '../host/browser/download.ts';
 import { browserHost } from '../host/browser/host.ts';
 import { OutputQueue } from '../host/browser/output-queue.ts';
+import { streamOf } from '../host/browser/snapshot-source.ts';
+import type { ByteSource } from '../snapshot/streams.ts';
 import { UserError } from '../user-error.ts';
 import { withImage } from './images.ts';
 import { makeMachine, saved } from './make-machine.ts';
-import type { Answers, Asked, Message, Request } from './protocol.ts';
+import type { Answers, Asked, Message, Request, Source } from './protocol.ts';
 
 type Start = Extract<Request, { kind: 'start' }>;
 /** What is for the machine alone, and waits until there is one. */
@@ -20,6 +22,8 @@ export class Session {
   readonly #post: (message: Message) => void;
   readonly #output: OutputQueue<Port>;
   #machine: Machine | undefined;
+  /** The complete snapshot that the machine was started from, alone or with another. */
+  #base: Source | undefined;
   #profile: ((view: ProfileView) => Profile | undefined) | undefined;
   /** Asked for before there was a machine. */
   #stopped = false;
@@ -71,6 +75,7 @@ export class Session {
 
   async #create({ options: asked, terminal, base }: Start): Promise<Machine> {
     const options = await withImage(asked);
+    this.#base = options.snapshotBase ?? options.snapshot;
     const progress = (progress: Progress): void => this.#post({ kind: 'progress', progress });
     const host = await browserHost({
       assets: TRAPEZE_ASSETS,
@@ -97,6 +102,12 @@ export class Session {
     }
   }
 
+  async #changesFrom(wanted: boolean): Promise<ByteSource | undefined> {
+    if (!wanted) return undefined;
+    if (this.#base === undefined) throw new UserError('the machine was not started from a snapshot: save all of it');
+    return streamOf(this.#base);
+  }
+
   async #find(machine: Machine, question: Question): Promise<Answers[Asked]['answer']> {
     switch (question.about) {
       case 'pause':
@@ -105,7 +116,9 @@ export class Session {
       case 'statistics':
         return machine.statistics();
       case 'save':
-        return saved(machine, (progress) => this.#post({ kind: 'progress', progress }));
+        return saved(machine, await this.#changesFrom(question.changes), (progress) =>
+          this.#post({ kind: 'progress', progress }),
+        );
       case 'exec':
         return consoleCommand(machine, question.command, { timeout: question.timeout, mark: newMark() });
       case 'profile': {

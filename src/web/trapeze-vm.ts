@@ -125,7 +125,10 @@ export class TrapezeVm extends HTMLElement {
   async start(options: VmOptions = {}): Promise<void> {
     if (this.#vm !== undefined) throw new Error('the machine runs already: stop it first');
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-    const merged = { ...optionsFrom((name) => this.getAttribute(name), document.baseURI), ...given };
+    const asked = optionsFrom((name) => this.getAttribute(name), document.baseURI);
+    // A base belongs to the snapshot beside which it is named.
+    const snapshotBase = options.snapshot === undefined ? asked.snapshotBase : undefined;
+    const merged = { ...asked, snapshotBase, ...given };
     this.#terminal?.clear();
     this.#cover.loading();
     const running = new Promise<void>((started, failed) => (this.#starting = { started, failed }));
@@ -168,9 +171,12 @@ export class TrapezeVm extends HTMLElement {
     this.#enter('running');
   }
 
-  /** The whole machine as a snapshot; it stands still meanwhile and then goes on. */
-  save(): Promise<Blob> {
-    return this.#running().save();
+  /**
+   * The whole machine as a snapshot; it stands still meanwhile and then goes on. `changes`: only what differs from the snapshot that it was
+   * started from, or from that one's base.
+   */
+  save({ changes = false }: { readonly changes?: boolean } = {}): Promise<Blob> {
+    return this.#running().save(changes);
   }
 
   /** Starts a machine as a snapshot has it, in place of the one that there may be. */

@@ -90,8 +90,8 @@ export class Vm {
   statistics(): Promise<Statistics> {
     return this.#ask('statistics', {});
   }
-  save(): Promise<Blob> {
-    return this.#ask('save', {});
+  save(changes: boolean): Promise<Blob> {
+    return this.#ask('save', { changes });
   }
   exec(command: string, timeout: number): Promise<CommandResult> {
     return this.#ask('exec', { command, timeout });

@@ -3,16 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
-import { createMachine } from '../../src/api/machine.ts';
-import { nodeHost } from '../../src/host/node/host.ts';
 import { PROMPT } from '../support/boot.ts';
 import { buildPage, openBrowser, serve } from '../support/browser.ts';
 import { type HttpServer, serve as serveFile } from '../support/http-server.ts';
-import { saved } from '../support/snapshots.ts';
+import { guestWithNoise } from '../support/noisy-guest.ts';
 import { GuestPage } from './guest-page.ts';
 
-const NOISE_MB = 48;
-const SUM = /([0-9a-f]{32}) {2}\/tmp\/noise/;
 const ALLOWED = {
   'access-control-allow-origin': '*',
   'access-control-expose-headers': 'Content-Range, ETag, Last-Modified',
@@ -21,7 +17,7 @@ const ALLOWED = {
 const browser = await openBrowser();
 const page = buildPage();
 const site = await serve(page.folder, { isolated: true });
-const { snapshot, sum } = await guestWithNoise();
+const { snapshot, changes, sum } = await guestWithNoise();
 const file = path.join(page.folder, 'noise.snap');
 writeFileSync(file, snapshot);
 after(async () => {
@@ -30,29 +26,19 @@ after(async () => {
   page.remove();
 });
 
-/** A guest at its prompt, whose memory is mostly noise, and the checksum of that. */
-async function guestWithNoise(): Promise<{ readonly snapshot: Uint8Array; readonly sum: string }> {
-  const machine = await createMachine(nodeHost, { memory: '160M' });
-  const ended = machine.run();
-  await machine.waitForText(PROMPT);
-  machine.write(`dd if=/dev/urandom of=/tmp/noise bs=1M count=${NOISE_MB} 2>/dev/null; md5sum /tmp/noise\n`);
-  const [sum] = (await machine.waitForText(SUM)).groups;
-  await machine.waitForText(PROMPT);
-  const bytes = await saved(machine);
-  machine.stop();
-  await ended;
-  return { snapshot: bytes, sum: sum! };
-}
-
 /** A test in a page that is told of a server of another site, which has the snapshot. */
-function inBrowser(name: string, body: (guest: GuestPage, server: HttpServer) => Promise<void>): void {
+function inBrowser(
+  name: string,
+  body: (guest: GuestPage, server: HttpServer, changed: HttpServer) => Promise<void>,
+): void {
   test(name, async (t: TestContext) => {
     if ('missing' in browser) return t.skip(`SKIPPED: ${browser.missing}`);
     const server = await serveFile(t, snapshot);
-    server.headers = ALLOWED;
+    const changed = await serveFile(t, changes);
+    for (const one of [server, changed]) one.headers = ALLOWED;
     const context = await browser.newContext();
     try {
-      await body(new GuestPage(await context.newPage()), server);
+      await body(new GuestPage(await context.newPage()), server, changed);
     } finally {
       await context.close();
     }
@@ -131,5 +117,17 @@ inBrowser('a server that does not answer ranges is read from start to end', asyn
   await open(guest, server);
   await guest.state('Running');
   await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
-  assert.deepEqual(new Set(server.asked), new Set(['bytes=0-0', 'all']));
+  assert.deepEqual(new Set(server.asked), new Set(['bytes=0-4095', 'all']));
+});
+
+inBrowser('a small snapshot and its large base both come while the guest runs', async (guest, base, changed) => {
+  base.usual = 'slow';
+  const query = `?snapshot=${encodeURIComponent(changed.url)}&snapshot-base=${encodeURIComponent(base.url)}`;
+  await guest.open(`${site.address}${query}`);
+  await guest.state('Running');
+  await enter(guest, 'echo "<$later>"', '\n<42>\r\n');
+  const { sent } = base;
+  assert.ok(sent < snapshot.length / 3, `${sent} of ${snapshot.length} bytes`);
+  base.usual = 'serve';
+  await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
 });

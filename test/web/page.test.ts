@@ -181,7 +181,7 @@ inBrowser('a saved machine goes on where it was, in the page and in Node', async
   await type(guest, 'answer=42');
   await guest.printed(PROMPT);
   const downloading = guest.page.waitForEvent('download');
-  await guest.page.getByRole('button', { name: 'Save' }).click();
+  await guest.page.getByRole('button', { name: 'Save', exact: true }).click();
   const download = await downloading;
   assert.match(download.suggestedFilename(), /^trapeze-[\d-]+\.snap$/);
   const file = await download.path();
@@ -240,7 +240,7 @@ inBrowser(
     await type(guest, COMPRESSING);
     await guest.printed('\r\nbegun');
     const downloading = guest.page.waitForEvent('download');
-    await guest.page.getByRole('button', { name: 'Save' }).click();
+    await guest.page.getByRole('button', { name: 'Save', exact: true }).click();
     const fromPage = readFileSync(await (await downloading).path());
     const second = await restoreMachine(nodeHost, new Blob([fromPage]).stream());
     const secondEnded = second.run();

@@ -1,6 +1,6 @@
-/** Snapshots in a page: of machines whose disks' changes the browser keeps. */
+/** Snapshots in a page: of machines whose disks' changes the browser keeps, and those that hold only what changed. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { PROMPT } from '../support/boot.ts';
@@ -78,4 +78,59 @@ inBrowser('a machine goes on with changes that the browser keeps, unless they we
     await goOn(guest),
     /the overlay of disk 1 \(\S+zeros\.img,overlay=saved\) is another one, or was written after/,
   );
+});
+
+/** Opens files in the page, and resolves when a machine runs that was made of them. */
+async function open(guest: GuestPage, files: readonly string[]): Promise<void> {
+  const running = guest.page.evaluate(
+    () =>
+      new Promise<void>((resolve) =>
+        document
+          .querySelector('trapeze-vm')!
+          .addEventListener('statechange', ({ detail }) => detail.state === 'running' && resolve()),
+      ),
+  );
+  await guest.page.locator('#files').setInputFiles([...files]);
+  await running;
+}
+
+/** What a button of the page downloads, in a file of its own. */
+async function downloaded(guest: GuestPage, button: string): Promise<string> {
+  const downloading = guest.page.waitForEvent('download');
+  await guest.page.getByRole('button', { name: button, exact: true }).click();
+  const file = path.join(page.folder, (await downloading).suggestedFilename());
+  await (await downloading).saveAs(file);
+  return file;
+}
+
+inBrowser('what changed since a snapshot is saved alone, and opened together with it', async (guest) => {
+  assert.equal(await guest.page.getByRole('button', { name: 'Save changes' }).count(), 0);
+  await assert.rejects(
+    guest.page.evaluate(() => document.querySelector('trapeze-vm')!.save({ changes: true })),
+    /the machine was not started from a snapshot: save all of it/,
+  );
+  await exec(guest, 'echo first > /tmp/answer');
+  const base = await downloaded(guest, 'Save');
+  await open(guest, [base]);
+  await exec(guest, 'echo second >> /tmp/answer; seq 1000 > /tmp/numbers');
+  const changes = await downloaded(guest, 'Save changes');
+  assert.match(changes, /-changes\.snap$/);
+  const [part, whole] = [statSync(changes).size, statSync(base).size];
+  assert.ok(part < whole / 3, `${part} of ${whole} bytes`);
+
+  await open(guest, [base, changes]);
+  assert.equal(await exec(guest, 'cat /tmp/answer; wc -l < /tmp/numbers'), 'first\nsecond\n1000');
+  // Against the base again: what was saved in between is not needed.
+  await exec(guest, 'echo last > /tmp/answer');
+  const later = await downloaded(guest, 'Save changes');
+  await open(guest, [later, base]);
+  assert.equal(await exec(guest, 'cat /tmp/answer; wc -l < /tmp/numbers'), 'last\n1000');
+
+  await guest.page.locator('#files').setInputFiles([later, changes]);
+  await guest.page.locator('#state').getByText('neither is the base of the other').waitFor();
+  await guest.page.locator('#files').setInputFiles([later]);
+  await guest.page
+    .locator('#state')
+    .getByText(/holds only what differs from the snapshot \w+: give that as base, by opening both/)
+    .waitFor();
 });

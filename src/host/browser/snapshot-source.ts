@@ -1,27 +1,33 @@
 /** Snapshots as a page has them: where they are large they are read when the guest asks for its memory. */
-import { LARGE, type SnapshotSource } from '../../api/restore.ts';
-import type { RandomSource } from '../../snapshot/random-access.ts';
-import { HttpLink } from '../../storage/http/exchange.ts';
-import { PATIENCE } from '../../storage/http/platform.ts';
-import { problemOf } from '../../storage/http/problem.ts';
-import { openRanges, type RangeSource } from '../../storage/http/range-source.ts';
+import { type SnapshotSource, sourcesOf } from '../../api/snapshot-sources.ts';
+import { type RandomSource, streamOf as wholeStream } from '../../snapshot/random-access.ts';
+import type { ByteSource } from '../../snapshot/streams.ts';
+import { RemoteContent } from '../../storage/http/remote-content.ts';
 import { UserError } from '../../user-error.ts';
-import { downloadStream, headOf, type ProgressListener } from './download.ts';
+import type { ProgressListener } from './download.ts';
 import { browserHttp } from './http.ts';
 
-/** @throws UserError when it cannot be had. */
-export async function openSnapshot(
-  source: string | Blob | Uint8Array<ArrayBuffer>,
+/** A file: its address, a file that a person chose, or its bytes. */
+type Source = string | Blob | Uint8Array<ArrayBuffer>;
+
+/** A snapshot and its base, if it has one. @throws UserError when they cannot be had. */
+export async function openSnapshots(
+  sources: readonly Source[],
   load: 'demand' | 'whole' | undefined,
   progress: ProgressListener,
-): Promise<SnapshotSource> {
-  if (typeof source !== 'string') return new BlobSnapshot(source instanceof Blob ? source : new Blob([source]));
-  if (load !== 'whole') {
-    const { size, inRanges } = await headOf(source, 1);
-    if (inRanges && (load === 'demand' || size! > LARGE)) return openRemote(source);
-  }
-  return downloadStream({ url: source, name: 'the snapshot' }, progress);
+): Promise<readonly SnapshotSource[]> {
+  const found: (SnapshotSource | RemoteContent)[] = [];
+  for (const source of sources) found.push(typeof source === 'string' ? await openRemote(source) : blobOf(source));
+  return sourcesOf(found, load, (loaded, total) => progress({ name: 'the snapshot', loaded, total }));
 }
+
+/** From start to end. */
+export const streamOf = async (source: Source): Promise<ByteSource> =>
+  typeof source === 'string' ? (await openRemote(source)).stream() : wholeStream(blobOf(source));
+
+const openRemote = (url: string): Promise<RemoteContent> => RemoteContent.open(url, browserHttp);
+const blobOf = (source: Blob | Uint8Array<ArrayBuffer>): BlobSnapshot =>
+  new BlobSnapshot(source instanceof Blob ? source : new Blob([source]));
 
 /** A file that a person chose. */
 class BlobSnapshot implements RandomSource {
@@ -55,49 +61,4 @@ class BlobSnapshot implements RandomSource {
   #fail = (): never => {
     throw new UserError(`${this.name} cannot be read: choose it again`);
   };
-}
-
-/** A file on a server that answers ranges. */
-class RemoteSnapshot implements RandomSource {
-  readonly name: string;
-  readonly size: number;
-  readonly #ranges: RangeSource;
-  readonly #link: HttpLink;
-
-  constructor(url: string, ranges: RangeSource, link: HttpLink) {
-    this.name = url;
-    this.size = ranges.size;
-    this.#ranges = ranges;
-    this.#link = link;
-  }
-
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(length);
-    await this.#ranges.read(offset, bytes, () => {}).catch(this.#fail);
-    return bytes;
-  }
-
-  readNow(offset: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    try {
-      this.#ranges.readNow(offset, bytes);
-    } catch (error) {
-      this.#fail(error);
-    }
-    return bytes;
-  }
-
-  async close(): Promise<void> {
-    this.#link.close();
-  }
-
-  #fail = (error: unknown): never => {
-    throw new UserError(`${this.name}: ${problemOf(error).message}`);
-  };
-}
-
-/** @throws UserError */
-async function openRemote(url: string): Promise<RandomSource> {
-  const link = new HttpLink(browserHttp, PATIENCE);
-  return new RemoteSnapshot(url, await openRanges(url, link), link);
 }

@@ -2,11 +2,14 @@
 import { createHash } from 'node:crypto';
 import type { HttpPlatform } from '../../storage/http/platform.ts';
 import { HttpProblem, unreachable } from '../../storage/http/problem.ts';
+import { askNow, sleepNow } from './ask-now.ts';
 import { codeOf } from './node-file.ts';
 import { nodeTime } from './time.ts';
 
 export const nodeHttp: HttpPlatform = {
   fetch: (url, { signal, ...init }) => fetch(url, { ...init, signal: signal as AbortSignal }),
+  askNow,
+  sleepNow,
   abortController: () => new AbortController(),
   setTimer: (ms, ring) => nodeTime.setTimer(ms, ring),
   wallTimeMs: () => Date.now(),

@@ -5,17 +5,18 @@
 import type { Machine as ApiMachine } from '../../api/machine.ts';
 import { createMachine } from '../../api/machine.ts';
 import type { MachineOptions } from '../../api/options.ts';
-import type { RestoreOptions, SnapshotSource } from '../../api/restore.ts';
+import type { RestoreOptions } from '../../api/restore.ts';
 import { restoreMachine } from '../../api/restore.ts';
+import type { SnapshotSource } from '../../api/snapshot-sources.ts';
 import { nodeHost } from './host.ts';
-import { openSource } from './snapshot-files.ts';
+import { openSources } from './snapshot-files.ts';
 
 export type { TraceKind } from '../../api/choices.ts';
 export type { TextMatch } from '../../api/console-text.ts';
 export type { OutputListener, Port } from '../../api/machine.ts';
 export type { DiskFile, MachineOptions, TerminalSize } from '../../api/options.ts';
-export type { SnapshotSource } from '../../api/restore.ts';
 export type { SaveOptions, SnapshotListener, SnapshotProgress } from '../../api/snapshot.ts';
+export type { SnapshotSource } from '../../api/snapshot-sources.ts';
 export type { CodeFigures, Statistics, VcpuFigures } from '../../api/statistics.ts';
 export type { TimelineEvent, TimelineListener } from '../../api/timeline.ts';
 export type { BlockBackend, FetchFigures } from '../../devices/contract.ts';
@@ -26,7 +27,7 @@ export type { ByteSource, ByteTarget } from '../../snapshot/streams.ts';
 export { UserError } from '../../user-error.ts';
 export { saveToFile } from './snapshot-files.ts';
 
-/** As `RestoreOptions`; the base may be a file too. */
+/** As `RestoreOptions`; the base may be a file or an address too. */
 export interface NodeRestoreOptions extends Omit<RestoreOptions, 'base'> {
   readonly base?: string | SnapshotSource | undefined;
 }
@@ -40,12 +41,12 @@ export const Machine = {
    */
   create: (options?: MachineOptions): Promise<Machine> => createMachine(nodeHost, options),
   /**
-   * Makes a machine as a snapshot has it, in a file, a stream or what can be read at any place; `run()` goes on from there.
+   * Makes a machine as a snapshot has it, in a file, at an address that begins with http:// or https://, a stream or what can be read at any
+   * place; `run()` goes on from there.
    * @throws UserError when the snapshot is damaged or does not fit.
    */
   async restore(snapshot: string | SnapshotSource, { base, ...options }: NodeRestoreOptions = {}): Promise<Machine> {
-    const source = await openSource(snapshot);
-    const opened = base === undefined ? undefined : await openSource(base);
-    return restoreMachine(nodeHost, source, { ...options, base: opened });
+    const [source, opened] = await openSources(base === undefined ? [snapshot] : [snapshot, base], options.load);
+    return restoreMachine(nodeHost, source!, { ...options, base: opened });
   },
 } as const;

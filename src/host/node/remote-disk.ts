@@ -1,7 +1,9 @@
 /** Disks and files on servers, for a host that runs Node. */
 import { constants, open } from 'node:fs/promises';
+import { isHttp } from '../../storage/http/address.ts';
 import type { HttpDisk } from '../../storage/http/http-disk.ts';
 import { openHttpDisk, readHttpFile } from '../../storage/http/open-http.ts';
+import { RemoteContent } from '../../storage/http/remote-content.ts';
 import { UserError } from '../../user-error.ts';
 import { outputProblem } from './file-problem.ts';
 import { nodeHttp } from './http.ts';
@@ -30,8 +32,20 @@ export async function readRemoteFile(text: string): Promise<Uint8Array> {
   return await readHttpFile(url, nodeHttp, headers);
 }
 
+/** What lies at an address, to be read at any place or from start to end. @throws UserError */
+export function openRemoteContent(text: string): Promise<RemoteContent> {
+  const { url, headers } = parseAddress(text);
+  return RemoteContent.open(url, nodeHttp, headers);
+}
+
 /** An address as it may be shown. */
 export const shownAddress = (text: string): string => parseAddress(text).url;
+
+/** Whether a name is that of something on a server. */
+export const isAddress = isHttp;
+
+/** The name of a file, or an address, as it may be shown. */
+export const shownName = (name: string): string => (isHttp(name) ? shownAddress(name) : name);
 
 /** User and password of an address go into a header. @throws UserError for what is no address */
 function parseAddress(text: string): Address {

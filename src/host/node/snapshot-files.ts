@@ -4,12 +4,16 @@ import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm } from 'node:fs/promises';
 import type { Machine } from '../../api/machine.ts';
-import type { SnapshotSource } from '../../api/restore.ts';
+import type { RestoreOptions } from '../../api/restore.ts';
 import type { SaveOptions } from '../../api/snapshot.ts';
+import { closeSources, type SnapshotSource, sourcesOf } from '../../api/snapshot-sources.ts';
 import type { RandomSource } from '../../snapshot/random-access.ts';
 import type { ByteSource } from '../../snapshot/streams.ts';
+import { isHttp } from '../../storage/http/address.ts';
+import type { RemoteContent } from '../../storage/http/remote-content.ts';
 import { UserError } from '../../user-error.ts';
 import { fileProblem, outputProblem } from './file-problem.ts';
+import { openRemoteContent } from './remote-disk.ts';
 
 export interface FileSaveOptions extends Omit<SaveOptions, 'base'> {
   /** The file of a complete snapshot of the same machine: only what differs is written. */
@@ -23,7 +27,7 @@ export interface FileSaveOptions extends Omit<SaveOptions, 'base'> {
 export async function saveToFile(machine: Machine, path: string, options: FileSaveOptions = {}): Promise<void> {
   const { base } = options;
   if (base !== undefined)
-    return withFileStream(base, (source) => writeFile(machine, path, { ...options, base: source }));
+    return withSnapshotStream(base, (source) => writeFile(machine, path, { ...options, base: source }));
   return writeFile(machine, path, { ...options, base: undefined });
 }
 
@@ -61,8 +65,9 @@ function writable(file: FileHandle, path: string): WritableStream<Uint8Array> {
 
 const PIECE = 2 ** 18;
 
-/** Gives `act` the content of a file as a stream. @throws UserError when it cannot be read. */
-export async function withFileStream<T>(path: string, act: (source: ByteSource) => Promise<T>): Promise<T> {
+/** Gives `act` the content of a file, or of what lies at an address, as a stream. @throws UserError when it cannot be read. */
+export async function withSnapshotStream<T>(path: string, act: (source: ByteSource) => Promise<T>): Promise<T> {
+  if (isHttp(path)) return act((await openRemoteContent(path)).stream());
   const file = await open(path, 'r').catch((error: unknown) => {
     throw fileProblem(path, error);
   });
@@ -139,8 +144,9 @@ class SnapshotFile implements RandomSource {
   };
 }
 
-/** The snapshot in a file, or in what can only be read once from start to end, such as a pipe. @throws UserError */
-export async function openSnapshot(path: string): Promise<SnapshotSource> {
+/** The snapshot in a file, on a server, or in what can only be read once from start to end, such as a pipe. @throws UserError */
+async function openSnapshot(path: string): Promise<SnapshotSource | RemoteContent> {
+  if (isHttp(path)) return openRemoteContent(path);
   const orProblem = (error: unknown): never => {
     throw fileProblem(path, error);
   };
@@ -150,7 +156,17 @@ export async function openSnapshot(path: string): Promise<SnapshotSource> {
   return readable(file, path, () => file.close());
 }
 
-/** What is given, or opened by its name. */
-export async function openSource(source: string | SnapshotSource): Promise<SnapshotSource> {
-  return typeof source === 'string' ? openSnapshot(source) : source;
+/** What is given, or opened by its name: a snapshot and its base, if it has one. @throws UserError */
+export async function openSources(
+  given: readonly (string | SnapshotSource)[],
+  load: RestoreOptions['load'],
+): Promise<readonly SnapshotSource[]> {
+  const found: (SnapshotSource | RemoteContent)[] = [];
+  try {
+    for (const source of given) found.push(typeof source === 'string' ? await openSnapshot(source) : source);
+    return sourcesOf(found, load);
+  } catch (error) {
+    await closeSources(found);
+    throw error;
+  }
 }

@@ -10,6 +10,14 @@ export interface HttpCounts {
   retries: number;
 }
 
+/** An answer that is still read. */
+export interface OpenAnswer {
+  readonly response: HttpResponse;
+  /** The next bytes of its body; undefined: no more. @throws HttpProblem, in time */
+  next(): Promise<Uint8Array | undefined>;
+  end(): void;
+}
+
 /** Requests under way; closing ends them. */
 export class HttpLink {
   readonly platform: HttpPlatform;
@@ -46,30 +54,40 @@ export class HttpLink {
     receive: (response: HttpResponse, next: () => Promise<Uint8Array | undefined>) => Promise<T>,
     answerMs = this.patience.answerMs,
   ): Promise<T> {
-    if (this.#closed) throw new HttpProblem('refused', 'the disk is closed');
-    this.counts.requests += 1;
-    const watch = new Watch(this.platform, { ...this.patience, answerMs });
-    const close = (): void => watch.expire('the disk is closed');
-    this.#open.add(close);
-    const init = {
-      method: 'GET',
-      headers: { ...this.#headers, ...headers },
-      signal: watch.signal,
-      cache: 'no-store',
-    } as const;
-    const answering = async (): Promise<T> => {
-      const response = await this.#fetch(url, init);
-      watch.alive();
-      const reader = response.body?.getReader();
-      return receive(response, () => this.#next(reader, watch));
-    };
+    const { response, next, end } = await this.open(url, headers, answerMs);
     try {
-      return await Promise.race([answering(), watch.expired]);
+      return await receive(response, next);
     } catch (error) {
       throw problemOf(error);
     } finally {
+      end();
+    }
+  }
+
+  /**
+   * Asks once for what is read at the caller's pace; `end` is called when no more of it is wanted. Without `answerMs` there is no limit for
+   * all of it.
+   * @throws HttpProblem, in time
+   */
+  async open(url: string, headers: Readonly<Record<string, string>>, answerMs?: number): Promise<OpenAnswer> {
+    if (this.#closed) throw new HttpProblem('refused', 'the file is closed');
+    this.counts.requests += 1;
+    const watch = new Watch(this.platform, this.patience.stallMs, answerMs);
+    const close = (): void => watch.expire('the file is closed');
+    this.#open.add(close);
+    const end = (): void => {
       this.#open.delete(close);
       watch.end();
+    };
+    const { signal } = watch;
+    const init = { method: 'GET', headers: { ...this.#headers, ...headers }, signal, cache: 'no-store' } as const;
+    try {
+      const response = await watch.inTime(this.#fetch(url, init));
+      const reader = response.body?.getReader();
+      return { response, next: () => this.#next(reader, watch), end };
+    } catch (error) {
+      end();
+      throw problemOf(error);
     }
   }
 
@@ -141,10 +159,12 @@ export class HttpLink {
   }
 
   async #next(reader: HttpReader | undefined, watch: Watch): Promise<Uint8Array | undefined> {
-    const part = await reader?.read();
-    watch.alive();
-    this.counts.bytes += part?.value?.length ?? 0;
-    return part?.done === false ? part.value : undefined;
+    if (reader === undefined) return undefined;
+    const part = await watch.inTime(reader.read()).catch((error: unknown) => {
+      throw problemOf(error);
+    });
+    this.counts.bytes += part.value?.length ?? 0;
+    return part.done === false ? part.value : undefined;
   }
 }
 
@@ -152,32 +172,35 @@ export class HttpLink {
 class Watch {
   readonly signal: unknown;
   /** Rejects when time is up. */
-  readonly expired: Promise<never>;
+  readonly #expired: Promise<never>;
   readonly #platform: HttpPlatform;
-  readonly #patience: HttpPatience;
+  readonly #stallMs: number;
   readonly #controller: { abort(): void };
   readonly #stopWhole: () => void;
-  #stopStall: () => void;
   #ended = false;
   #fail!: (problem: HttpProblem) => void;
 
-  constructor(platform: HttpPlatform, patience: HttpPatience) {
+  constructor(platform: HttpPlatform, stallMs: number, answerMs: number | undefined) {
     this.#platform = platform;
-    this.#patience = patience;
+    this.#stallMs = stallMs;
     const controller = platform.abortController();
     this.#controller = controller;
     this.signal = controller.signal;
-    this.expired = new Promise((_, reject) => (this.#fail = reject));
-    this.#stopWhole = platform.setTimer(patience.answerMs, () =>
-      this.expire(`an answer took more than ${patience.answerMs / 1000} s`),
-    );
-    this.#stopStall = this.#stallTimer();
+    this.#expired = new Promise((_, reject) => (this.#fail = reject));
+    // Who waits hears of it.
+    this.#expired.catch(() => {});
+    const late = (): void => this.expire(`an answer took more than ${answerMs! / 1000} s`);
+    this.#stopWhole = answerMs === undefined ? () => {} : platform.setTimer(answerMs, late);
   }
 
-  /** Something came. */
-  alive(): void {
-    this.#stopStall();
-    this.#stopStall = this.#stallTimer();
+  /** What is waited for comes soon, or this rejects. */
+  async inTime<T>(coming: Promise<T>): Promise<T> {
+    const stop = this.#stallTimer();
+    try {
+      return await Promise.race([coming, this.#expired]);
+    } finally {
+      stop();
+    }
   }
 
   expire(message: string): void {
@@ -189,13 +212,12 @@ class Watch {
   end(): void {
     this.#ended = true;
     this.#stopWhole();
-    this.#stopStall();
     this.#controller.abort();
   }
 
   #stallTimer(): () => void {
     if (this.#ended) return () => {};
-    const { stallMs } = this.#patience;
-    return this.#platform.setTimer(stallMs, () => this.expire(`the server sent nothing for ${stallMs / 1000} s`));
+    const late = (): void => this.expire(`the server sent nothing for ${this.#stallMs / 1000} s`);
+    return this.#platform.setTimer(this.#stallMs, late);
   }
 }

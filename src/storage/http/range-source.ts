@@ -66,21 +66,26 @@ const sameState = (a: Validators, b: Validators): boolean =>
     : a.modified === null || b.modified === null || a.modified === b.modified;
 
 /** Asks for the first bytes, which tells all that is to be known. @throws UserError */
-export async function openRanges(url: string, link: HttpLink): Promise<RangeSource> {
+export const openRanges = (url: string, link: HttpLink): Promise<RangeSource> => askRanges(url, link, wholeSource);
+
+/** The same, with what `whole` makes of the answer of a server that sends all of the file. @throws UserError */
+export async function askRanges<T>(url: string, link: HttpLink, whole: OnWhole<T>): Promise<RangeSource | T> {
   try {
-    return await link.insist(() => probe(url, link));
+    return await link.insist(() => probe(url, link, whole));
   } catch (error) {
     throw new UserError(`${url}: ${problemOf(error).message}`);
   }
 }
 
-async function probe(url: string, link: HttpLink): Promise<RangeSource> {
+type OnWhole<T> = (response: HttpResponse, next: Next) => Promise<T>;
+
+async function probe<T>(url: string, link: HttpLink, whole: OnWhole<T>): Promise<RangeSource | T> {
   return await link.exchange(url, { range: `bytes=0-${PROBE - 1}` }, async (response, next) => {
-    if (response.status === 200) return await wholeSource(response, next);
+    if (response.status === 200) return await whole(response, next);
     // Where a redirection leads counts: a page's own server may send to another.
     const foreign = link.platform.foreign?.(response.url) === true;
     const size = response.status === 206 ? sizeOf(response, foreign) : undefined;
-    if (response.status === 416) throw new HttpProblem('refused', 'the file is empty: serve a disk image');
+    if (response.status === 416) throw new HttpProblem('refused', 'the file is empty: serve another');
     if (size === undefined) throw link.statusProblem(response);
     const length = Math.min(size, PROBE);
     checkRange(response, 0, length, size);

@@ -27,9 +27,7 @@ export async function readBody(
   limit: number,
   tooLarge: string,
 ): Promise<Uint8Array> {
-  const announced = response.headers.get('content-length');
-  // Of an encoded body that is another length than the one read.
-  const length = announced === null || isEncoded(response) ? undefined : Number(announced);
+  const length = announcedLength(response);
   if (length !== undefined && length > limit) throw new HttpProblem('refused', tooLarge);
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -41,6 +39,12 @@ export async function readBody(
   if (length !== undefined && size !== length)
     throw new HttpProblem('again', `the server sent ${size} of ${length} bytes`);
   return joined(parts);
+}
+
+/** How long a whole file is, where the server tells it: of an encoded body the header has another length than the one read. */
+export function announcedLength(response: HttpResponse): number | undefined {
+  const announced = response.headers.get('content-length');
+  return announced === null || isEncoded(response) ? undefined : Number(announced);
 }
 
 export const isEncoded = ({ headers }: HttpResponse): boolean =>
