@@ -87,12 +87,46 @@ test('check tells leaks from errors by its exit code, and repairs them', async (
   await disk('check', image);
 });
 
+test('a disk is made larger, and smaller where that is said', async (t) => {
+  const file = scratch(t);
+  const [raw, image] = [file('disk.img', content()), file('image.qcow2')];
+  await disk('convert', raw, image);
+  for (const one of [raw, image]) {
+    assert.equal(await disk('resize', one, '+100M'), `${one}: a disk of 103M, before 3M\n`);
+    assert.equal(await disk('resize', one, '103M'), `${one}: a disk of 103M, as before\n`);
+    const { code, stderr } = await trapeze(['disk', 'resize', one, '1M']);
+    assert.deepEqual([code, /would lose those from 1048576 on: .* say --shrink\n$/.test(stderr)], [2, true], stderr);
+  }
+  assert.equal(await disk('compare', raw, image), 'the disks are the same\n');
+  const before = statSync(image).size;
+  for (const one of [raw, image]) await disk('resize', '--shrink', one, '1M');
+  assert.ok(statSync(image).size < before);
+  assert.equal(statSync(raw).size, MIB);
+  assert.equal(await disk('compare', raw, image), 'the disks are the same\n');
+  await disk('check', image);
+  assert.match(await disk('resize', '--shrink', image, '--', '-512K'), /a disk of 512K, before 1M/);
+});
+
+test('an image over another is made larger by zeros, whatever is behind it', async (t) => {
+  const file = scratch(t);
+  const [base, top, flat] = [file('base.img', content()), file('top.qcow2'), file('flat.img')];
+  await disk('create', '--backing', base, top, '1M');
+  await disk('resize', top, '4M');
+  await disk('convert', '--format', 'raw', top, flat);
+  const expected = new Uint8Array(4 * MIB);
+  expected.set(content().subarray(0, MIB));
+  assert.deepEqual(new Uint8Array(readFileSync(flat)), expected);
+  assert.deepEqual(new Uint8Array(readFileSync(base)), content());
+});
+
 test('a mistake is one line that names the fix, exit code 2, and no file', async (t) => {
   const file = scratch(t);
   const raw = file('raw.img', new Uint8Array(MIB));
   const cut = file('cut.qcow2');
   await disk('create', cut, '1G');
   truncateSync(cut, 70_000);
+  const small = file('small.qcow2');
+  await disk('create', '--cluster-size', '512', small, '1M');
   const out = file('out');
   const cases: readonly (readonly [string[], RegExp])[] = [
     [['create', out], /needs a size, such as 10G, or a backing file/],
@@ -109,6 +143,11 @@ test('a mistake is one line that names the fix, exit code 2, and no file', async
     [['info', cut], /cut\.qcow2: .* behind the end of the file: the file is not whole/],
     [['info', file('gone')], /gone does not exist/],
     [['compare', raw, file('gone')], /gone does not exist/],
+    [['resize', file('gone'), '1G'], /gone does not exist/],
+    [['resize', raw, '+much'], /'much' is no size of a disk/],
+    [['resize', raw, '0'], /a size above 0/],
+    [['resize', '--shrink', raw, '--', '-1G'], /a size above 0/],
+    [['resize', small, '100T'], /too large for clusters of 512/],
     [['check', raw], /a raw image has no tables .*: name a qcow2 image/],
     [['convert', '--format', 'raw', '--compress', raw, out], /a raw image cannot be compressed/],
     [['convert', '--from-format', 'qcow2', raw, out], /this is no qcow2 image/],
@@ -119,7 +158,7 @@ test('a mistake is one line that names the fix, exit code 2, and no file', async
     assert.match(stderr, /^trapeze: [^\n]+\n$/);
     assert.deepEqual([code, stdout], [2, ''], words.join(' '));
   }
-  assert.deepEqual(readdirSync(path.dirname(raw)).sort(), ['cut.qcow2', 'raw.img']);
+  assert.deepEqual(readdirSync(path.dirname(raw)).sort(), ['cut.qcow2', 'raw.img', 'small.qcow2']);
 });
 
 test('two images hold the same disk or differ from a byte on', async (t) => {

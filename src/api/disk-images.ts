@@ -33,6 +33,8 @@ export interface ImageStore extends ImageFiles {
   create(name: string, replace: boolean): Promise<NewFile>;
   /** How the image `from` is to name a file that the person calls `name`. */
   relate(from: string, name: string): string;
+  /** Gives a file another length. */
+  truncate(name: string, size: number): Promise<void>;
   /** Bytes that the file takes where it is, if that is known. */
   allocated(name: string): Promise<number | undefined>;
 }
@@ -275,4 +277,55 @@ export async function checkDisk(store: ImageStore, path: string, options: CheckD
   } finally {
     await file.close();
   }
+}
+
+export interface ResizeOptions {
+  /** Undefined: found out from the content. */
+  readonly format: ImageFormat | undefined;
+  /** Bytes of the disk to be, by those it has. */
+  readonly size: (before: number) => number;
+  /** Whether it may become smaller. */
+  readonly shrink: boolean;
+}
+
+/** Sizes of a disk before and after. */
+export interface Resized {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** Makes the disk of an image larger or smaller, where it is. @throws UserError when that cannot or must not be done. */
+export async function resizeDisk(store: ImageStore, path: string, options: ResizeOptions): Promise<Resized> {
+  const { disk } = await openImage(store, path, { readOnly: false, format: options.format });
+  let sizes: Resized;
+  let fileSize: number | undefined;
+  try {
+    sizes = wantedSize(path, disk.size, options);
+    if (sizes.before !== sizes.after)
+      fileSize = disk instanceof Qcow2Disk ? await resizeQcow2(store, path, disk, sizes.after) : sizes.after;
+  } finally {
+    await disk.close();
+  }
+  if (fileSize !== undefined) await store.truncate(path, fileSize);
+  return sizes;
+}
+
+function wantedSize(path: string, before: number, { size, shrink }: ResizeOptions): Resized {
+  const after = Math.ceil(size(before) / SECTOR) * SECTOR;
+  if (after <= 0) throw new UserError('a disk needs a size above 0, such as 10G');
+  if (after < before && !shrink)
+    throw new UserError(
+      `${path}: the disk has ${before} bytes and would lose those from ${after} on: make what is in it smaller first, then say --shrink`,
+    );
+  return { before, after };
+}
+
+/** Returns how long the file may be. */
+async function resizeQcow2(store: ImageStore, path: string, disk: Qcow2Disk, size: number): Promise<number> {
+  const { qcow2 } = await diskInfo(store, path, 'qcow2');
+  if (qcow2?.version === 2 && qcow2.snapshots.length > 0)
+    throw new UserError(
+      `${path}: with snapshots a disk of version 2 keeps its size: delete them with \`qemu-img snapshot -d\`, or copy the disk with \`trapeze disk convert\``,
+    );
+  return disk.resize(size);
 }

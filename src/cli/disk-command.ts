@@ -1,6 +1,6 @@
 /** The options of `trapeze disk`. */
 import { Argument, type Command, Option } from 'commander';
-import type { CheckFlags, CompareFlags, ConvertFlags, CreateFlags, InfoFlags } from './disk.ts';
+import type { CheckFlags, CompareFlags, ConvertFlags, CreateFlags, InfoFlags, ResizeFlags } from './disk.ts';
 import { CLUSTER_SIZES, COMPATS, IMAGE_FORMATS, REFCOUNT_BITS, REPAIRS } from './disk-choices.ts';
 import { addDiskManifest } from './disk-manifest-command.ts';
 
@@ -34,6 +34,18 @@ Examples:
 
 Exit codes: 0 converted, 2 wrong usage, or a file that cannot be used, 130 interrupted: nothing is left behind.`;
 
+const RESIZE_EXAMPLES = `
+Examples:
+  trapeze disk resize disk.qcow2 40G
+      a disk of 40G: what is new reads as zeros and takes no room in the file
+  trapeze disk resize disk.img +10G
+      10G more than it has
+  trapeze disk resize --shrink disk.qcow2 5G
+      what the disk has behind 5G is lost: make partitions and file systems smaller before
+
+What is in the disk keeps its size: let the guest use the rest (growpart, resize2fs). No run may use the image meanwhile.
+Exit codes: 0 done, 2 wrong usage, or a file that cannot be used.`;
+
 const COMPARE_EXAMPLES = `
 Examples:
   trapeze disk compare disk.img disk.qcow2
@@ -58,10 +70,11 @@ const FOUND = '(default: as the content says)';
 export function addDisk(program: Command, finish: (code: number) => void): void {
   const disk = program
     .command('disk')
-    .description('make, look into, convert, compare and check disk images, and serve them');
+    .description('make, look into, convert, resize, compare and check disk images, and serve them');
   addCreate(disk);
   addInfo(disk);
   addConvert(disk, finish);
+  addResize(disk);
   addCompare(disk, finish);
   addCheck(disk, finish);
   addDiskManifest(disk);
@@ -110,6 +123,20 @@ function addConvert(disk: Command, finish: (code: number) => void): void {
     .addHelpText('after', CONVERT_EXAMPLES)
     .action(async (from: string, to: string, flags: ConvertFlags) =>
       finish(await (await import('./disk.ts')).convert(from, to, flags)),
+    );
+}
+
+function addResize(disk: Command): void {
+  disk
+    .command('resize')
+    .description('make the disk of an image larger or smaller')
+    .argument('<file>', 'an image; the images behind it stay as they are')
+    .argument('<size>', 'of the disk, such as 40G, or +10G for that much more')
+    .addOption(format('--format <format>', `of the image ${FOUND}`))
+    .option('--shrink', 'let the disk become smaller, and lose what is behind its new end')
+    .addHelpText('after', RESIZE_EXAMPLES)
+    .action(async (path: string, size: string, flags: ResizeFlags) =>
+      (await import('./disk.ts')).resize(path, size, flags),
     );
 }
 

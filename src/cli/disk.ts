@@ -8,6 +8,7 @@ import {
   type DiskInfo,
   diskInfo,
   type ImageShape,
+  resizeDisk,
 } from '../api/disk-images.ts';
 import { formatSize, parseSize } from '../api/size.ts';
 import { nodeImages } from '../host/node/image-files.ts';
@@ -44,6 +45,11 @@ export interface ConvertFlags extends ShapeFlags {
 
 export interface CompareFlags extends InfoFlags {
   readonly otherFormat?: ImageFormat;
+}
+
+export interface ResizeFlags {
+  readonly format?: ImageFormat;
+  readonly shrink?: true;
 }
 
 export interface CheckFlags extends InfoFlags {
@@ -167,6 +173,27 @@ export async function convert(from: string, to: string, flags: ConvertFlags): Pr
 }
 
 const percent = (share: number): string => `${Math.floor(share * 100)} %`;
+
+/** `20G`, or `+5G` and `-5G` for that much more or less. @throws UserError */
+function newSizeOf(text: string): (before: number) => number {
+  const sign = /^[+-]/.exec(text)?.[0];
+  const bytes = sizeOf(sign === undefined ? text : text.slice(1));
+  if (sign === undefined) return () => bytes;
+  return (before) => before + (sign === '+' ? bytes : -bytes);
+}
+
+/** Makes a disk larger or smaller. @throws UserError when that cannot or must not be done. */
+export async function resize(path: string, size: string, flags: ResizeFlags): Promise<void> {
+  const hide = showProgress(() => `resizing ${path}`);
+  const { format, shrink } = flags;
+  const { before, after } = await resizeDisk(nodeImages, path, {
+    format,
+    size: newSizeOf(size),
+    shrink: shrink === true,
+  }).finally(hide);
+  const was = before === after ? 'as before' : `before ${formatSize(before)}`;
+  process.stdout.write(`${path}: a disk of ${formatSize(after)}, ${was}\n`);
+}
 
 /** Compares two images. Returns the exit code. @throws UserError when one of them cannot be used. */
 export async function compare(one: string, other: string, flags: CompareFlags): Promise<number> {

@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { checkDisk, convertDisk } from '../../src/api/disk-images.ts';
+import { checkDisk, convertDisk, resizeDisk } from '../../src/api/disk-images.ts';
 import type { BlockBackend } from '../../src/devices/contract.ts';
 import { openDisk } from '../../src/host/node/files.ts';
 import { nodeImages } from '../../src/host/node/image-files.ts';
@@ -45,6 +45,7 @@ async function holdsAgainst(image: QemuImage, content: Buffer, random: Random): 
     ...(await checksTheSame(image.path)),
     ...(await writesWell(image, random)),
     ...(await convertsWell(image, random)),
+    ...(await resizesWell(image, content, random)),
   ];
 }
 
@@ -128,6 +129,31 @@ async function writesWell(image: QemuImage, random: Random): Promise<string[]> {
   const theirs = contentByQemu(copy);
   if (theirs === undefined || differ(theirs, model)) problems.push('QEMU reads otherwise than was written');
   if (snapshotContents(copy).some((content, i) => differ(content, snapshots[i]!))) problems.push('a snapshot changed');
+  return problems;
+}
+
+async function resizesWell(image: QemuImage, content: Buffer, random: Random): Promise<string[]> {
+  const copy = copyOf(image);
+  if (tryQemuImg('check', '-f', 'qcow2', copy).status !== 0) return [];
+  const snapshots = snapshotContents(copy);
+  const size = SECTOR * (1 + random.below((3 * content.length) / SECTOR));
+  try {
+    await resizeDisk(nodeImages, copy, { format: 'qcow2', size: () => size, shrink: true });
+  } catch (error) {
+    const old = image.options.includes('compat=0.10') && snapshots.length > 0;
+    return old && error instanceof UserError ? [] : [`is resized with ${String(error)}`];
+  }
+  const expected = Buffer.concat([content.subarray(0, size), Buffer.alloc(Math.max(0, size - content.length))]);
+  const { status, stdout } = tryQemuImg('check', '-f', 'qcow2', copy);
+  const problems = status === 0 ? [] : [`qemu-img check of the resized image: ${stdout.slice(0, 300)}`];
+  const theirs = contentByQemu(copy);
+  if (theirs === undefined || differ(theirs, expected)) problems.push(`QEMU reads otherwise after a resize to ${size}`);
+  // QEMU shows snapshots with the size that the disk has now.
+  const kept = Math.min(size, content.length);
+  const changed = snapshotContents(copy).some((one, i) =>
+    differ(one.subarray(0, kept), snapshots[i]!.subarray(0, kept)),
+  );
+  if (changed) problems.push('a resize changed a snapshot');
   return problems;
 }
 

@@ -100,6 +100,14 @@ export const nodeImages: ImageStore = {
   ),
   create: createFile,
   relate: (from, path) => (isAbsolute(path) ? path : relative(dirname(from), path)),
+  async truncate(path, size) {
+    try {
+      const handle = await open(path, 'r+');
+      await handle.truncate(size).finally(() => handle.close());
+    } catch (error) {
+      throw outputProblem(path, error);
+    }
+  },
   async allocated(path) {
     return isHttp(path) ? undefined : (await status(path)).blocks * 512;
   },

@@ -23,7 +23,6 @@ export interface ClusterParts {
 /** Reads the clusters of a disk, wherever they are. */
 export class ClusterReader {
   readonly #file: SizedFile;
-  readonly #size: number;
   readonly #geometry: Header['geometry'];
   readonly #subclusterSize: number;
   readonly #mapping: Mapping;
@@ -32,7 +31,6 @@ export class ClusterReader {
 
   constructor({ file, header, mapping, compressed, backing }: ClusterParts) {
     this.#file = file;
-    this.#size = header.size;
     this.#geometry = header.geometry;
     this.#subclusterSize = header.geometry.subclusterSize;
     this.#mapping = mapping;
@@ -40,7 +38,7 @@ export class ClusterReader {
     this.#backing = backing;
   }
 
-  /** What stands at `offset` and how far that goes, as far as is known without reading content. */
+  /** What stands at `offset` and how far that goes, as far as is known without reading content; not regarding the end of the disk. */
   async extent(offset: number): Promise<Extent> {
     const first = Math.floor(offset / this.#subclusterSize);
     const table = await this.#mapping.tableOf(Math.floor(offset / this.#geometry.clusterSize));
@@ -52,7 +50,7 @@ export class ClusterReader {
     let end = first + 1;
     if (table === undefined) end = limit;
     else while (end < limit && zero(end) === zero(first)) end += 1;
-    return { zero: zero(first), length: Math.min(end * this.#subclusterSize, this.#size) - offset };
+    return { zero: zero(first), length: end * this.#subclusterSize - offset };
   }
 
   /**

@@ -28,7 +28,6 @@ export interface ClusterWriterParts {
 export class ClusterWriter {
   readonly #file: SizedFile;
   readonly #image: string;
-  readonly #size: number;
   readonly #geometry: Geometry;
   readonly #clusterSize: number;
   readonly #mapping: Mapping;
@@ -42,7 +41,6 @@ export class ClusterWriter {
   constructor(parts: ClusterWriterParts) {
     this.#file = parts.file;
     this.#image = parts.image;
-    this.#size = parts.header.size;
     this.#geometry = parts.header.geometry;
     this.#clusterSize = parts.header.geometry.clusterSize;
     this.#mapping = parts.mapping;
@@ -182,7 +180,7 @@ export class ClusterWriter {
     if (table !== undefined || this.#backing !== undefined)
       for (let at = offset; at < stop; ) {
         const next = (Math.floor(at / this.#clusterSize) + 1) * this.#clusterSize;
-        await this.#zeroCluster(at, Math.min(next, stop === this.#size ? next : stop));
+        await this.#zeroCluster(at, Math.min(next, stop));
         // Many small clusters: what they leave behind must not pile up.
         if (this.#refcounts.crowded || this.#mapping.crowded) await this.#commit();
         at = next;
@@ -211,6 +209,21 @@ export class ClusterWriter {
       await this.#mapping.set(cluster, one, this.#refcounts);
       if (data === 0) this.#giveUp(old);
     }
+  }
+
+  /** Gives up what is in whole clusters from `offset` on, as far as one L2 table has them. Returns how many bytes. */
+  async discardClusters(offset: number, end: number): Promise<number> {
+    const stop = Math.min(end, this.#reader.tableEnd(offset));
+    for (let cluster = offset / this.#clusterSize; cluster * this.#clusterSize < stop; cluster++) {
+      const table = await this.#mapping.tableOf(cluster);
+      if (table === undefined) break;
+      const old = this.#mapping.entry(table, cluster);
+      if (old.kind === 'standard' && old.host === 0 && old.zero === 0) continue;
+      await this.#mapping.set(cluster, UNALLOCATED, this.#refcounts);
+      this.#giveUp(old);
+      if (this.#refcounts.crowded || this.#mapping.crowded) await this.#commit();
+    }
+    return stop - offset;
   }
 
   /** Version 2 has no other way to hide what the backing disk shows. */

@@ -26,12 +26,19 @@ interface Layout {
   readonly l1Entries: number;
 }
 
-function layoutOf({ clusterSize, l2Entries, tableEntries, blockEntries }: Geometry, size: number): Layout {
-  const l1Entries = Math.max(1, Math.ceil(size / clusterSize / l2Entries));
-  if (l1Entries * ENTRY_SIZE > MAXIMUM_L1_BYTES)
+/** @throws UserError when such a disk needs too large a table. */
+export function l1EntriesFor(size: number, { clusterSize, l2Entries }: Geometry): number {
+  const entries = Math.max(1, Math.ceil(size / clusterSize / l2Entries));
+  if (entries * ENTRY_SIZE > MAXIMUM_L1_BYTES)
     throw new UserError(
       `a disk of ${size} bytes is too large for clusters of ${clusterSize}: choose larger clusters, or a smaller disk`,
     );
+  return entries;
+}
+
+function layoutOf(geometry: Geometry, size: number): Layout {
+  const { clusterSize, tableEntries, blockEntries } = geometry;
+  const l1Entries = l1EntriesFor(size, geometry);
   const l1Clusters = Math.ceil((l1Entries * ENTRY_SIZE) / clusterSize);
   let [tableClusters, blocks] = [1, 1];
   for (;;) {

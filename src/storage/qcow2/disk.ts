@@ -6,7 +6,8 @@ import { repairImage } from './check.ts';
 import { ClusterReader, type Extent } from './cluster-reader.ts';
 import { ClusterWriter } from './cluster-writer.ts';
 import { CompressedClusters } from './compressed.ts';
-import { CorruptImageError, type Geometry, HEADER } from './format.ts';
+import { l1EntriesFor } from './create.ts';
+import { CorruptImageError, type Geometry, HEADER, viewOf, writeU64 } from './format.ts';
 import type { Header } from './header.ts';
 import { Mapping } from './mapping.ts';
 import { Refcounts } from './refcounts.ts';
@@ -30,7 +31,6 @@ export interface Qcow2Options {
  * then L1 entries, each durable before the next; last of all, counts of clusters that were given up go down.
  */
 export class Qcow2Disk implements BlockBackend {
-  readonly size: number;
   readonly readOnly: boolean;
   readonly #file: SizedFile;
   readonly #geometry: Geometry;
@@ -43,6 +43,7 @@ export class Qcow2Disk implements BlockBackend {
   readonly #changes = new Lock();
   /** Transfers of clusters where they are: these must not be given to others meanwhile. */
   readonly #transfers = new Set<Promise<unknown>>();
+  #size: number;
   #onFull: (() => void) | undefined;
   /** Why nothing is written any more. */
   #broken: CorruptImageError | undefined;
@@ -55,7 +56,7 @@ export class Qcow2Disk implements BlockBackend {
     mapping: Mapping,
     refcounts: Refcounts | undefined,
   ) {
-    this.size = header.size;
+    this.#size = header.size;
     this.readOnly = options.readOnly;
     this.#file = file;
     this.#geometry = header.geometry;
@@ -96,6 +97,10 @@ export class Qcow2Disk implements BlockBackend {
     return new Qcow2Disk(file, header, options, mapping, refcounts);
   }
 
+  get size(): number {
+    return this.#size;
+  }
+
   async read(offset: number, into: Uint8Array): Promise<void> {
     for (let done = 0; done < into.length; ) {
       const piece = into.subarray(done);
@@ -125,7 +130,7 @@ export class Qcow2Disk implements BlockBackend {
     if (head > 0) await this.#zeroPart(offset, head);
     const end = offset + length;
     // The last cluster of the disk counts as whole where the disk ends inside of it.
-    const wholeEnd = end === this.size ? end : end - (end % subclusterSize);
+    const wholeEnd = end === this.size ? this.#clusterEnd(end) : end - (end % subclusterSize);
     for (let at = offset + head; at < wholeEnd; )
       at += await this.#change((writer) => writer.zeroClusters(at, wholeEnd));
     const tail = Math.max(wholeEnd, offset + head);
@@ -152,8 +157,38 @@ export class Qcow2Disk implements BlockBackend {
   }
 
   /** What stands at `offset` and how far that goes, as far as is known without reading content. */
-  extent(offset: number): Promise<Extent> {
-    return this.#reader.extent(offset);
+  async extent(offset: number): Promise<Extent> {
+    const { zero, length } = await this.#reader.extent(offset);
+    return { zero, length: Math.min(length, this.size - offset) };
+  }
+
+  /**
+   * Makes the disk larger, by zeros, or smaller. Returns the end of what the image uses of its file now. Wherever the
+   * power goes it is as large as before, or as asked for.
+   */
+  async resize(size: number): Promise<number> {
+    const before = this.#size;
+    const entries = l1EntriesFor(size, this.#geometry);
+    const refcounts = this.#refcounts!;
+    if (size > before) {
+      await this.#change(() => this.#mapping.grow(entries, refcounts));
+      this.#size = size;
+      // What the last cluster has behind the old end, and what the backing disk would show there.
+      const stop = Math.min(size, Math.max(this.#clusterEnd(before), this.#backing?.size ?? 0));
+      if (stop > before) await this.writeZeroes(before, stop - before);
+    } else {
+      const kept = this.#clusterEnd(size);
+      if (kept > size) await this.writeZeroes(size, Math.min(kept, before) - size);
+      for (let at = kept; at < before; )
+        at += await this.#change((writer) => writer.discardClusters(at, this.#clusterEnd(before)));
+      await this.#change(async () => this.#mapping.shrink(entries, refcounts));
+      this.#size = size;
+    }
+    await this.flush();
+    await this.#writeSize();
+    // Counts of what the first has given up.
+    await this.flush();
+    return (await refcounts.end()) * this.#geometry.clusterSize;
   }
 
   /**
@@ -222,6 +257,18 @@ export class Qcow2Disk implements BlockBackend {
     await this.#file.write(HEADER.autoclear, new Uint8Array(8));
     await this.#file.flush();
     this.#autoclear = false;
+  }
+
+  async #writeSize(): Promise<void> {
+    const field = new Uint8Array(8);
+    writeU64(viewOf(field), 0, this.#size);
+    await this.#file.write(HEADER.size, field);
+    await this.#file.flush();
+  }
+
+  #clusterEnd(offset: number): number {
+    const { clusterSize } = this.#geometry;
+    return Math.ceil(offset / clusterSize) * clusterSize;
   }
 
   /** Part of a subcluster: nothing to do where it reads as zeros already. */

@@ -5,9 +5,11 @@ import {
   entryCopied,
   entryOffset,
   type Geometry,
+  HEADER,
   SECTOR,
   setEntry,
   viewOf,
+  writeU64,
 } from './format.ts';
 import type { Header } from './header.ts';
 import {
@@ -30,9 +32,11 @@ export class Mapping {
   readonly #file: SizedFile;
   readonly #image: string;
   readonly #geometry: Geometry;
-  readonly #l1: Uint8Array;
-  readonly #view: DataView;
-  readonly #l1Offset: number;
+  #l1: Uint8Array;
+  #view: DataView;
+  #l1Offset: number;
+  /** The L1 table stands at a new place, which the header does not name yet. */
+  #moved = false;
   readonly #tables: TableCache;
   readonly #changedEntries = new Set<number>();
   /** The image's end, in whole clusters. */
@@ -71,7 +75,7 @@ export class Mapping {
   }
 
   get changed(): boolean {
-    return this.#tables.changed.size > 0 || this.#changedEntries.size > 0;
+    return this.#tables.changed.size > 0 || this.#changedEntries.size > 0 || this.#moved;
   }
 
   /** Whether so much was changed that it should be written soon. */
@@ -123,19 +127,63 @@ export class Mapping {
     this.#tables.touch(table);
   }
 
+  /** Makes the L1 table as large as so many entries want it, at another place. */
+  async grow(entries: number, refcounts: Refcounts): Promise<void> {
+    const { clusterSize } = this.#geometry;
+    const [old, oldOffset] = [this.#l1, this.#l1Offset];
+    if (entries * ENTRY_SIZE <= old.length) return;
+    const place = await refcounts.allocateTables(Math.ceil((entries * ENTRY_SIZE) / clusterSize));
+    this.#l1 = new Uint8Array(entries * ENTRY_SIZE);
+    this.#l1.set(old);
+    this.#view = viewOf(this.#l1);
+    this.#l1Offset = place;
+    this.#moved = true;
+    this.grown(place + this.#l1.length);
+    for (let at = 0; at < old.length; at += clusterSize) refcounts.giveUpTable(oldOffset + at);
+  }
+
+  /** Gives up the L2 tables behind so many, to which nothing is left. */
+  shrink(entries: number, refcounts: Refcounts): void {
+    for (let index = entries; index < this.#l1.length / ENTRY_SIZE; index++) {
+      const offset = this.#tableAt(index);
+      if (offset === 0) continue;
+      setEntry(this.#view, index, 0, false);
+      this.#changedEntries.add(index);
+      this.#tables.drop(offset);
+      refcounts.giveUpTable(offset);
+    }
+  }
+
   /** Writes changed L2 tables and makes them durable; then the entries that point to them. */
   async write(): Promise<void> {
     await this.#tables.write();
     await this.#file.flush();
-    if (this.#changedEntries.size === 0) return;
+    if (this.#moved) {
+      await this.#file.write(this.#l1Offset, this.#l1);
+      await this.#file.flush();
+      await this.#nameTable();
+    } else if (this.#changedEntries.size > 0) await this.#writeEntries();
+    else return;
+    await this.#file.flush();
+    this.#changedEntries.clear();
+  }
+
+  /** Both fields stand in one sector: the header names the old table or the new one. */
+  async #nameTable(): Promise<void> {
+    const fields = new Uint8Array(12);
+    viewOf(fields).setUint32(0, this.#l1.length / ENTRY_SIZE);
+    writeU64(viewOf(fields), 4, this.#l1Offset);
+    await this.#file.write(HEADER.l1, fields);
+    this.#moved = false;
+  }
+
+  async #writeEntries(): Promise<void> {
     const sectors = new Set([...this.#changedEntries].map((index) => Math.floor((index * ENTRY_SIZE) / SECTOR)));
     for (const sector of sectors)
       await this.#file.write(
         this.#l1Offset + sector * SECTOR,
         this.#l1.subarray(sector * SECTOR, (sector + 1) * SECTOR),
       );
-    await this.#file.flush();
-    this.#changedEntries.clear();
   }
 
   #tableAt(index: number): number {

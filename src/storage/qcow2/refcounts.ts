@@ -148,6 +148,27 @@ export class Refcounts {
     return first * this.#geometry.clusterSize;
   }
 
+  /** Takes so many free neighbours for a table. Returns where they are. */
+  async allocateTables(clusters: number): Promise<number> {
+    const { clusterSize, blockEntries } = this.#geometry;
+    // In a range of so many there is a block, which would stand in between.
+    const first = clusters < blockEntries ? await this.#neighbours(clusters) : await this.#behindBlocks(clusters);
+    this.reserve(first * clusterSize, clusters * clusterSize);
+    return first * clusterSize;
+  }
+
+  /** Behind the last cluster that is in use. */
+  async end(): Promise<number> {
+    const { blockEntries } = this.#geometry;
+    for (let index = this.#tableEntries - 1; index >= 0; index--) {
+      const block = await this.#blockOf(index * blockEntries);
+      if (block === undefined) continue;
+      for (let at = (index + 1) * blockEntries; at > index * blockEntries; at--)
+        if (this.#read(block, at - 1) !== 0) return at;
+    }
+    return 0;
+  }
+
   /** One more reference to a cluster; false when its count has no room for it. */
   async addReference(cluster: number): Promise<boolean> {
     const block = await this.#blockOf(cluster);
@@ -248,8 +269,7 @@ export class Refcounts {
   async #addBlock(cluster: number): Promise<void> {
     const index = Math.floor(cluster / this.#geometry.blockEntries);
     if (index >= this.#tableEntries) return this.#growTable(cluster);
-    if (this.#metadata.has(cluster))
-      throw new CorruptImageError(this.#image, `cluster ${cluster} is a table and has no count`);
+    this.#mustHaveNoTable(cluster);
     this.#placeBlock(index, cluster);
     this.#changedEntries.add(index);
   }
@@ -262,21 +282,74 @@ export class Refcounts {
     if (Math.floor(cluster / blockEntries) === index) this.#write(block, cluster, 1);
   }
 
+  /** Takes free clusters until enough of them follow each other, and gives the others back. */
+  async #neighbours(clusters: number): Promise<number> {
+    const others: ClusterRun[] = [];
+    let run = await this.allocate(clusters);
+    while (run.count < clusters) {
+      const next = await this.allocate(clusters - run.count);
+      if (next.first === run.first + run.count) run = { first: run.first, count: run.count + next.count };
+      else {
+        others.push(run);
+        run = next;
+      }
+    }
+    for (const other of others) await this.release(other);
+    return run.first;
+  }
+
+  /** Takes clusters behind all that blocks count. */
+  async #behindBlocks(clusters: number): Promise<number> {
+    const { blockEntries } = this.#geometry;
+    for (;;) {
+      let index = this.#tableEntries;
+      while (index > 0 && refcountBlockOffset(this.#view, index - 1) === 0) index -= 1;
+      const first = index * blockEntries;
+      if (index + this.#blocksFor(first, clusters) <= this.#tableEntries) {
+        await this.#claim(first, clusters);
+        return first;
+      }
+      await this.#growTable(Math.max(first, this.#tableEntries * blockEntries));
+    }
+  }
+
+  /** How many blocks it takes to count `clusters` from `first` on, and themselves behind. */
+  #blocksFor(first: number, clusters: number): number {
+    const { blockEntries } = this.#geometry;
+    const firstBlock = Math.floor(first / blockEntries);
+    let blocks = 0;
+    while (Math.floor((first + clusters + blocks - 1) / blockEntries) >= firstBlock + blocks) blocks += 1;
+    return blocks;
+  }
+
+  /** Takes clusters where no block counts yet, and clusters behind them for the blocks. */
+  async #claim(first: number, clusters: number): Promise<void> {
+    const end = first + clusters + this.#blocksFor(first, clusters);
+    for (let cluster = first; cluster < end; cluster++) this.#mustHaveNoTable(cluster);
+    const firstBlock = Math.floor(first / this.#geometry.blockEntries);
+    for (let at = first + clusters; at < end; at++) {
+      const index = firstBlock + at - first - clusters;
+      this.#placeBlock(index, at);
+      this.#changedEntries.add(index);
+    }
+    for (let cluster = first; cluster < end; cluster++) this.#write((await this.#blockOf(cluster))!, cluster, 1);
+  }
+
+  #mustHaveNoTable(cluster: number): void {
+    if (this.#metadata.has(cluster))
+      throw new CorruptImageError(this.#image, `cluster ${cluster} is a table and has no count`);
+  }
+
   /** Moves the table to a larger place from the free cluster `first` on, behind all that it covers now, with the blocks for it. */
   async #growTable(first: number): Promise<void> {
     const { clusterSize, blockEntries, tableEntries } = this.#geometry;
     const firstBlock = Math.floor(first / blockEntries);
-    let entries = Math.ceil(Math.max(firstBlock + 1, this.#tableEntries) * 1.5);
-    const clusters = Math.ceil(entries / tableEntries);
-    entries = clusters * tableEntries;
+    const least = Math.ceil(Math.max(firstBlock + 1, this.#tableEntries) * 1.5);
+    const clusters = Math.ceil(least / tableEntries);
     if (clusters * clusterSize > Math.max(MAXIMUM_REFCOUNT_TABLE_BYTES, clusterSize))
       throw new StorageFullError(`${this.#image}: an image with clusters this small cannot grow further`);
-    let blocks = 0;
-    while (Math.floor((first + clusters + blocks - 1) / blockEntries) >= firstBlock + blocks) blocks += 1;
-    if (firstBlock + blocks > entries) throw new StorageFullError(`${this.#image}: the image cannot grow further`);
-    for (let cluster = first; cluster < first + clusters + blocks; cluster++)
-      if (this.#metadata.has(cluster))
-        throw new CorruptImageError(this.#image, `cluster ${cluster} is a table and has no count`);
+    if (firstBlock + this.#blocksFor(first, clusters) > clusters * tableEntries)
+      throw new StorageFullError(`${this.#image}: the image cannot grow further`);
     const old = { first: this.#tableOffset / clusterSize, count: this.#table.length / clusterSize };
     const table = new Uint8Array(clusters * clusterSize);
     table.set(this.#table);
@@ -284,10 +357,8 @@ export class Refcounts {
     this.#view = viewOf(table);
     this.#tableOffset = first * clusterSize;
     this.#moved = true;
+    await this.#claim(first, clusters);
     this.reserve(this.#tableOffset, table.length);
-    for (let i = 0; i < blocks; i++) this.#placeBlock(firstBlock + i, first + clusters + i);
-    for (let cluster = first; cluster < first + clusters + blocks; cluster++)
-      this.#write((await this.#blockOf(cluster))!, cluster, 1);
     for (let cluster = old.first; cluster < old.first + old.count; cluster++) this.#metadata.delete(cluster);
     this.giveUp(old);
   }
