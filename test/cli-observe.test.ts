@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { test } from 'node:test';
+import process from 'node:process';
+import { type TestContext, test } from 'node:test';
 import { debugExit, forever, print, reset, spin, tinyGuest } from './support/tiny-guest.ts';
 import { scratch, shown, start, trapeze } from './support/trapeze.ts';
 
@@ -79,9 +80,34 @@ function checkedEvents(path: string): readonly TraceEvent[] {
   return events;
 }
 
+/** Where the commands of a test keep what they translate. */
+function keepCodeIn(t: TestContext, place: string): void {
+  process.env.TRAPEZE_CODE_CACHE = place;
+  t.after(() => delete process.env.TRAPEZE_CODE_CACHE);
+}
+
+test('what one run translates is there for the next, unless nothing is to be kept', async (t) => {
+  const file = scratch(t);
+  const kernel = file('kernel', tinyGuest(countDown, debugExit(0)));
+  const run = async (): Promise<readonly number[]> => {
+    const stats = file('stats.json');
+    assert.equal((await trapeze(['run', '--kernel', kernel, ...END, '--stats', stats])).code, 1);
+    const { regions } = JSON.parse(readFileSync(stats, 'utf8')).vcpus[0].code;
+    return [regions.made, regions.kept];
+  };
+  keepCodeIn(t, file('code'));
+  const [made, kept] = await run();
+  assert(made > 0);
+  assert.equal(kept, 0);
+  assert.deepEqual(await run(), [made, made]);
+  keepCodeIn(t, 'off');
+  assert.deepEqual(await run(), [made, 0]);
+});
+
 test('--trace perfetto:FILE writes slices and instants, nested and in the order of time', async (t) => {
   const file = scratch(t);
   const [kernel, out] = [file('kernel', tinyGuest(countDown, print('hello'), debugExit(0))), file('t.json')];
+  keepCodeIn(t, 'off');
   const { code, stdout, stderr } = await trapeze(['run', '--kernel', kernel, ...END, '--trace', `perfetto:${out}`]);
   assert.deepEqual([code, stdout, stderr], [1, 'hello', '']);
   const events = checkedEvents(out);

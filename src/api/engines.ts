@@ -2,6 +2,7 @@
 import type { Engine } from '../engine/engine.ts';
 import type { Instrument } from '../engine/execution-counters.ts';
 import type { CodeStore } from '../engine/wasm/code-store.ts';
+import type { KeptRegions } from '../engine/wasm/kept-regions.ts';
 import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import type { ENGINES, TIERS } from './choices.ts';
 
@@ -13,6 +14,7 @@ export interface EngineChoice {
   readonly instrument?: Instrument | undefined;
   readonly watch?: RegionWatch | undefined;
   readonly store?: CodeStore | undefined;
+  readonly kept?: KeptRegions | undefined;
 }
 
 export async function createEngine({ engine, memory, ...options }: EngineChoice): Promise<Engine> {

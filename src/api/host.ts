@@ -1,5 +1,6 @@
 /** What the library needs of the platform that it runs on; `src/host/` implements it. */
 import type { BlockBackend } from '../devices/contract.ts';
+import type { KeptBytes } from '../engine/wasm/kept-regions.ts';
 import type { HostServices } from '../machine/host-services.ts';
 import type { ImageFormat } from '../storage/image.ts';
 
@@ -24,10 +25,17 @@ export interface EmbeddedGuest {
   readonly append: string;
 }
 
-/** Where a platform keeps the engine's own code between runs. */
+/** Where a platform keeps code between runs. */
 export interface EngineCode {
-  /** What was written last, whole and by the same version; else undefined. */
+  /** The engine's own: what was written last, whole and by the same version; else undefined. */
   read(): Uint8Array | undefined;
+  write(content: Uint8Array): void;
+  /** That of guests, translated. Undefined: each run translates anew. */
+  readonly regions?: RegionFile | undefined;
+}
+export interface RegionFile {
+  /** What was written last by the same version, if anything; as it is now until it is closed. */
+  open(): KeptBytes | undefined;
   write(content: Uint8Array): void;
 }
 

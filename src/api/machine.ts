@@ -4,7 +4,6 @@ import type { BlockBackend } from '../devices/contract.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Instrument } from '../engine/execution-counters.ts';
 import { PAGE_SIZE } from '../engine/layout.ts';
-import { CodeStore } from '../engine/wasm/code-store.ts';
 import type { RegionWatch } from '../engine/wasm/region-watch.ts';
 import { createPcMachine } from '../machine/boards/pc.ts';
 import type { MachineState, Result, Machine as VirtualMachine } from '../machine/machine.ts';
@@ -17,6 +16,7 @@ import { ConsoleText } from './console-text.ts';
 import { codeDump, registerDump } from './crash-report.ts';
 import { createEngine } from './engines.ts';
 import type { Host } from './host.ts';
+import { type KeptCode, keepCode, openCode } from './kept-code.ts';
 import type { CheckedOptions, MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
 import type { LateMemory, Restoring } from './restorer.ts';
@@ -51,7 +51,7 @@ export class Machine {
   readonly #options: CheckedOptions;
   readonly #parts: MachineParts;
   readonly #closeDisks: () => Promise<void>;
-  readonly #store: CodeStore;
+  readonly #code: KeptCode;
   readonly #disks: readonly BlockBackend[];
   readonly #listeners = new Set<OutputListener>();
   readonly #text = new ConsoleText();
@@ -73,7 +73,7 @@ export class Machine {
     this.#engine = options.onTimeline === undefined ? traced : timelineEngine(traced, options.onTimeline);
     this.inputPort = inputPort(parts.commandLine);
     this.#closeDisks = parts.closeDisks;
-    this.#store = parts.store;
+    this.#code = parts.code;
     this.#disks = disks;
     this.#virtual = createPcMachine({
       engine: this.#engine,
@@ -108,7 +108,7 @@ export class Machine {
       cancel();
       await arrival?.close();
       await this.#closeDisks();
-      if (this.#store.changed) this.#host.engineCode?.write(this.#store.content());
+      keepCode(this.#host, this.#code);
     }
   }
 
@@ -270,7 +270,7 @@ export interface MachineParts extends OpenedDisks {
   readonly commandLine: string;
   /** A restored machine needs it only when its guest restarts. */
   readonly boot: { readonly now: LoadedBoot } | { readonly later: () => Promise<LoadedBoot> };
-  readonly store: CodeStore;
+  readonly code: KeptCode;
 }
 
 /** How a measurement looks into a machine's engine. */
@@ -305,20 +305,15 @@ export async function createMachine(host: Host, options: MachineOptions = {}, pr
   }
 }
 
-/** The engine of a machine, and where its code is kept. */
+/** The engine of a machine, and the code that is kept of it. */
 export async function engineParts(
   host: Host,
   checked: CheckedOptions,
   probe?: Probe,
-): Promise<Pick<MachineParts, 'engine' | 'store'>> {
-  const store = engineStore(host);
-  const plain = await createEngine({ ...checked, instrument: probe?.instrument, watch: probe?.watch, store });
-  return { engine: probe?.wrap?.(plain) ?? plain, store };
-}
-
-function engineStore({ engineCode }: Host): CodeStore {
-  const content = engineCode?.read();
-  return content === undefined ? new CodeStore() : CodeStore.from(content);
+): Promise<Pick<MachineParts, 'engine' | 'code'>> {
+  const code = openCode(host);
+  const plain = await createEngine({ ...checked, instrument: probe?.instrument, watch: probe?.watch, ...code });
+  return { engine: probe?.wrap?.(plain) ?? plain, code };
 }
 
 const OWN_KERNEL_APPEND = 'console=ttyS0';

@@ -47,7 +47,13 @@ export interface CodeFigures {
   /** Shares of the executed instructions, from 0 to 1. */
   readonly tiers: { readonly interpreter: number; readonly translator: number };
   /** Translated pieces of guest code; dropped are those whose code changed or that made room. */
-  readonly regions: { readonly made: number; readonly live: number; readonly dropped: number };
+  /** `kept`: of those made, the ones that were there from an earlier run. */
+  readonly regions: {
+    readonly made: number;
+    readonly kept: number;
+    readonly live: number;
+    readonly dropped: number;
+  };
   readonly modules: { readonly made: number; readonly live: number };
   /** Of all modules made. */
   readonly wasmBytes: number;
@@ -115,6 +121,7 @@ function vcpuFigures(instructions: number, code: CodeStatistics | undefined): Vc
       tiers: { interpreter: 1 - translator, translator },
       regions: {
         made: code.regionsMade,
+        kept: code.regionsKept,
         live: code.regionsMade - code.regionsDropped,
         dropped: code.regionsDropped,
       },

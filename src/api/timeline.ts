@@ -184,10 +184,10 @@ function recordProcessor(other: CpuTrace | undefined, recorder: Recorder): CpuTr
         details: { address: hex(address), ...(errorCode === undefined ? {} : { errorCode: hex(errorCode) }) },
       });
     },
-    regionMade({ startMs, endMs, physical, ...details }) {
+    regionMade({ startMs, endMs, physical, kept, ...details }) {
       recorder.add({
         track: VCPU,
-        name: 'translate a region',
+        name: kept ? 'take a region of an earlier run' : 'translate a region',
         startNs: recorder.at(startMs),
         endNs: recorder.at(endMs),
         details: { physical: hex(physical), ...details },

@@ -56,6 +56,8 @@ export interface MadeRegion {
   readonly instructions: number;
   readonly guestBytes: number;
   readonly wasmBytes: number;
+  /** From an earlier run. */
+  readonly kept: boolean;
 }
 export interface MadeModule {
   readonly startMs: number;
@@ -127,6 +129,8 @@ export interface VcpuStatistics {
 export interface CodeStatistics {
   /** Regions of guest code that were translated, and of these dropped: because their code changed, or to make room. */
   readonly regionsMade: number;
+  /** Of those, the ones that were there from an earlier run. */
+  readonly regionsKept: number;
   readonly regionsDropped: number;
   readonly modulesMade: number;
   readonly modulesDropped: number;

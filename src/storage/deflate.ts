@@ -1,4 +1,4 @@
-import { joined } from './joined.ts';
+import { joined } from '../joined.ts';
 
 /** Compresses a buffer to a raw deflate stream, by what the platform has for it. */
 export async function deflate(bytes: Uint8Array): Promise<Uint8Array> {

@@ -1,12 +1,15 @@
 /** One boot under the virtual clock on each tier: all that can be observed of it must be the same. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createWasmEngine } from '../../src/engine/wasm/engine.ts';
+import type { KeptRegions } from '../../src/engine/wasm/kept-regions.ts';
 import { TIERS, type Tier } from '../../src/engine/wasm/tier.ts';
 import { nodeHost } from '../../src/host/node/host.ts';
 import { createPcMachine } from '../../src/machine/boards/pc.ts';
 import type { Result } from '../../src/machine/machine.ts';
 import { debianGuest, POWEROFF_WORD } from '../support/guests.ts';
+import { keptIn } from '../support/kept-bytes.ts';
 import { COMPARED_REGISTERS } from './lockstep.ts';
 import { embedded, type LockstepGuest } from './lockstep-boot.ts';
 
@@ -25,8 +28,26 @@ export interface TierBoot {
 const DEBIAN_MEMORY = 128 * 2 ** 20;
 
 export async function bootOnTier(tier: Tier, guest?: LockstepGuest): Promise<TierBoot> {
+  return (await bootWith(tier, guest, undefined)).boot;
+}
+
+/** The boot after one whose regions were kept, on both tiers. */
+export async function bootAgain(guest?: LockstepGuest): Promise<TierBoot> {
+  const kept = keptIn();
+  await bootWith('both', guest, kept);
+  const { boot, regionsKept } = await bootWith('both', guest, keptIn(kept.content()));
+  assert(regionsKept > 0, 'no region of the boot before was used');
+  return boot;
+}
+
+/** `kept`: regions of an earlier boot, and where those of this one go. */
+async function bootWith(
+  tier: Tier,
+  guest: LockstepGuest | undefined,
+  kept: KeptRegions | undefined,
+): Promise<{ readonly boot: TierBoot; readonly regionsKept: number }> {
   const { kernel, initrd, append, memoryBytes } = guest ?? (await embedded());
-  const engine = createWasmEngine({ memoryBytes, tier });
+  const engine = createWasmEngine({ memoryBytes, tier, kept });
   let text = '';
   const print = { write: (bytes: Uint8Array) => (text += Buffer.from(bytes).toString('latin1')) };
   const machine = createPcMachine({
@@ -43,7 +64,7 @@ export async function bootOnTier(tier: Tier, guest?: LockstepGuest): Promise<Tie
   });
   const result = await machine.run();
   const { instructions, guestNs, vectors, accesses } = machine.statistics();
-  return {
+  const boot = {
     result,
     text,
     instructions,
@@ -53,6 +74,7 @@ export async function bootOnTier(tier: Tier, guest?: LockstepGuest): Promise<Tie
     registers: Object.fromEntries(COMPARED_REGISTERS.map((name) => [name, machine.vcpu.register(name)])),
     memory: createHash('sha256').update(engine.memory.readable(0, memoryBytes)!).digest('hex'),
   };
+  return { boot, regionsKept: machine.vcpu.statistics().code!.regionsKept };
 }
 
 async function debian(): Promise<LockstepGuest | string> {
@@ -82,8 +104,8 @@ export async function runTiers(): Promise<boolean> {
       continue;
     }
     let first: TierBoot | undefined;
-    for (const tier of TIERS) {
-      const boot = await bootOnTier(tier, guest);
+    for (const tier of [...TIERS, 'both, with the regions of the boot before'] as const) {
+      const boot = await (TIERS.includes(tier as Tier) ? bootOnTier(tier as Tier, guest) : bootAgain(guest));
       first ??= boot;
       const found = differences(first, boot);
       same &&= found.length === 0;

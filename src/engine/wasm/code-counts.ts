@@ -1,8 +1,9 @@
 /** Counts what is made of guest code and how it runs; tells those who watch. */
 import { CODE_SIZE, IP_BASE, REGION_EXIT_COUNTS, TLB_MISSES, TRANSLATED } from '../../isa/x86/state.ts';
-import type { CodeStatistics, EngineHost, Exit } from '../engine.ts';
+import type { CodeStatistics, EngineHost, Exit, MadeRegion } from '../engine.ts';
 import { PAGE_SIZE } from '../layout.ts';
 import type { Registers } from '../registers.ts';
+import type { KeptRegion } from './kept-regions.ts';
 import { REGION_EXITS, type RegionExit } from './region-exits.ts';
 import type { RegionListing } from './region-listing.ts';
 import type { RegionWatch } from './region-watch.ts';
@@ -21,7 +22,14 @@ export class CodeCounts implements TranslationEvents {
   readonly #registers: Registers;
   readonly #host: Pick<EngineHost, 'milliseconds' | 'trace'>;
   readonly #watch: RegionWatch | undefined;
-  readonly #made = { regionsMade: 0, regionsDropped: 0, modulesMade: 0, modulesDropped: 0, wasmBytes: 0 };
+  readonly #made = {
+    regionsMade: 0,
+    regionsKept: 0,
+    regionsDropped: 0,
+    modulesMade: 0,
+    modulesDropped: 0,
+    wasmBytes: 0,
+  };
   readonly #ms = { translateMs: 0, compileMs: 0 };
   readonly #ran = { translatedInstructions: 0, tlbMisses: 0 };
   readonly #regionExits = Object.fromEntries(REGION_EXITS.map((e) => [e, 0])) as Record<RegionExit, number>;
@@ -57,21 +65,21 @@ export class CodeCounts implements TranslationEvents {
     return r.u32(CODE_SIZE) === 64 ? BigInt.asUintN(64, ip) : BigInt.asUintN(32, ip + r.byName('CS.base'));
   }
   regionMade(made: NewRegion): void {
-    const [startMs, endMs] = [this.#startMs, this.now()];
-    this.#made.regionsMade++;
-    this.#ms.translateMs += endMs - startMs - (this.#ms.compileMs - this.#compiledMs);
     const { physical, region, code } = made;
     const instructions = region.blocks.flatMap((b) => b.instructions);
     const guestBytes = instructions.reduce((total, { length }) => total + length, 0);
-    this.#host.trace?.regionMade?.({
-      startMs,
-      endMs,
-      physical,
-      instructions: instructions.length,
-      guestBytes,
-      wasmBytes: code.length,
-    });
+    this.#translated({ physical, instructions: instructions.length, guestBytes, wasmBytes: code.length, kept: false });
     this.#watch?.made(made, this.#linearAddress(physical));
+  }
+  regionKept({ instructions, code, wasm }: KeptRegion, physical: number): void {
+    this.#made.regionsKept++;
+    this.#translated({ physical, instructions, guestBytes: code.length, wasmBytes: wasm.length, kept: true });
+  }
+  #translated(region: Omit<MadeRegion, 'startMs' | 'endMs'>): void {
+    const [startMs, endMs] = [this.#startMs, this.now()];
+    this.#made.regionsMade++;
+    this.#ms.translateMs += endMs - startMs - (this.#ms.compileMs - this.#compiledMs);
+    this.#host.trace?.regionMade?.({ startMs, endMs, ...region });
   }
   regionsDropped(count: number): void {
     this.#made.regionsDropped += count;

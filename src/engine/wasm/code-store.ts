@@ -4,6 +4,7 @@
  *
  * As bytes: the length of the index (4 bytes, lowest first), the index as JSON, then the binaries one after another.
  */
+import { joined } from '../../joined.ts';
 import type { Assembly } from './assembly.ts';
 
 /** Plain data. */
@@ -40,16 +41,9 @@ export class CodeStore {
     const entries = [...this.#modules].map(([key, { bytes, ...entry }]) => ({ ...entry, key, length: bytes.length }));
     const index = new TextEncoder().encode(JSON.stringify(entries satisfies readonly IndexEntry[]));
     const parts = [...this.#modules.values()].map((m) => m.bytes);
-    const size = parts.reduce((sum, { length }) => sum + length, LENGTH_BYTES + index.length);
-    const content = new Uint8Array(size);
-    new DataView(content.buffer).setUint32(0, index.length, true);
-    content.set(index, LENGTH_BYTES);
-    let at = LENGTH_BYTES + index.length;
-    for (const part of parts) {
-      content.set(part, at);
-      at += part.length;
-    }
-    return content;
+    const length = new Uint8Array(LENGTH_BYTES);
+    new DataView(length.buffer).setUint32(0, index.length, true);
+    return joined([length, index, ...parts]);
   }
 
   get(key: string): StoredModule | undefined {

@@ -71,6 +71,9 @@ interface CodePage {
 const MAX_BLOCK = 64;
 /** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
 const HOT_ENTRIES = 32000;
+/** Entries to a block before it is looked for among the regions of earlier runs, and so many times as many before it is again. */
+const FIRST_LOOK = 1000;
+const NEXT_LOOK = 4;
 /** Part of a region, it must be entered from elsewhere so many times as often: to have its code twice costs more than it gains. */
 const COVERED = 2;
 /** Stands for the entries of a block that is part of a region: more than are ever left. */
@@ -97,6 +100,13 @@ const badInstruction = (failure: 'invalid' | 'tooLong', size: CodeSize): Decoded
   prefixes: { rex: 0, lock: false, operandSize: false, addressSize: false, repeat: 'none', segment: undefined },
 });
 
+export interface Counting {
+  /** Blocks start with a record that counts how often they are entered. */
+  readonly counts: boolean;
+  /** Some blocks may be regions long before they are hot. */
+  readonly looksEarly: boolean;
+}
+
 export class DecodeCache {
   readonly #memory: Uint8Array;
   readonly #view: DataView;
@@ -105,13 +115,19 @@ export class DecodeCache {
   readonly #handlers: Handlers;
   readonly #events: CodeEvents;
   readonly #counts: boolean;
+  readonly #looksEarly: boolean;
   #pages = new Map<number, CodePage>();
   readonly #room = new RecordRoom();
   /** Instructions decoded so far. */
   decoded = 0;
 
-  /** `counts`: blocks start with a record that counts how often they are entered. */
-  constructor(memory: WebAssembly.Memory, ramSize: number, handlers: Handlers, events: CodeEvents, counts: boolean) {
+  constructor(
+    memory: WebAssembly.Memory,
+    ramSize: number,
+    handlers: Handlers,
+    events: CodeEvents,
+    { counts, looksEarly }: Counting,
+  ) {
     this.#memory = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
     this.#words = new Uint32Array(memory.buffer);
@@ -119,6 +135,7 @@ export class DecodeCache {
     this.#handlers = handlers;
     this.#events = events;
     this.#counts = counts;
+    this.#looksEarly = looksEarly;
     for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries())
       this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
   }
@@ -208,13 +225,23 @@ export class DecodeCache {
 
   #writeEnter(page: CodePage, frame: number, offset: number): void {
     this.#header(this.#room.next, PSEUDO.enter, 0, offset);
-    this.#count(this.#room.next, HOT_ENTRIES << page.patience);
+    this.#count(this.#room.next, this.#looksEarly ? FIRST_LOOK : HOT_ENTRIES << page.patience);
     this.#view.setUint32(this.#room.next + COUNT_AT.frame, frame, true);
     this.#room.next += RECORD_SIZE;
   }
   #count(record: number, left: number, whole = left): void {
     this.#view.setUint32(record + COUNT_AT.left, left, true);
     this.#view.setUint32(record + COUNT_AT.whole, whole, true);
+  }
+  /** Whether the block that a record starts, which was entered as often as it counts, is hot; else it counts on from there. */
+  isHot(record: number): boolean {
+    const entered = this.#view.getUint32(record + COUNT_AT.whole, true);
+    const page = this.#pages.get(this.#view.getUint32(record + COUNT_AT.frame, true));
+    const hot = HOT_ENTRIES << (page?.patience ?? 0);
+    if (entered >= hot) return true;
+    const next = Math.min(entered * NEXT_LOOK, hot);
+    this.#count(record, next - entered, next);
+    return false;
   }
   /** How often the block that a record starts was entered, as far as that is known. */
   #entered(record: number): number {

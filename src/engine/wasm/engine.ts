@@ -3,6 +3,7 @@ import type { Engine } from '../engine.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { EngineMemory } from '../memory.ts';
 import type { CodeStore } from './code-store.ts';
+import type { KeptRegions } from './kept-regions.ts';
 import type { RegionWatch } from './region-watch.ts';
 import type { Tier } from './tier.ts';
 import { WasmVcpu } from './vcpu.ts';
@@ -18,6 +19,8 @@ export interface WasmEngineOptions {
   readonly watch?: RegionWatch | undefined;
   /** Keeps the engine's own modules: with what an earlier run left there, this one starts sooner. */
   readonly store?: CodeStore | undefined;
+  /** Keeps regions: what an earlier run translated is not translated again. */
+  readonly kept?: KeptRegions | undefined;
 }
 
 /** @throws UserError when the memory has a size that cannot be. */

@@ -8,8 +8,9 @@ import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { alwaysLeaves, handlerKey, handlerName, hotParameters } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { hotPairs } from '../hot-pairs.ts';
-import { defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
+import { type Assembly, defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
+import { MOST_MAKERS } from './kept-regions.ts';
 import type { Linker } from './linker.ts';
 import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
 import type { Signature } from './module-builder.ts';
@@ -34,6 +35,10 @@ export interface Handler {
 }
 
 const TABLE_STEP = 1024;
+/** Place 0 of the table stays empty; behind it are the functions that have the same places in every run. */
+const FIRST_FIXED = 1;
+const FIRST_FREE = FIRST_FIXED + MOST_MAKERS;
+const calleeName = (i: number): string => `${HANDLER}${i}`;
 const pairKey = (first: number, second: number): number => first * 65536 + second;
 
 function endOf(encoding: Encoding, body: readonly Statement[]): BlockEnd {
@@ -43,8 +48,6 @@ function endOf(encoding: Encoding, body: readonly Statement[]): BlockEnd {
 
 /** A function that regions call through the table. */
 export interface Callee {
-  /** Reserved for it. */
-  readonly place: number;
   readonly type: Signature;
   readonly write: (m: ModuleParts) => Uint8Array;
 }
@@ -55,8 +58,7 @@ export class Handlers {
   readonly #instrument: Instrument | undefined;
   readonly #modes = new Map<boolean, Mode>();
   readonly #handlers = new Map<number, Handler>();
-  /** Place 0 of the table stays empty. */
-  #slots = 1;
+  #slots = FIRST_FREE;
   #free: number[] = [];
 
   constructor(linker: Linker, table: WebAssembly.Table, instrument?: Instrument) {
@@ -97,28 +99,35 @@ export class Handlers {
     return { number: this.#add(exports[HANDLER], parameters.long), end: note as BlockEnd };
   }
 
-  /** A place in the table for a function to come; none is 0. */
-  reserve(): number {
-    const slot = this.#free.pop() ?? this.#slots++;
+  /** A place in the table for a function to come; none is 0. `fixed`: the number of one that has the same place in every run. */
+  reserve(fixed?: number): number {
+    const slot = fixed === undefined ? (this.#free.pop() ?? this.#slots++) : FIRST_FIXED + fixed;
     if (slot >= this.#table.length) this.#table.grow(TABLE_STEP);
     return slot;
   }
-  /**
-   * Makes a function in the table for code of a mode, and others that it calls there; returns its number. Those are a module of their own:
-   * out of its own module V8 puts them in line in the region, where they take registers from its loops.
-   */
-  make(long: boolean, lower: Lower, others: readonly Callee[] = []): number {
-    const nameOf = (i: number): string => `${HANDLER}${i}`;
-    const region = this.#linker.build((parts) => defineHandler(parts, (m) => lower(m, this.#firstInTable(long))));
-    const exports =
-      others.length === 0
-        ? {}
-        : this.#linker.build((m) => {
-            const bodies = others.map(({ write }) => write(m));
-            for (const [i, { type }] of others.entries()) defineExported(m, nameOf(i), type, bodies[i]);
-          });
-    for (const [i, { place }] of others.entries()) this.#table.set(place, exports[nameOf(i)]);
-    return this.#add(region[HANDLER], long);
+  /** The module of a function that a record leads to, for code of a mode. */
+  assemble(long: boolean, lower: Lower): Assembly {
+    return this.#linker.assemble((parts) => defineHandler(parts, (m) => lower(m, this.#firstInTable(long))));
+  }
+  /** The module of functions that regions call: out of their own modules V8 would put them in line, where they take registers from loops. */
+  assembleCallees(callees: readonly Callee[]): Assembly {
+    return this.#linker.assemble((m) => {
+      const bodies = callees.map(({ write }) => write(m));
+      for (const [i, { type }] of callees.entries()) defineExported(m, calleeName(i), type, bodies[i]);
+    });
+  }
+  /** What a module of an earlier run imports can be had. */
+  hasAll(imports: readonly string[]): boolean {
+    return this.#linker.has(imports);
+  }
+  /** Puts the function of a module into the table; returns its number. `numbers`: what it imports besides functions. */
+  install(assembly: Assembly, long: boolean, numbers: Readonly<Record<string, number>>): number {
+    return this.#add(this.#linker.link(assembly, numbers)[HANDLER], long);
+  }
+  /** Puts the functions of a module of callees into their places. */
+  installCallees(assembly: Assembly, places: readonly number[]): void {
+    const exports = this.#linker.link(assembly);
+    for (const [i, place] of places.entries()) this.#table.set(place, exports[calleeName(i)]);
   }
   #add(handler: unknown, long: boolean): number {
     const slot = this.reserve();

@@ -17,6 +17,8 @@ export interface LinkerOptions {
 
 type Exports = Readonly<Record<string, unknown>>;
 
+const NO_NUMBERS = {};
+
 /** A module of the engine itself, the same in every run. */
 export interface OwnModule {
   readonly plan: ModulePlan;
@@ -35,12 +37,17 @@ export class Linker {
     this.#imports[TABLE] = options.table;
   }
 
-  /** The exports of a new module without procedures of its own. */
-  build(define: ModulePlan['define']): Exports {
+  /** A new module without procedures of its own. */
+  assemble(define: ModulePlan['define']): Assembly {
     const need = (c: Procedure | External): void => {
       if (c.kind === 'procedure') this.#make(c);
     };
-    return this.#link(assembleCaller(this.#options.cpuBase, need, define));
+    return assembleCaller(this.#options.cpuBase, need, define);
+  }
+  /** All that a module imports can be had. */
+  has(imports: readonly string[]): boolean {
+    const { externals, store } = this.#options;
+    return imports.every((name) => name in this.#imports || name in externals || store.whatHas(name) !== undefined);
   }
 
   /** The exports of the module of the engine that has a key, and its note. Its procedures are the store's. */
@@ -52,7 +59,7 @@ export class Linker {
       module = { ...assemble(cpuBase, (p) => this.#isStored(p), plan), note: note() };
       store.add(key, module);
     }
-    return { exports: this.#link(module), note: module.note };
+    return { exports: this.link(module), note: module.note };
   }
 
   /** A procedure as a function of the host. */
@@ -74,12 +81,14 @@ export class Linker {
     if (known !== undefined) return known;
     const module = store.whatHas(name);
     if (module === undefined) throw new Error(`the host has no ${name}`);
-    return this.#link(module)[name];
+    return this.link(module)[name];
   }
 
-  #link({ bytes, imports, procedures }: Assembly): Exports {
+  /** The exports of a module; `numbers`: what it imports besides functions. */
+  link({ bytes, imports, procedures }: Assembly, numbers: Readonly<Record<string, number>> = NO_NUMBERS): Exports {
     const { events } = this.#options;
     for (const name of imports) this.#imports[name] ??= this.#function(name);
+    Object.assign(this.#imports, numbers);
     const startMs = events.now();
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       [IMPORTS]: this.#imports as WebAssembly.ModuleImports,

@@ -16,7 +16,7 @@ function keyOf(signature: Signature): string {
   return key;
 }
 
-/** A module: imports of functions, one memory and one table; functions; exports. */
+/** A module: imports of functions, numbers, one memory and one table; functions; exports. */
 export class ModuleBuilder {
   readonly #types: string[] = [];
   readonly #typeBytes = new ByteWriter();
@@ -64,6 +64,11 @@ export class ModuleBuilder {
     this.#import(module, name);
     for (const b of [1, 0x70, 0]) this.#imports.byte(b);
     this.#imports.u32(0);
+  }
+  /** A number that whoever links the module knows; imported in the order of their indices. */
+  importGlobal(module: string, name: string, type: WasmType): void {
+    this.#import(module, name);
+    for (const b of [3, TYPE_CODE[type], 0]) this.#imports.byte(b);
   }
   /** Declares a function; its body comes later by `define`. */
   declare(signature: Signature): number {

@@ -1,5 +1,6 @@
 /** What those who make code tell whoever watches: statistics, timelines, profiles. */
 import type { CodeSize } from '../../isa/x86/decoder.ts';
+import type { KeptRegion } from './kept-regions.ts';
 import type { RegionListing } from './region-listing.ts';
 import type { Region } from './translator/region.ts';
 
@@ -25,6 +26,8 @@ export interface TranslationEvents {
   /** What wants to know which code belongs to which instruction; undefined where nobody does. */
   listing(): RegionListing | undefined;
   regionMade(made: NewRegion): void;
+  /** In place of `regionMade`: it was there from an earlier run. */
+  regionKept(kept: KeptRegion, physical: number): void;
   /** Regions that no guest code leads to any more. */
   regionsDropped(count: number): void;
   /** A module was compiled; `startMs` is when that began. */

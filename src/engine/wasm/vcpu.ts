@@ -47,6 +47,7 @@ import { CodeCounts } from './code-counts.ts';
 import { CodeStore } from './code-store.ts';
 import { type CodeEvents, DecodeCache } from './decode-cache.ts';
 import { Handlers } from './handlers.ts';
+import type { KeptRegions } from './kept-regions.ts';
 import { Linker } from './linker.ts';
 import { RECORD_AT } from './record.ts';
 import type { RegionWatch } from './region-watch.ts';
@@ -64,6 +65,7 @@ export interface VcpuOptions {
   readonly instrument?: Instrument | undefined;
   readonly watch?: RegionWatch | undefined;
   readonly store?: CodeStore | undefined;
+  readonly kept?: KeptRegions | undefined;
 }
 
 export class WasmVcpu implements Vcpu, Executor {
@@ -87,7 +89,7 @@ export class WasmVcpu implements Vcpu, Executor {
   constructor(
     memory: EngineMemory,
     host: EngineHost,
-    { tier = 'both', instrument, watch, store = new CodeStore() }: VcpuOptions,
+    { tier = 'both', instrument, watch, store = new CodeStore(), kept }: VcpuOptions,
   ) {
     instrument?.attach(memory.wasm);
     this.#host = host;
@@ -118,8 +120,12 @@ export class WasmVcpu implements Vcpu, Executor {
       },
       cleared: () => this.#translations.dropJumps(),
     };
-    this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, events, tier === 'both');
-    this.#translator = new Translator(this.#cache, this.#handlers, tier, this.#counts);
+    // What is counted in them makes regions another's.
+    const keeps = tier === 'both' && instrument === undefined && watch === undefined ? kept : undefined;
+    const counting = { counts: tier === 'both', looksEarly: keeps !== undefined };
+    this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, events, counting);
+    const parts = { cache: this.#cache, handlers: this.#handlers, tier, events: this.#counts };
+    this.#translator = new Translator({ ...parts, kept: keeps });
     this.#translateFetch = linker.procedure(translateFetch) as (distance: number) => void;
     this.#checkFetchEnd = linker.procedure(checkFetchEnd) as (length: number) => void;
     const { exactStops = false, trace } = host;
@@ -268,10 +274,9 @@ export class WasmVcpu implements Vcpu, Executor {
     this.#translations.remember((low + base) >>> 0, size === 64 ? high : 0, record);
   }
 
-  /** A block was entered often: from now on its record leads to a region → the record to go on with. */
+  /** A block was entered often: from now on its record may lead to a region → the record to go on with. */
   #hotBlock(record: number): number {
     const r = this.#registers;
-    const physical = this.#cache.placeOf(record);
     const size = r.u32(CODE_SIZE) as CodeSize;
     const base = r.get(IP_BASE);
     // Segments may end anywhere: what lies on other pages of them is left to the main loop.
@@ -281,7 +286,7 @@ export class WasmVcpu implements Vcpu, Executor {
       const target = size === 64 ? this.#translations.quadwordAt(base + BigInt(offset)) : undefined;
       return target === undefined ? undefined : Number(BigInt.asIntN(64, target - base));
     };
-    this.#translator.hot(physical, size, { find, follow });
+    this.#translator.entered(record, size, { find, follow });
     return record;
   }
 

@@ -1,5 +1,5 @@
 /** Files from a web server. */
-import { joined } from '../../storage/joined.ts';
+import { joined } from '../../joined.ts';
 import { UserError } from '../../user-error.ts';
 
 /** How far a download is. */

@@ -1,5 +1,5 @@
 /** Output on its way to the page: in few messages, and never more than the page keeps up with. */
-import { joined } from '../../storage/joined.ts';
+import { joined } from '../../joined.ts';
 
 /** Bytes that the page has not shown yet, from which the guest waits. */
 const MOST_WAITING = 2 ** 17;

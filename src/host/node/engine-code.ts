@@ -1,16 +1,35 @@
-/** The engine's own modules on disk: beside the sources in a checkout, a part of the package where that is installed. */
+/**
+ * Code on disk. The engine's own modules lie beside the sources in a checkout, and are a part of the package where that is installed; what
+ * was translated of guests lies beside the sources, or with the user's other caches.
+ */
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { EngineCode } from '../../api/host.ts';
+import type { KeptBytes } from '../../engine/wasm/kept-regions.ts';
 
 /** What the modules are made of. */
 const SOURCES = ['isa', 'engine'];
 const HASH_BYTES = 32;
 
 const hash = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest();
+
+/** Files of this module: the name of a state, and what is in the making. */
+const OURS = /^[0-9a-f]{16}(\.regions)?(\.\d+)?$/;
 
 /** What a file holds, unless it is not there or not whole. */
 function readWhole(path: () => string): Uint8Array | undefined {
@@ -28,7 +47,7 @@ export const keptForm = (content: Uint8Array): Uint8Array => Buffer.concat([hash
 
 /** What changes when a source does. */
 function stateOf(sources: string): string {
-  const state = createHash('sha256');
+  const state = createHash('sha256').update(readFileSync(join(sources, '../package.json')));
   for (const folder of SOURCES) {
     const root = join(sources, folder);
     for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()) {
@@ -39,27 +58,65 @@ function stateOf(sources: string): string {
   return state.digest('hex').slice(0, 16);
 }
 
-/** In a folder of its own, for the sources as they are: when one has changed, nothing is there. */
-export function cachedCode(folder: string, sources: string): EngineCode {
-  const path = (): string => join(folder, stateOf(sources));
+function openKept(path: string): KeptBytes | undefined {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch {
+    return undefined;
+  }
   return {
-    read: () => readWhole(path),
-    write(content) {
-      // Where nothing can be written the next start takes a little longer.
-      try {
-        rmSync(folder, { recursive: true, force: true });
-        mkdirSync(folder, { recursive: true });
-        const unfinished = `${path()}.${process.pid}`;
-        writeFileSync(unfinished, keptForm(content));
-        renameSync(unfinished, path());
-      } catch {}
+    read(at, length) {
+      const bytes = new Uint8Array(length);
+      if (readSync(file, bytes, 0, length, at) < length) throw new Error(`${path} is cut off`);
+      return bytes;
     },
+    close: () => closeSync(file),
+  };
+}
+
+/** In a folder of its own, for the sources as they were when this was first asked: when one has changed since, nothing is there. */
+export function cachedCode(folder: string, sources: string): EngineCode {
+  let known: string | undefined;
+  const state = (): string => (known ??= stateOf(sources));
+  const regions = (): string => join(folder, `${state()}.regions`);
+  /** A file appears when it is whole. Where nothing can be written the next start takes a little longer. */
+  const write = (path: () => string, content: Uint8Array): void => {
+    try {
+      mkdirSync(folder, { recursive: true });
+      for (const old of readdirSync(folder))
+        if (OURS.test(old) && !old.startsWith(state())) rmSync(join(folder, old), { force: true });
+      const unfinished = `${path()}.${process.pid}`;
+      writeFileSync(unfinished, content);
+      renameSync(unfinished, path());
+    } catch {}
+  };
+  const own = (): string => join(folder, state());
+  return {
+    read: () => readWhole(own),
+    write: (content) => write(own, keptForm(content)),
+    regions: { open: () => openKept(regions()), write: (content) => write(regions, content) },
   };
 }
 
 /** `src/` in a checkout, `dist/` in the package. */
 const CODE = fileURLToPath(new URL('../../', import.meta.url));
+const inCheckout = import.meta.url.endsWith('.ts');
+/** A folder for code of guests, or OFF. */
+const CHOICE = process.env.TRAPEZE_CODE_CACHE;
+const OFF = 'off';
 
-export const engineCode: EngineCode = import.meta.url.endsWith('.ts')
-  ? cachedCode(join(CODE, '../.cache/engine'), CODE)
-  : { read: () => readWhole(() => join(CODE, 'engine-code')), write: () => {} };
+function regions(): EngineCode['regions'] {
+  if (CHOICE === OFF) return undefined;
+  const usual = inCheckout
+    ? join(CODE, '../.cache/engine')
+    : join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'trapeze');
+  return cachedCode(CHOICE || usual, CODE).regions;
+}
+
+export const engineCode: EngineCode = {
+  ...(inCheckout
+    ? cachedCode(join(CODE, '../.cache/engine'), CODE)
+    : { read: () => readWhole(() => join(CODE, 'engine-code')), write: () => {} }),
+  regions: regions(),
+};

@@ -1,5 +1,5 @@
 /** Files that are read whole. */
-import { joined } from '../joined.ts';
+import { joined } from '../../joined.ts';
 import type { HttpLink } from './exchange.ts';
 import type { HttpResponse } from './platform.ts';
 import { HttpProblem } from './problem.ts';

@@ -163,7 +163,7 @@ test('every instruction with any immediate is what wabt reads', () => {
 });
 
 test('opcodes have the names under which the encoder knows them', () => {
-  const dotted = (name: string): string => name.replace(/^(i32|i64|f32|f64|local|memory)_/, '$1.');
+  const dotted = (name: string): string => name.replace(/^(i32|i64|f32|f64|local|global|memory)_/, '$1.');
   for (const [name, opcode] of Object.entries(OP)) assert.equal(INSTRUCTIONS[0].get(opcode)?.name, dotted(name));
   for (const [name, opcode] of Object.entries(OP_FC)) assert.equal(INSTRUCTIONS[0xfc].get(opcode)?.name, dotted(name));
   for (const [name, opcode] of Object.entries(VECTOR_OPCODES)) {

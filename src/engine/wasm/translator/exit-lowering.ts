@@ -39,6 +39,8 @@ export interface RegionPlace {
   /** The index of the functions' type. */
   readonly type: number;
   readonly flags: FlagFunctions;
+  /** The index of the number that the module imports as the record of a block, by its offset. */
+  recordAt(offset: number): number;
 }
 
 export class ExitLowering extends FlagLowering {

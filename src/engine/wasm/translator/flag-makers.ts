@@ -6,6 +6,7 @@ import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
 import type { ModuleParts } from '../assembly.ts';
 import { ByteWriter, OP } from '../encoder.ts';
 import type { Callee, Handlers } from '../handlers.ts';
+import type { KeptRegions } from '../kept-regions.ts';
 import type { Placement } from '../liveness.ts';
 import { Lowering } from '../lowering.ts';
 import type { Signature } from '../module-builder.ts';
@@ -13,38 +14,75 @@ import { WASM_TYPE, writeMask } from '../op-code.ts';
 import { StatementMap, StatementSet } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import type { BlockPlan } from './flag-lowering.ts';
-import { MAX_INPUTS, type Recipe } from './recipes.ts';
+import { MAX_INPUTS, type Recipe, shapeText } from './recipes.ts';
 
 /** Inputs of 64 bits, which narrower values are extended to. */
 export const FLAG_MAKER: Signature = { parameters: new Array(MAX_INPUTS).fill('i64'), results: [] };
 
 const NONE_INLINED = new StatementSet(0);
 
+interface Known {
+  readonly place: number;
+  /** The same in every run; undefined for one that cannot be kept. */
+  readonly number: number | undefined;
+}
+interface Missing extends Callee, Known {}
+
 export class FlagMakers {
   readonly #handlers: Handlers;
-  /** Places in the table by shape. */
-  readonly #places = new Map<number, number>();
+  readonly #kept: KeptRegions | undefined;
+  /** By shape, of functions that are there. */
+  readonly #known = new Map<number, Known>();
+  /** Numbers of functions that are there. */
+  readonly #made = new Set<number>();
 
-  constructor(handlers: Handlers) {
+  constructor(handlers: Handlers, kept: KeptRegions | undefined) {
     this.#handlers = handlers;
+    this.#kept = kept;
   }
 
-  /** The functions that some blocks are the first to need: part of the module that is made of those. */
-  missing(blocks: readonly { readonly plan: BlockPlan }[]): readonly Callee[] {
-    const found: Callee[] = [];
+  /** Makes the functions that some blocks are the first to need. Returns the numbers of all they need, unless one cannot be kept. */
+  need(blocks: readonly { readonly plan: BlockPlan }[]): readonly number[] | undefined {
+    const missing: Missing[] = [];
+    const needed = new Set<number | undefined>();
     for (const { plan } of blocks) {
       for (const recipe of plan.recipes.values()) {
-        if (this.#places.has(recipe.shape)) continue;
-        const place = this.#handlers.reserve();
-        this.#places.set(recipe.shape, place);
-        found.push({ place, type: FLAG_MAKER, write: (m) => MakerLowering.write(m, recipe, plan.placement) });
+        let known = this.#known.get(recipe.shape);
+        if (known === undefined) {
+          const number = this.#kept?.makerOf(shapeText(recipe.shape));
+          known = { number, place: this.#handlers.reserve(number) };
+          this.#known.set(recipe.shape, known);
+          const write = (m: ModuleParts): Uint8Array => MakerLowering.write(m, recipe, plan.placement);
+          if (number === undefined || !this.isThere(number)) missing.push({ ...known, type: FLAG_MAKER, write });
+        }
+        needed.add(known.number);
       }
     }
-    return found;
+    if (missing.length > 0) this.#make(missing);
+    return needed.has(undefined) ? undefined : ([...needed] as number[]);
   }
-  /** The place of the function of a recipe that `missing` saw. */
+  #make(missing: readonly Missing[]): void {
+    const assembly = this.#handlers.assembleCallees(missing);
+    const places = missing.map(({ place }) => place);
+    this.#handlers.installCallees(assembly, places);
+    const numbers = missing.flatMap(({ number }) => number ?? []);
+    for (const number of numbers) this.#made.add(number);
+    if (numbers.length === missing.length) this.#kept?.addMakers({ ...assembly, numbers });
+  }
+  /** The function of a number was made, or kept from an earlier run. */
+  isThere(number: number): boolean {
+    if (this.#made.has(number)) return true;
+    const makers = this.#kept?.makersWith(number);
+    if (makers === undefined || !this.#handlers.hasAll(makers.imports)) return false;
+    const { bytes, imports, numbers } = makers;
+    const places = numbers.map((n) => this.#handlers.reserve(n));
+    this.#handlers.installCallees({ bytes, imports, procedures: [] }, places);
+    for (const n of numbers) this.#made.add(n);
+    return true;
+  }
+  /** The place of the function of a recipe that `need` saw. */
   placeOf(shape: number): number {
-    return this.#places.get(shape)!;
+    return this.#known.get(shape)!.place;
   }
 }
 

@@ -105,12 +105,16 @@ function inverseOf(r: Value, inputs: readonly Value[]): Recipe['inverse'] {
 }
 
 /** Numbers of all shapes that were met: there are few. */
-const shapes = new Map<string, number>();
+const numbers = new Map<string, number>();
+const shapes: string[] = [];
 function numberOf(shape: string): number {
-  const number = shapes.get(shape) ?? shapes.size;
-  shapes.set(shape, number);
-  return number;
+  const known = numbers.get(shape);
+  if (known !== undefined) return known;
+  numbers.set(shape, shapes.length);
+  return shapes.push(shape) - 1;
 }
+/** What a shape is, the same in every run. */
+export const shapeText = (shape: number): string => shapes[shape];
 
 function shapeOf({ roots, inputs, inverse, again, inner }: Omit<Recipe, 'shape'>): string {
   const known = [...inputs];

@@ -385,7 +385,7 @@ export class RegionLowering extends ExitLowering {
   /** Leaves the region unless the page of the block `to` lies where it did when the region was made. Once is enough. */
   #checkPage(to: number, place: Place): void {
     if (to === this.#blocks.length) return;
-    const { offset, record } = this.#blocks[to];
+    const { offset } = this.#blocks[to];
     const page = KnownCode.distanceOf(offset);
     const from = this.#blocks[this.#block];
     const checked = this.#checked.get(page);
@@ -399,7 +399,7 @@ export class RegionLowering extends ExitLowering {
     this.code.set(this.#distance);
     pushIsCached(e, this.#distance, this.#scratch, true);
     pushCachedRecord(e, this.#scratch);
-    this.code.i32(record!);
+    this.code.indexed(OP.global_get, this.around.recordAt(offset));
     this.code.byte(OP.i32_eq);
     this.code.byte(OP.i32_and);
     this.code.tee(checked);

@@ -45,8 +45,6 @@ export interface RegionBlock extends BlockCode {
   readonly base: number;
   /** Guest-physical page number. */
   readonly frame: number;
-  /** The record of its first instruction, where there is one. */
-  readonly record: number | undefined;
 }
 
 export interface Region {
@@ -91,7 +89,7 @@ function readBlock(
     if (block === undefined) return undefined;
     built.add(place, block, !alwaysLeaves(block.statements) && starts.has(endOf(block) + base));
   }
-  return { ...placed(block, base), base, frame, record: code.record(start) };
+  return { ...placed(block, base), base, frame };
 }
 
 /** The block with its offsets from the entry's page. */
@@ -235,11 +233,11 @@ export interface Reach {
   readonly returns: readonly number[];
   /** Where branches leave it. */
   readonly exits: readonly number[];
-  readonly known: ReadonlySet<number>;
+  readonly known: readonly number[];
 }
 export function reachOf({ blocks, targets }: Region): Reach {
   // What is as large as it may be gains one block only for another.
-  if (isFull(blocks)) return { computed: [], returns: [], exits: [], known: NONE };
+  if (isFull(blocks)) return { computed: [], returns: [], exits: [], known: [] };
   const returning = blocks.some((b) => b.ending === 'return');
   return {
     computed: blocks.filter(isIndirect).map((b) => b.offset),
@@ -248,12 +246,12 @@ export function reachOf({ blocks, targets }: Region): Reach {
       .flatMap(({ taken, next }) => [taken, next])
       .filter((o) => o !== undefined)
       .filter((o) => !blocks.some((b) => b.offset === o)),
-    known: new Set(targets),
+    known: targets,
   };
 }
 /** The region could go to `target` without being left, if it were made anew. */
 export function mayGoTo({ computed, returns, exits, known }: Reach, target: number): boolean {
-  if (known.has(target)) return false;
+  if (known.includes(target)) return false;
   return (
     exits.includes(target) || returns.includes(target) || computed.some((offset) => Math.abs(target - offset) < NEAR)
   );

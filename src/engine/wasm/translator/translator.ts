@@ -1,12 +1,14 @@
 /** Decides what is translated, and makes it so. */
 import type { CodeSize } from '../../../isa/x86/decoder.ts';
 import { PAGE_SIZE } from '../../layout.ts';
-import type { ModuleParts } from '../assembly.ts';
+import { IMPORTS } from '../assembly.ts';
 import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
+import type { KeptRegion, KeptRegions } from '../kept-regions.ts';
 import type { Tier } from '../tier.ts';
 import type { TranslationEvents } from '../translation-events.ts';
 import { FlagMakers } from './flag-makers.ts';
+import { codeOf, isHere, keyOf } from './kept-code.ts';
 import { KnownCode, type KnownPage, type Surroundings } from './known-code.ts';
 import { mayGoTo, type Reach, reachOf, readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
@@ -19,11 +21,32 @@ const EVICTED = 128;
 /** A region is made anew at most this often, when what it is left for has become hot. */
 const MAX_REMAKES = 1;
 
+/** By which name a module imports the record of a block. */
+const recordName = (i: number): string => `r${i}`;
+
+type RegionParts = Pick<KeptRegion, 'blocks' | 'records' | 'wasm' | 'imports'>;
+
 const NOTHING_AROUND: Surroundings = { find: () => undefined, follow: () => undefined };
 
 interface Made {
   readonly reach: Reach;
   readonly remakes: number;
+}
+
+/** A place where a region may begin. */
+interface Entry {
+  readonly physical: number;
+  readonly size: CodeSize;
+}
+
+/** What translators need besides the code. */
+export interface TranslatorParts {
+  readonly cache: DecodeCache;
+  readonly handlers: Handlers;
+  readonly tier: Tier;
+  readonly events: TranslationEvents;
+  /** Regions of earlier runs, and where this one's are kept. */
+  readonly kept: KeptRegions | undefined;
 }
 
 export class Translator {
@@ -32,31 +55,38 @@ export class Translator {
   readonly #makers: FlagMakers;
   readonly #tier: Tier;
   readonly #events: TranslationEvents;
+  readonly #kept: KeptRegions | undefined;
   /** The oldest first. */
   readonly #regions = new Map<InstalledRegion, Made>();
 
-  constructor(cache: DecodeCache, handlers: Handlers, tier: Tier, events: TranslationEvents) {
+  constructor({ cache, handlers, tier, events, kept }: TranslatorParts) {
     this.#cache = cache;
     this.#handlers = handlers;
-    this.#makers = new FlagMakers(handlers);
+    this.#makers = new FlagMakers(handlers, kept);
     this.#tier = tier;
     this.#events = events;
+    this.#kept = kept;
   }
 
-  /** A block was entered often. `near`: what is known around it. */
-  hot(physical: number, size: CodeSize, near: Surroundings): void {
-    const left = this.#lastLeftFor(physical, size);
+  /** The block that a record starts was entered as often as it counts. `near`: what is known around it. */
+  entered(record: number, size: CodeSize, near: Surroundings): void {
+    const entry = { physical: this.#cache.placeOf(record), size };
+    if (!this.#cache.isHot(record)) this.#find(entry, near);
+    else this.#hot(entry, near);
+  }
+  #hot(entry: Entry, near: Surroundings): void {
+    const left = this.#lastLeftFor(entry);
     if (left === undefined) {
-      this.#translate(physical, size, 0, near);
+      if (!this.#find(entry, near)) this.#translate(entry, 0, near);
       return;
     }
     this.#cache.uninstall(left);
     this.#events.regionsDropped(1);
     this.dropped([left]);
-    this.#translate(left.physical, size, 1, near);
+    this.#translate(left, 1, near);
   }
   /** The newest region that is left for a place and was not made anew yet: one is enough, translating takes long. */
-  #lastLeftFor(physical: number, size: CodeSize): InstalledRegion | undefined {
+  #lastLeftFor({ physical, size }: Entry): InstalledRegion | undefined {
     return this.#cache.regionsOn(physical).findLast((region) => {
       const made = this.#regions.get(region);
       if (made === undefined || region.size !== size || made.remakes >= MAX_REMAKES) return false;
@@ -66,36 +96,78 @@ export class Translator {
 
   /** A block was decoded at a physical address. */
   decoded(physical: number, size: CodeSize): void {
-    if (this.#tier === 'translator') this.#translate(physical, size, 0, NOTHING_AROUND);
+    if (this.#tier === 'translator') this.#translate({ physical, size }, 0, NOTHING_AROUND);
   }
 
-  #translate(physical: number, size: CodeSize, remakes: number, near: Surroundings): void {
+  /** The code around an entry; undefined where no region can begin. */
+  #around({ physical, size }: Entry, near: Surroundings): KnownCode | undefined {
     const known = this.#cache.regionAt(physical, size);
-    if (known === undefined) return;
-    if (this.#regions.size >= MAX_REGIONS) this.#evict();
-    this.#events.translationStarted();
+    if (known === undefined) return undefined;
     const pageAt = (offset: number): KnownPage | undefined => {
       const record = near.find(offset);
       return record === undefined ? undefined : this.#cache.pageOf(record, size);
     };
-    const around = new KnownCode(known, pageAt, (offset) => near.follow(offset), this.#tier === 'translator');
+    return new KnownCode(known, pageAt, (offset) => near.follow(offset), this.#tier === 'translator');
+  }
+
+  #translate(entry: Entry, remakes: number, near: Surroundings): void {
+    const { physical, size } = entry;
+    const around = this.#around(entry, near);
+    if (around === undefined) return;
+    this.#events.translationStarted();
     const region = this.#events.prepare(readRegion(around, physical % PAGE_SIZE, size));
     const { blocks } = region;
     if (blocks.length === 0) return;
+    const makers = this.#makers.need(blocks);
     const long = size === 64;
     const listing = this.#events.listing();
+    const records: number[] = [];
     let code: Uint8Array = new Uint8Array();
-    const write = (m: ModuleParts, first: number): Uint8Array => {
-      const place = { long, first, startRecord: DecodeCache.start, makers: this.#makers };
+    const assembly = this.#handlers.assemble(long, (m, first) => {
+      const recordAt = (offset: number): number => {
+        const known = records.indexOf(offset);
+        if (known >= 0) return known;
+        m.builder.importGlobal(IMPORTS, recordName(records.length), 'i32');
+        return records.push(offset) - 1;
+      };
+      const place = { long, first, startRecord: DecodeCache.start, makers: this.#makers, recordAt };
       code = RegionLowering.write(listing?.watch(m) ?? m, region, place, listing);
       return code;
-    };
-    const number = this.#handlers.make(long, write, this.#makers.missing(blocks));
+    });
+    const made = { reach: reachOf(region), remakes };
+    const parts = { ...codeOf(region, around), records, imports: assembly.imports, wasm: assembly.bytes, note: made };
+    if (makers !== undefined) this.#kept?.add(keyOf(around, physical % PAGE_SIZE, size), { ...parts, makers });
+    this.#install(entry, parts, made, around);
+    this.#events.regionMade({ physical, size, region, code, listing });
+  }
+
+  /** Installs a region of an earlier run, if there is one of the same code. */
+  #find(entry: Entry, near: Surroundings): boolean {
+    const around = this.#kept === undefined ? undefined : this.#around(entry, near);
+    if (around === undefined) return false;
+    this.#events.translationStarted();
+    const { physical, size } = entry;
+    const region = this.#kept!.find(keyOf(around, physical % PAGE_SIZE, size), (r) => this.#isUsable(r, around));
+    if (region === undefined) return false;
+    this.#install(entry, region, region.note as Made, around);
+    this.#events.regionKept(region, physical);
+    return true;
+  }
+  #isUsable(region: KeptRegion, around: KnownCode): boolean {
+    if (!isHere(region, around) || !this.#handlers.hasAll(region.imports)) return false;
+    return region.makers.every((number) => this.#makers.isThere(number));
+  }
+
+  #install({ physical, size }: Entry, region: RegionParts, made: Made, around: KnownCode): void {
+    if (this.#regions.size >= MAX_REGIONS) this.#evict();
+    const { blocks, records, wasm, imports } = region;
+    const numbers = Object.fromEntries(records.map((offset, i) => [recordName(i), around.record(offset)!]));
+    const assembly = { bytes: wasm, imports, procedures: [] };
+    const handler = this.#handlers.install(assembly, size === 64, numbers);
     // They are entered inside the region now; one that is entered from elsewhere as well will be hot again.
     for (const { offset } of blocks) this.#cache.cool(around.physical(offset), size);
-    const ranges = blocks.flatMap((b) => b.instructions.map((i) => [around.physical(i.offset), i.length] as const));
-    this.#regions.set(this.#cache.install(physical, size, number, ranges), { reach: reachOf(region), remakes });
-    this.#events.regionMade({ physical, size, region, code, listing });
+    const ranges = blocks.map(({ offset, length }) => [around.physical(offset), length] as const);
+    this.#regions.set(this.#cache.install(physical, size, handler, ranges), made);
   }
 
   /** Not while a region is executed. */

@@ -1,0 +1,25 @@
+/** Code that a host keeps from one machine to the next: the engine's own, and regions of guests. */
+import { CodeStore } from '../engine/wasm/code-store.ts';
+import { KeptRegions } from '../engine/wasm/kept-regions.ts';
+import type { Host } from './host.ts';
+
+export interface KeptCode {
+  readonly store: CodeStore;
+  readonly kept: KeptRegions | undefined;
+}
+
+export function openCode({ engineCode }: Host): KeptCode {
+  const content = engineCode?.read();
+  const regions = engineCode?.regions;
+  return {
+    store: content === undefined ? new CodeStore() : CodeStore.from(content),
+    kept: regions === undefined ? undefined : new KeptRegions(() => regions.open()),
+  };
+}
+
+/** A machine has ended: what it made is there for the next one. */
+export function keepCode({ engineCode }: Host, { store, kept }: KeptCode): void {
+  if (store.changed) engineCode?.write(store.content());
+  if (kept?.changed) engineCode?.regions?.write(kept.content());
+  kept?.close();
+}

@@ -1,0 +1,50 @@
+/** Regions of an earlier run: whether the code that they were made of is here again. */
+import type { CodeSize } from '../../../isa/x86/decoder.ts';
+import { PAGE_SIZE } from '../../layout.ts';
+import { checkOf, type KeptBlock, type KeptRegion } from '../kept-regions.ts';
+import { KnownCode } from './known-code.ts';
+import type { Region } from './region.ts';
+
+/** Bytes of the entry that are part of the key: its block has as many, or the rest of the page is short. */
+const KEY_BYTES = 4;
+
+/** Under what regions are kept whose entry is there. */
+export function keyOf(code: KnownCode, entry: number, size: CodeSize): number {
+  const { bytes } = code.page(entry)!;
+  const within = entry % PAGE_SIZE;
+  return checkOf(Uint8Array.of(size, within, within >> 8, ...bytes.subarray(within, within + KEY_BYTES)));
+}
+
+/** The code of a region, which it is known by. */
+export function codeOf({ blocks }: Region, known: KnownCode): Pick<KeptRegion, 'blocks' | 'code' | 'instructions'> {
+  const stretches = blocks.map(({ offset, instructions }) => {
+    const last = instructions[instructions.length - 1];
+    return { offset, length: last.offset + last.length - offset };
+  });
+  const code = new Uint8Array(stretches.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const stretch of stretches) {
+    code.set(bytesOf(stretch, known)!, at);
+    at += stretch.length;
+  }
+  return { blocks: stretches, code, instructions: blocks.reduce((sum, b) => sum + b.instructions.length, 0) };
+}
+
+function bytesOf({ offset, length }: KeptBlock, known: KnownCode): Uint8Array | undefined {
+  const within = KnownCode.within(offset);
+  return known.page(offset)?.bytes.subarray(within, within + length);
+}
+
+/** The same code lies around the entry, and all records are there that the region asks for. */
+export function isHere({ blocks, code, records }: KeptRegion, known: KnownCode): boolean {
+  // A page is found by a block where the processor went lately: any of them will do.
+  for (const { offset } of blocks) known.page(offset);
+  let at = 0;
+  for (const block of blocks) {
+    const bytes = bytesOf(block, known);
+    if (bytes === undefined || bytes.length < block.length) return false;
+    for (let i = 0; i < bytes.length; i++) if (bytes[i] !== code[at + i]) return false;
+    at += block.length;
+  }
+  return records.every((offset) => known.record(offset) !== undefined);
+}
