@@ -65,7 +65,7 @@ async function assets(folder: string): Promise<Assets> {
 
 async function bundle(folder: string, found: Assets): Promise<void> {
   const source = (name: string): string => path.join(ROOT, 'src/web', name);
-  await writeScripts(['page.ts', 'trapeze-vm.ts', 'worker.ts'].map(source), folder, found);
+  await writeScripts(['page.ts', 'trapeze-vm.ts', 'worker.ts', 'helper.ts'].map(source), folder, found);
   const { code } = await transform(readFileSync(source('page.css'), 'utf8'), { loader: 'css', minify: true });
   writeFileSync(path.join(folder, 'page.css'), code);
   copyFileSync(source('index.html'), path.join(folder, 'index.html'));

@@ -17,7 +17,7 @@ import type { LateMemory, Restoring } from './restorer.ts';
 import { checkDisks } from './restorer.ts';
 import type { LoadedBoot, SnapshotListener } from './snapshot.ts';
 import { checkBase } from './snapshot.ts';
-import { closeSources, LARGE, type SnapshotSource } from './snapshot-sources.ts';
+import { closeSources, isOnDemand, type SnapshotSource } from './snapshot-sources.ts';
 
 /** What a restored machine can be given; all else is as it was when the snapshot was taken. */
 export interface RestoreOptions
@@ -125,8 +125,7 @@ async function lateMemory(
   const [own, below] = places;
   const canWait = own !== undefined && places.length === (base === undefined ? 1 : 2);
   if (load === 'demand' && !canWait) throw new OptionError('load', 'a stream can only be read whole: give a file');
-  const isLarge = places.reduce((sum, { size }) => sum + size, 0) > LARGE;
-  if (!canWait || load === 'whole' || (load === undefined && !isLarge)) return undefined;
+  if (!canWait || !isOnDemand(places, load)) return undefined;
   const { inflateNow } = await import('./inflate-now.ts');
   const found = await readPlaces(own, saved.memory);
   reader.leave(found.rest);

@@ -9,7 +9,16 @@ import { OptionError } from './options.ts';
 export type SnapshotSource = ByteSource | RandomSource;
 
 /** A smaller file is read whole: that takes no longer. */
-export const LARGE = 8 * 2 ** 20;
+const LARGE = 8 * 2 ** 20;
+
+/** Whether the guest runs before the memory of these files is there, where that can be. */
+export const isOnDemand = (
+  sources: readonly (object | { readonly size: number | undefined })[],
+  load: (typeof LOADS)[number] | undefined,
+): boolean => {
+  const size = sources.reduce((sum: number, one) => sum + ('size' in one ? (one.size ?? 0) : 0), 0);
+  return load === 'demand' || (load === undefined && size > LARGE);
+};
 
 /**
  * How a snapshot, or one and its base, are to be read of those that were found on servers. `told` hears how many bytes have come of what is
@@ -26,10 +35,8 @@ export function sourcesOf(
       'load',
       `the server of ${whole.url} does not send parts of files: serve it with one that does, such as nginx or Apache, or choose whole`,
     );
-  const size = found.reduce((sum, one) => sum + ('size' in one ? (one.size ?? 0) : 0), 0);
-  const onDemand = load === 'demand' || (load === undefined && size > LARGE);
   // Of two that are read from start to end, one would keep its server waiting.
-  const inRanges = (onDemand && whole === undefined) || found.length > 1;
+  const inRanges = (isOnDemand(found, load) && whole === undefined) || found.length > 1;
   return found.map((one) => {
     if (!(one instanceof RemoteContent)) return one;
     return inRanges && one.inRanges ? one.file() : one.stream((bytes) => told(bytes, one.size));

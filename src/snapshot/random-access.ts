@@ -2,7 +2,8 @@
 import type { FileEnd, FileRest } from './container.ts';
 import { inflated, LAST_SECTION_BYTES, parseEnd, placedSection } from './container.ts';
 import { damaged } from './problem.ts';
-import { parseIndex, type SectionPlaces } from './section-index.ts';
+import type { SectionFeed, SectionTaker } from './section-feed.ts';
+import { type PlacedPages, parseIndex, type SectionPlaces } from './section-index.ts';
 import type { ByteSource } from './streams.ts';
 
 /** Where a snapshot lies. */
@@ -10,10 +11,12 @@ export interface RandomSource {
   /** For messages. */
   readonly name: string;
   readonly size: number;
-  /** Exactly so many bytes. @throws UserError when they cannot be had */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Exactly so many bytes; `came` may be told how many of them are there. @throws UserError when they cannot be had */
+  read(offset: number, length: number, came?: (done: number, bytes: Uint8Array) => void): Promise<Uint8Array>;
   /** The same, with the caller's thread waiting. */
   readNow(offset: number, length: number): Uint8Array;
+  /** Where another thread reads the sections of memory. */
+  feed?(sections: readonly PlacedPages[], taker: SectionTaker): SectionFeed;
   close(): Promise<void>;
 }
 

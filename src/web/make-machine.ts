@@ -14,6 +14,8 @@ import type { DiskSource, Source, VmOptions } from './protocol.ts';
 const DEFAULT_MEMORY = '256M';
 
 export interface Surroundings {
+  /** The folder of the static build. */
+  readonly base: string;
   readonly terminal: TerminalSize | undefined;
   readonly progress: ProgressListener;
   readonly warning: (line: string) => void;
@@ -26,7 +28,7 @@ type Made = Partial<ProfilingMachine> & { readonly machine: Machine };
 export async function makeMachine(
   host: Host,
   options: VmOptions,
-  { terminal, progress, warning }: Surroundings,
+  { base: folder, terminal, progress, warning }: Surroundings,
 ): Promise<Made> {
   const { kernel, initrd, append, memory, snapshot, snapshotBase, load, profile, time } = options;
   const disks = await Promise.all((options.disks ?? []).map((disk) => diskOf(disk, warning)));
@@ -34,7 +36,7 @@ export async function makeMachine(
   if (snapshot !== undefined) {
     if (profile === true) throw new UserError('a machine out of a snapshot cannot count: start it without profile');
     const sources = snapshotBase === undefined ? [snapshot] : [snapshot, snapshotBase];
-    const [source, base] = await openSnapshots(sources, load, progress);
+    const [source, base] = await openSnapshots(sources, { load, base: folder, progress });
     return { machine: await restored(host, source!, { ...common, clock: time, load, base }) };
   }
   if (snapshotBase !== undefined) throw new UserError('snapshotBase is for a snapshot: name that too');

@@ -163,8 +163,11 @@ reader.addEventListener('change', readAloud);
 readAloud();
 
 byId('isolation').textContent = crossOriginIsolated
-  ? 'This page is cross-origin isolated: the guest’s clock has the browser’s finest steps. Memory could be shared with other threads; the machine has no use for that and shares none.'
-  : 'This page is not cross-origin isolated: the guest’s clock goes in steps of up to 0.1 ms (1 ms in Firefox). All else works the same: the machine shares no memory with other threads.';
+  ? 'This page is cross-origin isolated: the guest’s clock has the browser’s finest steps.'
+  : 'This page is not cross-origin isolated: the guest’s clock goes in steps of up to 0.1 ms (1 ms in Firefox).';
+byId('shared').textContent = crossOriginIsolated
+  ? 'In use: a second worker reads the memory of a large snapshot while the guest runs or waits for it.'
+  : 'Not available (the page is not cross-origin isolated): the guest’s own worker reads large snapshots. All else is the same.';
 
 async function showLive(): Promise<void> {
   const [{ LiveView: View }, { default: plot }] = await Promise.all([import('./live-view.ts'), import('uplot')]);

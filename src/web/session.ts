@@ -85,6 +85,7 @@ export class Session {
       hold: () => this.#output.hold(),
     });
     const { machine, profile } = await makeMachine(host, options, {
+      base,
       terminal,
       progress,
       warning: (line) => this.#post({ kind: 'warning', line }),

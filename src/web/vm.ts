@@ -5,6 +5,7 @@ import type { TerminalSize } from '../api/options.ts';
 import type { Profile } from '../api/profile.ts';
 import type { Statistics } from '../api/statistics.ts';
 import type { Progress } from '../host/browser/download.ts';
+import { openWorker } from '../host/browser/open-worker.ts';
 import type { Answers, Asked, Message, Request, VmOptions } from './protocol.ts';
 
 /** How a machine ended: by itself, or by something that keeps it from running. */
@@ -31,14 +32,6 @@ interface Waiting {
 /** Milliseconds that a machine gets to end by itself. */
 const PATIENCE_MS = 2000;
 
-function openWorker(url: URL): Worker {
-  const options = { type: 'module', name: 'trapeze' } as const;
-  if (url.origin === location.origin) return new Worker(url, options);
-  // A worker's own file must be of the page's origin; what it imports need not be.
-  const file = URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: 'text/javascript' }));
-  return new Worker(file, options);
-}
-
 export class Vm {
   readonly #worker: Worker;
   readonly #listener: VmListener;
@@ -52,7 +45,7 @@ export class Vm {
     listener: VmListener,
   ) {
     this.#listener = listener;
-    this.#worker = openWorker(new URL('worker.js', base));
+    this.#worker = openWorker(new URL('worker.js', base), 'trapeze');
     this.#worker.onmessage = ({ data }: MessageEvent<Message>) => this.#receive(data);
     this.#worker.onerror = ({ message }) =>
       this.#end({ kind: 'failed', line: message ?? `${base}worker.js cannot be loaded`, expected: false });

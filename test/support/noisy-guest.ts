@@ -3,6 +3,7 @@ import { Machine } from '../../src/host/node/index.ts';
 import { PROMPT } from './boot.ts';
 import { saved } from './snapshots.ts';
 
+export const NOISY_MEMORY = 160 * 2 ** 20;
 const NOISE_MB = 48;
 const SUM = /([0-9a-f]{32}) {2}\/tmp\/noise/;
 
@@ -16,7 +17,7 @@ interface NoisyGuest {
 }
 
 export async function guestWithNoise(): Promise<NoisyGuest> {
-  const machine = await Machine.create({ memory: '160M' });
+  const machine = await Machine.create({ memory: NOISY_MEMORY });
   const ended = machine.run();
   await machine.waitForText(PROMPT);
   machine.write(`dd if=/dev/urandom of=/tmp/noise bs=1M count=${NOISE_MB} 2>/dev/null; md5sum /tmp/noise\n`);

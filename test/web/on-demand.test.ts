@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
+import { readPlaces } from '../../src/snapshot/random-access.ts';
 import { PROMPT } from '../support/boot.ts';
-import { buildPage, openBrowser, serve } from '../support/browser.ts';
+import { buildPage, openBrowser, type Site, serve } from '../support/browser.ts';
 import { type HttpServer, serve as serveFile } from '../support/http-server.ts';
-import { guestWithNoise } from '../support/noisy-guest.ts';
+import { guestWithNoise, NOISY_MEMORY } from '../support/noisy-guest.ts';
+import { SnapshotBytes } from '../support/snapshots.ts';
 import { GuestPage } from './guest-page.ts';
 
 const ALLOWED = {
@@ -16,37 +18,50 @@ const ALLOWED = {
 
 const browser = await openBrowser();
 const page = buildPage();
-const site = await serve(page.folder, { isolated: true });
+const isolated = await serve(page.folder, { isolated: true });
+const plain = await serve(page.folder, { isolated: false });
 const { snapshot, changes, sum } = await guestWithNoise();
 const file = path.join(page.folder, 'noise.snap');
 writeFileSync(file, snapshot);
 after(async () => {
   if (!('missing' in browser)) await browser.close();
-  await site.close();
+  await isolated.close();
+  await plain.close();
   page.remove();
 });
 
-/** A test in a page that is told of a server of another site, which has the snapshot. */
-function inBrowser(
-  name: string,
-  body: (guest: GuestPage, server: HttpServer, changed: HttpServer) => Promise<void>,
-): void {
-  test(name, async (t: TestContext) => {
-    if ('missing' in browser) return t.skip(`SKIPPED: ${browser.missing}`);
-    const server = await serveFile(t, snapshot);
-    const changed = await serveFile(t, changes);
-    for (const one of [server, changed]) one.headers = ALLOWED;
-    const context = await browser.newContext();
-    try {
-      await body(new GuestPage(await context.newPage()), server, changed);
-    } finally {
-      await context.close();
-    }
-  });
+/** Where a page is: with shared memory, and without. */
+interface Place {
+  readonly site: Site;
+  /** Of other sites: one has the snapshot, one what changed since. */
+  readonly server: HttpServer;
+  readonly changed: HttpServer;
+  readonly isShared: boolean;
 }
 
-const open = (guest: GuestPage, { url }: HttpServer): Promise<void> =>
-  guest.open(`${site.address}?snapshot=${encodeURIComponent(url)}`);
+/** A test in a page that may share memory, and in one that may not. */
+function inBrowser(name: string, body: (guest: GuestPage, place: Place) => Promise<void>): void {
+  for (const [how, site] of [
+    ['with shared memory', isolated],
+    ['without', plain],
+  ] as const)
+    test(`${name}, ${how}`, async (t: TestContext) => {
+      if ('missing' in browser) return t.skip(`SKIPPED: ${browser.missing}`);
+      const server = await serveFile(t, snapshot);
+      const changed = await serveFile(t, changes);
+      for (const one of [server, changed]) one.headers = ALLOWED;
+      const context = await browser.newContext();
+      try {
+        const place = { site, server, changed, isShared: site === isolated };
+        await body(new GuestPage(await context.newPage()), place);
+      } finally {
+        await context.close();
+      }
+    });
+}
+
+const open = (guest: GuestPage, { site, server }: Place): Promise<void> =>
+  guest.open(`${site.address}?snapshot=${encodeURIComponent(server.url)}`);
 
 /** Types a line, and resolves when the guest has answered it. */
 async function enter(guest: GuestPage, line: string, answer: string): Promise<void> {
@@ -54,9 +69,10 @@ async function enter(guest: GuestPage, line: string, answer: string): Promise<vo
   await guest.printed(answer);
 }
 
-inBrowser('a guest answers before its memory has come, and finds all of it', async (guest, server) => {
+inBrowser('a guest answers before its memory has come, and finds all of it', async (guest, place) => {
+  const { server } = place;
   server.usual = 'slow';
-  await open(guest, server);
+  await open(guest, place);
   await guest.state('Running');
   await enter(guest, 'echo $((6*7))', '\n42\r\n');
   const { sent } = server;
@@ -67,17 +83,47 @@ inBrowser('a guest answers before its memory has come, and finds all of it', asy
   assert.ok(statistics.arrival!.waits > 0, 'the guest never waited');
 });
 
-inBrowser('a server that fails now and then delays the guest', async (guest, server) => {
+/** Bytes of memory in the snapshot that were asked for more than once. */
+async function askedTwice({ asked }: HttpServer): Promise<number> {
+  const { places } = await readPlaces(new SnapshotBytes(snapshot), NOISY_MEMORY);
+  const [first, last] = [places.pages[0]!, places.pages.at(-1)!];
+  const ranges = asked
+    .flatMap((range) => [...range.matchAll(/(\d+)-(\d+)/g)].map(([, from, to]) => [Number(from), Number(to)] as const))
+    .filter(([from, to]) => from >= first.offset && to < last.offset + last.length)
+    .sort(([a], [b]) => a - b);
+  assert.ok(ranges.length > 0);
+  return ranges.reduce((twice, [from], i) => twice + Math.max(0, i === 0 ? 0 : ranges[i - 1]![1] + 1 - from), 0);
+}
+
+inBrowser('all of memory comes, where it may be shared no part of it twice', async (guest, place) => {
+  await open(guest, place);
+  await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
+  await guest.page.waitForFunction(async () => {
+    const { arrival } = await document.querySelector('trapeze-vm')!.statistics();
+    return arrival!.arrived === arrival!.pages;
+  });
+  if (place.isShared) assert.equal(await askedTwice(place.server), 0);
+  await guest.page.getByRole('tab', { name: 'About' }).click();
+  await guest.page
+    .locator('#shared')
+    .getByText(place.isShared ? 'In use' : 'Not available')
+    .waitFor();
+  assert.deepEqual(guest.problems, []);
+});
+
+inBrowser('a server that fails now and then delays the guest', async (guest, place) => {
+  const { server } = place;
   server.plan.push('serve', 'serve', 'serve', 'drop', 'short', 'wrongRange', { status: 503 });
-  await open(guest, server);
+  await open(guest, place);
   await guest.state('Running');
   await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
   assert.equal(server.plan.length, 0);
 });
 
-inBrowser('a server that is lost ends the machine with one line', async (guest, server) => {
+inBrowser('a server that is lost ends the machine with one line', async (guest, place) => {
+  const { server } = place;
   server.usual = 'slow';
-  await open(guest, server);
+  await open(guest, place);
   await guest.state('Running');
   server.die();
   await guest.page.keyboard.type('md5sum /tmp/noise\n');
@@ -87,17 +133,18 @@ inBrowser('a server that is lost ends the machine with one line', async (guest, 
     .waitFor();
 });
 
-inBrowser('a snapshot that is damaged ends the machine with one line', async (guest, server) => {
+inBrowser('a snapshot that is damaged ends the machine with one line', async (guest, place) => {
+  const { server } = place;
   server.content = snapshot.slice();
   server.content[snapshot.length >> 1]! ^= 1;
-  await open(guest, server);
+  await open(guest, place);
   await guest.page
     .locator('#state')
     .getByText(/damaged/)
     .waitFor();
 });
 
-inBrowser('a file that was chosen is read when the guest looks at it', async (guest) => {
+inBrowser('a file that was chosen is read when the guest looks at it', async (guest, { site }) => {
   await guest.open(site.address);
   await guest.printed(PROMPT);
   const next = guest.page.evaluate(
@@ -112,22 +159,26 @@ inBrowser('a file that was chosen is read when the guest looks at it', async (gu
   await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
 });
 
-inBrowser('a server that does not answer ranges is read from start to end', async (guest, server) => {
+inBrowser('a server that does not answer ranges is read from start to end', async (guest, place) => {
+  const { server } = place;
   server.usual = 'whole';
-  await open(guest, server);
+  await open(guest, place);
   await guest.state('Running');
   await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
   assert.deepEqual(new Set(server.asked), new Set(['bytes=0-4095', 'all']));
 });
 
-inBrowser('a small snapshot and its large base both come while the guest runs', async (guest, base, changed) => {
-  base.usual = 'slow';
-  const query = `?snapshot=${encodeURIComponent(changed.url)}&snapshot-base=${encodeURIComponent(base.url)}`;
-  await guest.open(`${site.address}${query}`);
-  await guest.state('Running');
-  await enter(guest, 'echo "<$later>"', '\n<42>\r\n');
-  const { sent } = base;
-  assert.ok(sent < snapshot.length / 3, `${sent} of ${snapshot.length} bytes`);
-  base.usual = 'serve';
-  await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
-});
+inBrowser(
+  'a small snapshot and its large base both come while the guest runs',
+  async (guest, { site, server: base, changed }) => {
+    base.usual = 'slow';
+    const query = `?snapshot=${encodeURIComponent(changed.url)}&snapshot-base=${encodeURIComponent(base.url)}`;
+    await guest.open(`${site.address}${query}`);
+    await guest.state('Running');
+    await enter(guest, 'echo "<$later>"', '\n<42>\r\n');
+    const { sent } = base;
+    assert.ok(sent < snapshot.length / 3, `${sent} of ${snapshot.length} bytes`);
+    base.usual = 'serve';
+    await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
+  },
+);

@@ -11,8 +11,8 @@ interface RemoteFile {
   /** For messages. */
   readonly name: string;
   readonly size: number;
-  /** Exactly so many bytes. @throws UserError, in time */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Exactly so many bytes; `came` hears how many of them are there. @throws UserError, in time */
+  read(offset: number, length: number, came?: (done: number, bytes: Uint8Array) => void): Promise<Uint8Array>;
   /** The same, with the caller's thread waiting. */
   readNow(offset: number, length: number): Uint8Array;
   close(): Promise<void>;
@@ -53,6 +53,11 @@ export class RemoteContent {
     return this.#ranges !== undefined;
   }
 
+  /** Changes when the content does; undefined where the server gives no hold for that. */
+  get identity(): string | undefined {
+    return this.#ranges?.identity;
+  }
+
   /** Where the server sends parts of it. */
   file(): RemoteFile {
     if (this.#ranges === undefined) throw new Error('the server sends no parts of the file');
@@ -87,9 +92,13 @@ class RangesFile implements RemoteFile {
     this.#fail = explained(url);
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
+  async read(
+    offset: number,
+    length: number,
+    came: (done: number, bytes: Uint8Array) => void = () => {},
+  ): Promise<Uint8Array> {
     const bytes = new Uint8Array(length);
-    await this.#ranges.read(offset, bytes, () => {}).catch(this.#fail);
+    await this.#ranges.read(offset, bytes, (done) => came(done, bytes)).catch(this.#fail);
     return bytes;
   }
 

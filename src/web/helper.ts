@@ -1,0 +1,7 @@
+/** The worker that helps a machine's. */
+import { Helper } from '../host/browser/helper.ts';
+import type { FromHelper, ToHelper } from '../host/browser/helper-protocol.ts';
+
+const helper = new Helper((message: FromHelper) => postMessage(message));
+
+addEventListener('message', ({ data }: MessageEvent<ToHelper>) => helper.receive(data));
