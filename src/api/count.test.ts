@@ -85,4 +85,13 @@ test('changes of page tables count, those of accessed and dirty bits do not', ()
   });
   // Four entries when the tables are first seen; then one appears, and one goes.
   assert.deepEqual(seen, [4, 5, 6]);
+
+  // What a snapshot has is no change.
+  const later = new PageTableWatch();
+  const restored = later.wrap(engine).createVcpu({} as EngineHost);
+  restored.restore(vcpu.state());
+  step = 1;
+  put(table + 8, 0);
+  restored.run(1);
+  assert.equal(later.changes, 1);
 });

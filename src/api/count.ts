@@ -8,9 +8,11 @@ import type { Encoding } from '../isa/x86/definition.ts';
 import { SEGMENT_STRIDE } from '../isa/x86/state.ts';
 import type { InstructionCount, RunCounts } from './estimates.ts';
 import type { Host } from './host.ts';
-import { createMachine, type Machine } from './machine.ts';
+import { createMachine, type Machine, type Probe } from './machine.ts';
 import type { MachineOptions } from './options.ts';
 import { PageTableWatch } from './page-table-watch.ts';
+import { type RestoreOptions, restoreMachine } from './restore.ts';
+import type { SnapshotSource } from './snapshot-sources.ts';
 
 /** The controls of a monitor with nested paging, and of one with shadow page tables. */
 const WITH_EPT = 'usual';
@@ -87,10 +89,10 @@ class Counting implements CountingMachine {
   }
 
   #now(): RunCounts {
-    const { instructions, exceptions, interrupts, devices } = this.machine.statistics();
+    const { instructions, instructionsBefore, exceptions, interrupts, devices } = this.machine.statistics();
     const accesses = Object.values(devices).reduce((total, { reads, writes }) => total + reads + writes, 0);
     return {
-      instructions,
+      instructions: instructions - instructionsBefore,
       kinds: this.#kinds(),
       pageTableWrites: this.#watch.changes,
       pageFaults: exceptions['#PF'] ?? 0,
@@ -144,7 +146,23 @@ function since(before: RunCounts, now: RunCounts): RunCounts {
  * a string instruction counts once for each element.
  * @throws UserError as `createMachine` does.
  */
-export async function createCountingMachine(host: Host, options: MachineOptions): Promise<CountingMachine> {
+export const createCountingMachine = (host: Host, options: MachineOptions): Promise<CountingMachine> =>
+  counting((probe) => createMachine(host, { ...options, ...COUNTED }, probe));
+
+/**
+ * Makes a machine as a snapshot has it that counts from there on.
+ * @throws UserError as `restoreMachine` does.
+ */
+export const restoreCountingMachine = (
+  host: Host,
+  source: SnapshotSource,
+  options: RestoreOptions,
+): Promise<CountingMachine> => counting((probe) => restoreMachine(host, source, { ...options, ...COUNTED }, probe));
+
+/** What can count. */
+const COUNTED = { engine: 'wasm', tier: 'interpreter' } as const;
+
+async function counting(make: (probe: Probe) => Promise<Machine>): Promise<CountingMachine> {
   const judged = judgements();
   const rows = new Set<string>();
   for (const [key, { verdict, withEpt, withoutEpt }] of judged)
@@ -152,6 +170,5 @@ export async function createCountingMachine(host: Host, options: MachineOptions)
   const counters = new ExecutionCounters((encoding, memory) => rows.has(`${encoding.id} ${memory}`));
   const watch = new PageTableWatch();
   const probe = { instrument: counters, wrap: (engine: Parameters<PageTableWatch['wrap']>[0]) => watch.wrap(engine) };
-  const machine = await createMachine(host, { ...options, engine: 'wasm', tier: 'interpreter' }, probe);
-  return new Counting(machine, counters, watch, judged);
+  return new Counting(await make(probe), counters, watch, judged);
 }

@@ -38,8 +38,15 @@ export class PageTableWatch {
 
   #watched(vcpu: Vcpu, memory: GuestMemory): Vcpu {
     let kicked = false;
+    let restored = false;
     const run = (budget: number): Exit => {
       kicked = false;
+      // What a snapshot has in its page tables is no change.
+      if (restored) {
+        this.#look(vcpu, memory);
+        this.#changes = 0;
+        restored = false;
+      }
       for (let left = budget; ; ) {
         const before = vcpu.retired();
         const exit = vcpu.run(Math.min(left, LOOK_EVERY));
@@ -59,7 +66,10 @@ export class PageTableWatch {
       setRegister: (name, value) => vcpu.setRegister(name, value),
       reset: () => vcpu.reset(),
       state: () => vcpu.state(),
-      restore: (state) => vcpu.restore(state),
+      restore(state) {
+        vcpu.restore(state);
+        restored = true;
+      },
       statistics: () => vcpu.statistics(),
     };
   }

@@ -4,6 +4,8 @@ import { disassemble } from '../isa/x86/disassemble.ts';
 import type { Host } from './host.ts';
 import { createMachine, type Machine } from './machine.ts';
 import { type MachineOptions, OptionError } from './options.ts';
+import { type RestoreOptions, restoreMachine } from './restore.ts';
+import type { SnapshotSource } from './snapshot-sources.ts';
 import type { Symbols } from './symbols.ts';
 
 export interface ProfileRow {
@@ -36,6 +38,7 @@ export interface InstructionListing {
 }
 
 export interface Profile {
+  /** Executed; of a machine out of a snapshot those since. */
   readonly instructions: number;
   /** Shares of the executed instructions. */
   readonly interpreted: number;
@@ -72,18 +75,40 @@ export interface ProfilingMachine {
  * @throws UserError as `createMachine` does.
  */
 export async function createProfilingMachine(host: Host, options: MachineOptions): Promise<ProfilingMachine> {
-  if (options.engine === 'reference') throw new OptionError('engine', 'only the wasm engine can be profiled');
-  if (options.tier === 'interpreter')
-    throw new OptionError('tier', 'the interpreter makes no regions: choose both or translator');
-  const watch = new RegionProfile();
-  const machine = await createMachine(host, options, { watch });
-  return { machine, profile: (view) => profileOf(machine, watch, view) };
+  const watch = watchFor(options);
+  return profiling(await createMachine(host, options, { watch }), watch);
 }
 
+/**
+ * Makes a machine as a snapshot has it that can be profiled from there on.
+ * @throws UserError as `restoreMachine` does.
+ */
+export async function restoreProfilingMachine(
+  host: Host,
+  source: SnapshotSource,
+  options: RestoreOptions,
+): Promise<ProfilingMachine> {
+  const watch = watchFor(options);
+  return profiling(await restoreMachine(host, source, options, { watch }), watch);
+}
+
+function watchFor({ engine, tier }: Pick<MachineOptions, 'engine' | 'tier'>): RegionProfile {
+  if (engine === 'reference') throw new OptionError('engine', 'only the wasm engine can be profiled');
+  if (tier === 'interpreter')
+    throw new OptionError('tier', 'the interpreter makes no regions: choose both or translator');
+  return new RegionProfile();
+}
+
+const profiling = (machine: Machine, watch: RegionProfile): ProfilingMachine => ({
+  machine,
+  profile: (view) => profileOf(machine, watch, view),
+});
+
 function profileOf(machine: Machine, watch: RegionProfile, view: ProfileView): Profile | undefined {
-  const { instructions, vcpus } = machine.statistics();
-  const all = watch.regions();
-  const chosen = all.filter(
+  const { instructions: all, instructionsBefore, vcpus } = machine.statistics();
+  const instructions = all - instructionsBefore;
+  const regions = watch.regions();
+  const chosen = regions.filter(
     (r) =>
       (view.entry === undefined || BigInt(r.physical) === view.entry) &&
       (view.region === undefined || covers(r, view.region)),
@@ -94,7 +119,7 @@ function profileOf(machine: Machine, watch: RegionProfile, view: ProfileView): P
     instructions,
     interpreted: tiers?.interpreter ?? 1,
     translated: tiers?.translator ?? 0,
-    regions: all.length,
+    regions: regions.length,
     uncountedBlocks: watch.uncounted,
     hottest: chosen.slice(0, view.top).map((r, i) => rowOf(r, instructions, i < view.listings, view.symbols)),
   };

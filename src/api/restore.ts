@@ -10,7 +10,7 @@ import type { ByteSource } from '../snapshot/streams.ts';
 import { LOADS } from './choices.ts';
 import { readDescription } from './describe-snapshot.ts';
 import type { Host } from './host.ts';
-import { engineParts, Machine, openDisks } from './machine.ts';
+import { engineParts, Machine, openDisks, type Probe } from './machine.ts';
 import type { MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
 import type { LateMemory, Restoring } from './restorer.ts';
@@ -49,11 +49,12 @@ export async function restoreMachine(
   host: Host,
   source: SnapshotSource,
   options: RestoreOptions = {},
+  probe?: Probe,
 ): Promise<Machine> {
   const reader = readerOf(source);
   const close = (): Promise<void> => closeSources([source, options.base]);
   try {
-    const { machine, isWhole } = await restore(host, { source, reader }, options);
+    const { machine, isWhole } = await restore(host, { source, reader }, options, probe);
     if (isWhole) await close();
     return machine;
   } catch (error) {
@@ -75,6 +76,7 @@ async function restore(
   host: Host,
   opened: Opened,
   options: RestoreOptions,
+  probe: Probe | undefined,
 ): Promise<{ readonly machine: Machine; readonly isWhole: boolean }> {
   const { reader } = opened;
   const saved = await readDescription(reader);
@@ -94,7 +96,7 @@ async function restore(
     await checkDisks(saved.disks, disks.disks);
     const { commandLine } = boot;
     const loadBoot = loader(host, boot, () => machine.lateFiles());
-    const parts = { ...disks, ...(await engineParts(host, checked)), commandLine, boot: { later: loadBoot } };
+    const parts = { ...disks, ...(await engineParts(host, checked, probe)), commandLine, boot: { later: loadBoot } };
     const machine: Machine = new Machine(host, checked, parts);
     const restoring: Restoring = {
       jumps,

@@ -7,9 +7,11 @@ import type { ArrivalFigures } from '../snapshot/arrival.ts';
 
 export interface Statistics {
   readonly engine: 'wasm' | 'reference';
-  /** Guest instructions executed, over all restarts. */
+  /** Guest instructions executed since power-on, over all restarts. */
   readonly instructions: number;
-  /** Of these, instructions that were decoded (the others were met again). */
+  /** Of these, instructions before the snapshot that the machine was made of; 0 without one. All else is of this machine. */
+  readonly instructionsBefore: number;
+  /** Instructions that were decoded (the others were met again). */
   readonly decodedInstructions: number;
   /** Host seconds since the start. */
   readonly wallSeconds: number;
@@ -86,6 +88,7 @@ export function toStatistics(
   },
 ): Statistics {
   const busySeconds = measured.busyNs / NS_PER_S;
+  const here = measured.instructions - measured.instructionsBefore;
   const vectors = [...measured.vectors].filter(([, count]) => count > 0).sort(([a], [b]) => a - b);
   const exceptions = vectors.filter(([vector]) => vector < FIRST_INTERRUPT);
   const interrupts = vectors.filter(([vector]) => vector >= FIRST_INTERRUPT);
@@ -93,11 +96,12 @@ export function toStatistics(
   return {
     engine,
     instructions: measured.instructions,
+    instructionsBefore: measured.instructionsBefore,
     decodedInstructions: measured.decodedInstructions,
     wallSeconds: measured.wallNs / NS_PER_S,
     busySeconds,
     guestSeconds: measured.guestNs / NS_PER_S,
-    instructionsPerSecond: busySeconds > 0 ? Math.round(measured.instructions / busySeconds) : 0,
+    instructionsPerSecond: busySeconds > 0 ? Math.round(here / busySeconds) : 0,
     firstOutputSeconds: firstOutputNs === undefined ? null : firstOutputNs / NS_PER_S,
     restarts: measured.restarts,
     exceptions: Object.fromEntries(exceptions.map(([vector, count]) => [VECTOR_NAMES[vector] ?? `${vector}`, count])),
@@ -105,16 +109,17 @@ export function toStatistics(
     devices: Object.fromEntries(accessed.map(([name, { reads, writes }]) => [name, { reads, writes }])),
     disks: disks.map((disk) => disk.fetched?.() ?? null),
     arrival: arrival === undefined ? null : { ...arrival, waitedMs: rounded(arrival.waitedMs) },
-    vcpus: measured.code.map((code) => vcpuFigures(measured.instructions, code)),
+    vcpus: measured.code.map((code) => vcpuFigures(measured.instructions, here, code)),
   };
 }
 
 /** Milliseconds to a thousandth: what lies below is noise. */
 const rounded = (ms: number): number => Math.round(ms * 1000) / 1000;
 
-function vcpuFigures(instructions: number, code: CodeStatistics | undefined): VcpuFigures {
+/** `here`: of the instructions, those that this machine executed. */
+function vcpuFigures(instructions: number, here: number, code: CodeStatistics | undefined): VcpuFigures {
   if (code === undefined) return { instructions, code: null };
-  const translator = instructions > 0 ? code.translatedInstructions / instructions : 0;
+  const translator = here > 0 ? code.translatedInstructions / here : 0;
   return {
     instructions,
     code: {

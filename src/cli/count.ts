@@ -1,27 +1,25 @@
 /** `trapeze count`: what a guest executes that a monitor would have to care about. */
 import process from 'node:process';
-import { type CountingMachine, createCountingMachine } from '../api/count.ts';
+import { type CountingMachine, createCountingMachine, restoreCountingMachine } from '../api/count.ts';
 import { COST_TABLES, type Estimate, estimate, type InstructionCount, type RunCounts } from '../api/estimates.ts';
 import { OptionError } from '../api/options.ts';
 import { nodeHost } from '../host/node/host.ts';
-import { type MachineOptions, type Result, UserError } from '../host/node/index.ts';
+import { type Result, UserError } from '../host/node/index.ts';
+import { restoreFrom } from '../host/node/restore.ts';
 import type { CostTableName } from './count-choices.ts';
 import { EXIT, exitCode } from './exit-codes.ts';
 import { showProgress } from './progress.ts';
-import { flagOf } from './run-options.ts';
+import { restored } from './run.ts';
+import { flagOf, machineOptions, type RunFlags, refuseAlone, restoreOptions } from './run-options.ts';
 import { summary } from './run-statistics.ts';
 
-export interface CountFlags {
-  readonly kernel?: string;
-  readonly initrd?: readonly string[];
-  readonly append?: string;
-  readonly memory?: string;
+export interface CountFlags extends Omit<RunFlags, 'serial' | 'reboot'> {
   readonly command?: string;
-  readonly timeout: string;
   readonly costs?: CostTableName;
   readonly format: 'text' | 'json';
 }
 
+const STDIO = { kind: 'stdio' } as const;
 /** What the embedded guest's shell shows when it waits. */
 const PROMPT = '# ';
 const POWER_OFF = 'trapeze.poweroff';
@@ -39,28 +37,37 @@ export async function count(flags: CountFlags): Promise<number> {
   return exitCode(result, EXIT.success);
 }
 
-async function create(flags: CountFlags): Promise<CountingMachine> {
-  const powerOff = flags.kernel === undefined && flags.command === undefined ? POWER_OFF : undefined;
-  const options: MachineOptions = {
-    kernel: flags.kernel,
-    initrd: flags.initrd,
-    append: [flags.append, powerOff].filter((w) => w !== undefined).join(' ') || undefined,
-    memory: flags.memory,
-    timeout: Number(flags.timeout),
-    noReboot: true,
-  };
+async function create(given: CountFlags): Promise<CountingMachine> {
+  const flags: RunFlags = { ...given, serial: 'stdio', reboot: false };
+  const { kernel, snapshot } = flags;
+  const powersOff = kernel === undefined && given.command === undefined;
+  const append = [flags.append, powersOff ? POWER_OFF : ''].filter(Boolean).join(' ') || undefined;
   try {
-    return await createCountingMachine(nodeHost, options);
+    if (snapshot === undefined) {
+      refuseAlone(flags, ['time', 'load', 'base']);
+      return await createCountingMachine(nodeHost, machineOptions({ ...flags, append }, STDIO));
+    }
+    let made: CountingMachine | undefined;
+    await restored(snapshot, restoreOptions(flags, STDIO), {
+      restore: (file, options) =>
+        restoreFrom(
+          file,
+          options,
+          async (source, all) => (made = await restoreCountingMachine(nodeHost, source, all)).machine,
+        ),
+    });
+    return made!;
   } catch (error) {
     if (error instanceof OptionError) throw new UserError(`${flagOf(error.option)}: ${error.problem}`);
     throw error;
   }
 }
 
-/** Without a command the run from power-on to its end; with one, from the prompt on. */
-async function execute(counting: CountingMachine, { command }: CountFlags): Promise<Result> {
+/** Without a command the run from its start to its end; with one, from the prompt on, where a snapshot is thought to be. */
+async function execute(counting: CountingMachine, { command, snapshot }: CountFlags): Promise<Result> {
   const { machine } = counting;
-  if (command === undefined) return machine.run();
+  if (command !== undefined && snapshot !== undefined) machine.write(`${command}\npoweroff\n`);
+  if (command === undefined || snapshot !== undefined) return machine.run();
   const running = machine.run();
   const type = async (): Promise<void> => {
     await machine.waitForText(PROMPT);

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { ProfileFlags } from './profile.ts';
 import { PROFILE_FORMATS } from './profile-choices.ts';
-import { withRunOptions } from './run-command.ts';
+import { withRunOptions, withSnapshotOptions } from './run-command.ts';
 
 const PROFILE_EXAMPLES = `
 Examples:
@@ -14,6 +14,8 @@ Examples:
       your kernel, its functions by name (nokaslr keeps them where System.map says)
   trapeze profile --timeout 20 --format html --output hot.html
       a page to look at in a browser
+  trapeze profile --snapshot ready.snap --timeout 20
+      what a machine does from a snapshot on, without its boot
   trapeze profile --region 0xffffffff81000040
       only the region that has an instruction at this address, linear or physical`;
 
@@ -21,7 +23,7 @@ export function addProfile(program: Command, finish: (code: number) => void): vo
   const command = program
     .command('profile')
     .description('run a guest as `run` does, then show its hottest code: guest, IR and WebAssembly side by side');
-  withRunOptions(command)
+  withSnapshotOptions(withRunOptions(command))
     .option('--top <n>', 'how many regions to show', '10')
     .option('--listings <n>', 'how many of them with their code', '3')
     .option('--region <address>', 'only the region that has an instruction there')

@@ -1,11 +1,17 @@
 /** `trapeze profile`: runs a guest, then shows which of its code was hot and what was made of it. */
 import { closeSync, readFileSync } from 'node:fs';
 import process from 'node:process';
-import { createProfilingMachine, type Profile, type ProfilingMachine } from '../api/profile.ts';
+import {
+  createProfilingMachine,
+  type Profile,
+  type ProfilingMachine,
+  restoreProfilingMachine,
+} from '../api/profile.ts';
 import { Symbols } from '../api/symbols.ts';
 import { fileProblem } from '../host/node/file-problem.ts';
 import { nodeHost } from '../host/node/host.ts';
-import { UserError } from '../host/node/index.ts';
+import { type Machine, UserError } from '../host/node/index.ts';
+import { restoreFrom } from '../host/node/restore.ts';
 import { openForWriting, writeTo } from './output-file.ts';
 import type { ProfileFormat } from './profile-choices.ts';
 import { profileHtml } from './profile-html.ts';
@@ -37,9 +43,11 @@ export async function profile(flags: ProfileFlags): Promise<number> {
   const output = flags.output === undefined ? undefined : openForWriting(flags.output);
   try {
     let profiling: ProfilingMachine | undefined;
-    const code = await run(flags, async (options) => {
-      profiling = await createProfilingMachine(nodeHost, options);
-      return profiling.machine;
+    const kept = (made: ProfilingMachine): Machine => (profiling = made).machine;
+    const code = await run(flags, {
+      create: async (options) => kept(await createProfilingMachine(nodeHost, options)),
+      restore: async (snapshot, options) =>
+        kept(await restoreFrom(snapshot, options, (source, all) => restoreProfilingMachine(nodeHost, source, all))),
     });
     const found = profiling?.profile(view);
     if (found === undefined) throw new UserError(`--region: no region was made of code at ${flags.region}`);

@@ -68,6 +68,11 @@ function withConduct(command: Command): Command {
     );
 }
 
+/** Adds how a machine goes on from a snapshot that is not saved again. */
+export function withSnapshotOptions(command: Command): Command {
+  return withRestoreOptions(command).option('--base <file>', 'what the snapshot was saved against, if it was');
+}
+
 /** Adds how a machine goes on from a snapshot. */
 function withRestoreOptions(command: Command): Command {
   return command

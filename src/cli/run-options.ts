@@ -74,6 +74,12 @@ export function restoreOptions(flags: RunFlags, serial: SerialTarget): NodeResto
   return { disks, engine, tier, noReboot, timeout, trace, clock: flags.time, load: flags.load, base: flags.base };
 }
 
+/** @throws UserError for a flag that says something of a snapshot, where there is none. */
+export function refuseAlone(flags: RunFlags, names: readonly ('time' | 'load' | 'base')[]): void {
+  const alone = names.find((name) => flags[name] !== undefined);
+  if (alone !== undefined) throw new UserError(`--${alone}: is for --snapshot: leave it out`);
+}
+
 /** NaN, which no option takes, when it is no number. */
 function parseNumber(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

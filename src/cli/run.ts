@@ -21,7 +21,7 @@ import { mustBeReadable, mustBeWritable, openForWriting, writeTo } from './outpu
 import { PerfettoFile } from './perfetto-file.ts';
 import { showProgress } from './progress.ts';
 import type { RunFlags, SerialTarget } from './run-options.ts';
-import { flagOf, machineOptions, parseSerial, parseTrace, restoreOptions } from './run-options.ts';
+import { flagOf, machineOptions, parseSerial, parseTrace, refuseAlone, restoreOptions } from './run-options.ts';
 import { processMemory, summary } from './run-statistics.ts';
 import { Terminal, terminalSize } from './terminal.ts';
 
@@ -31,8 +31,11 @@ const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 /** Seconds that no run takes. */
 const NEVER_S = 2_000_000;
 
-/** How a command makes its machine: `Machine.create`, or with something added. */
-export type MakeMachine = (options: MachineOptions) => Promise<Machine>;
+/** How a command makes its machine: as `Machine` does, or with something added. */
+export interface MakeMachine {
+  create(options: MachineOptions): Promise<Machine>;
+  restore(snapshot: string, options: NodeRestoreOptions): Promise<Machine>;
+}
 
 /** Writes a snapshot at a text of the guest's and ends the run. */
 export interface SaveRequest {
@@ -41,7 +44,7 @@ export interface SaveRequest {
 }
 
 /** Runs a machine to its end; the result is the exit code of the command. */
-export async function run(flags: RunFlags, make: MakeMachine = Machine.create, save?: SaveRequest): Promise<number> {
+export async function run(flags: RunFlags, make: MakeMachine = Machine, save?: SaveRequest): Promise<number> {
   const serial = parseSerial(flags.serial);
   const snapshot = save?.file ?? flags.save;
   if (snapshot !== undefined) mustBeWritable(snapshot);
@@ -252,7 +255,7 @@ async function makeMachine(
   onTrace: (line: string) => void,
   make: MakeMachine,
 ): Promise<Machine> {
-  const { snapshot, time, load } = flags;
+  const { snapshot } = flags;
   const watching = {
     terminal: terminalSize(),
     onTimeline,
@@ -260,10 +263,10 @@ async function makeMachine(
     onWarning: (line: string) => onTrace(`trapeze: ${line}`),
   };
   try {
-    if (snapshot !== undefined) return await restored(snapshot, { ...restoreOptions(flags, serial), ...watching });
-    const alone = time !== undefined ? '--time' : load !== undefined ? '--load' : undefined;
-    if (alone !== undefined) throw new UserError(`${alone}: is for --snapshot: leave it out`);
-    return await make({ ...machineOptions(flags, serial), ...watching });
+    if (snapshot !== undefined)
+      return await restored(snapshot, { ...restoreOptions(flags, serial), ...watching }, make);
+    refuseAlone(flags, ['time', 'load']);
+    return await make.create({ ...machineOptions(flags, serial), ...watching });
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;
     const flag = snapshot !== undefined && error.option === 'clock' ? '--time' : flagOf(error.option);
@@ -271,7 +274,12 @@ async function makeMachine(
   }
 }
 
-async function restored(file: string, options: NodeRestoreOptions): Promise<Machine> {
+/** @throws UserError */
+export async function restored(
+  file: string,
+  options: NodeRestoreOptions,
+  make: Pick<MakeMachine, 'restore'>,
+): Promise<Machine> {
   let bytes = 0;
   const clear = showProgress(() => `opening ${shownName(file)} (${Math.round(bytes / 2 ** 20)} MiB)`);
   const onProgress: SnapshotListener = (progress) => {
@@ -281,7 +289,7 @@ async function restored(file: string, options: NodeRestoreOptions): Promise<Mach
     return await named([file, ...(options.base === undefined ? [] : [options.base as string])], async () => {
       // A pipe can be read but once.
       const complete = options.base !== undefined && (await withSnapshotStream(file, describeSnapshot)).base === null;
-      return Machine.restore(file, { ...options, base: complete ? undefined : options.base, onProgress });
+      return make.restore(file, { ...options, base: complete ? undefined : options.base, onProgress });
     });
   } finally {
     clear();

@@ -22,7 +22,7 @@ export interface InfoFlags {
 /** Boots a machine, saves it when the guest has printed a text, and ends it; the result is the exit code. */
 export function save(file: string, flags: SaveFlags): Promise<number> {
   if (flags.at === '') throw new UserError("--at: give a text that the guest prints, such as 'login: '");
-  return run(flags, Machine.create, { file, text: flags.at });
+  return run(flags, Machine, { file, text: flags.at });
 }
 
 /** Checks a snapshot and prints what is in it. */

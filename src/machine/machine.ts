@@ -79,8 +79,10 @@ export interface MachineOptions {
 }
 
 export interface MachineStatistics {
-  /** Instructions retired since the run began, over all restarts. */
+  /** Instructions retired since power-on, over all restarts. */
   readonly instructions: number;
+  /** Of these, those before the snapshot that the machine was made of. */
+  readonly instructionsBefore: number;
   /** Host nanoseconds from the start of the run to now or its end. */
   readonly wallNs: number;
   /** Host nanoseconds spent executing the guest, devices included. */
@@ -108,6 +110,7 @@ export class Machine {
   #failure: Error | undefined;
   #executing = false;
   #retiredBeforeReset = 0;
+  #instructionsBefore = 0;
   #restarts = 0;
   #busyNs = 0;
   #startedNs: bigint | undefined;
@@ -247,6 +250,7 @@ export class Machine {
   /** Everything was restored: `run` goes on instead of powering on. */
   restored(): void {
     this.#isRestored = true;
+    this.#instructionsBefore = this.#retiredBeforeReset + this.#board.vcpu.retired();
     this.#board.restored();
   }
 
@@ -309,6 +313,7 @@ export class Machine {
     const { vectors, decodedInstructions, code } = this.#board.vcpu.statistics();
     return {
       instructions: this.#retiredBeforeReset + this.#board.vcpu.retired(),
+      instructionsBefore: this.#instructionsBefore,
       wallNs: started === undefined ? 0 : Number(until - started),
       busyNs: this.#busyNs,
       guestNs: Number(this.#clock.now()),

@@ -34,10 +34,9 @@ export async function makeMachine(
   const disks = await Promise.all((options.disks ?? []).map((disk) => diskOf(disk, warning)));
   const common = { terminal, disks, onWarning: warning };
   if (snapshot !== undefined) {
-    if (profile === true) throw new UserError('a machine out of a snapshot cannot count: start it without profile');
     const sources = snapshotBase === undefined ? [snapshot] : [snapshot, snapshotBase];
     const [source, base] = await openSnapshots(sources, { load, base: folder, progress });
-    return { machine: await restored(host, source!, { ...common, clock: time, load, base }) };
+    return await restored(host, source!, { ...common, clock: time, load, base }, profile === true);
   }
   if (snapshotBase !== undefined) throw new UserError('snapshotBase is for a snapshot: name that too');
   const images = { kernel: await content(kernel), initrd: await content(initrd) };
@@ -70,9 +69,11 @@ async function diskOf(
 }
 
 /** @throws UserError */
-async function restored(host: Host, source: SnapshotSource, options: RestoreOptions): Promise<Machine> {
+async function restored(host: Host, source: SnapshotSource, options: RestoreOptions, profile: boolean): Promise<Made> {
   try {
-    return await restoreMachine(host, source, options);
+    if (!profile) return { machine: await restoreMachine(host, source, options) };
+    const { restoreProfilingMachine } = await import('../api/profile.ts');
+    return await restoreProfilingMachine(host, source, options);
   } catch (error) {
     if (!(error instanceof OptionError) || error.option !== 'base') throw error;
     const given = options.base !== undefined;

@@ -55,8 +55,7 @@ async function start(options: VmOptions): Promise<void> {
     await vm.start({ ...machine, memory: machine.memory ?? byId<HTMLSelectElement>('memory').value });
     vm.focus();
   } catch {
-    // The element tells about it. Counting is to be asked for anew: a snapshot cannot.
-    machine = { ...machine, profile: false };
+    // The element tells about it.
   }
 }
 
@@ -65,7 +64,7 @@ async function open(files: Iterable<File>): Promise<void> {
   if (chosen.length === 0) return;
   try {
     const opened = await machineOf(chosen);
-    await start({ ...opened, profile: machine.profile === true && opened.snapshot === undefined });
+    await start({ ...opened, profile: machine.profile });
   } catch (error) {
     state.textContent = (error as Error).message;
   }
@@ -140,7 +139,7 @@ byId('paste').addEventListener('click', async () => {
 
 const inside = new InsideView(byId('inside'), {
   profile: (view) => (machine.profile === true && vm.state !== 'off' ? vm.profile(view) : undefined),
-  restart: () => void start({ ...machine, snapshot: undefined, profile: true }),
+  restart: () => void start({ ...machine, profile: true }),
 });
 
 makeTabs(document.querySelector<HTMLElement>('[role="tablist"]')!, (panel) => {

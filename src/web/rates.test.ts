@@ -8,6 +8,7 @@ function statistics(wallSeconds: number, n: number): Statistics {
   return {
     engine: 'wasm',
     instructions: n,
+    instructionsBefore: 0,
     decodedInstructions: n,
     wallSeconds,
     busySeconds: wallSeconds,

@@ -43,11 +43,11 @@ export function ratesBetween(earlier: Statistics, later: Statistics): Rates | un
   };
 }
 
-function codeOf({ instructions, vcpus }: Statistics) {
+function codeOf({ instructions, instructionsBefore, vcpus }: Statistics) {
   const code = vcpus[0]?.code;
   if (code == null) return { translated: 0, exits: {}, tlbMisses: 0, made: 0, live: 0 };
   return {
-    translated: instructions * code.tiers.translator,
+    translated: (instructions - instructionsBefore) * code.tiers.translator,
     exits: { ...code.regionExits, ...code.exits },
     tlbMisses: code.tlbMisses,
     made: code.regions.made,

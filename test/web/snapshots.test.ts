@@ -134,3 +134,20 @@ inBrowser('what changed since a snapshot is saved alone, and opened together wit
     .getByText(/holds only what differs from the snapshot \w+: give that as base, by opening both/)
     .waitFor();
 });
+
+inBrowser('a machine out of a snapshot shows what of its code is hot since', async (guest) => {
+  await guest.page.evaluate(async () => {
+    const vm = document.querySelector('trapeze-vm')!;
+    await vm.restore(await vm.save(), { profile: true });
+  });
+  await exec(guest, 'i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done');
+  const [profile, statistics] = await guest.page.evaluate(async () => {
+    const vm = document.querySelector('trapeze-vm')!;
+    await vm.pause();
+    return [await vm.profile({ top: 1 }), await vm.statistics()] as const;
+  });
+  const { instructions, instructionsBefore } = statistics;
+  assert.ok(instructionsBefore > 0);
+  assert.equal(profile!.instructions, instructions - instructionsBefore);
+  assert.ok(profile!.hottest[0]!.share > 0);
+});

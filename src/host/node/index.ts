@@ -5,11 +5,10 @@
 import type { Machine as ApiMachine } from '../../api/machine.ts';
 import { createMachine } from '../../api/machine.ts';
 import type { MachineOptions } from '../../api/options.ts';
-import type { RestoreOptions } from '../../api/restore.ts';
 import { restoreMachine } from '../../api/restore.ts';
 import type { SnapshotSource } from '../../api/snapshot-sources.ts';
 import { nodeHost } from './host.ts';
-import { openSources } from './snapshot-files.ts';
+import { type NodeRestoreOptions, restoreFrom } from './restore.ts';
 
 export type { TraceKind } from '../../api/choices.ts';
 export type { TextMatch } from '../../api/console-text.ts';
@@ -25,12 +24,8 @@ export type { ArrivalFigures } from '../../snapshot/arrival.ts';
 export type { RandomSource } from '../../snapshot/random-access.ts';
 export type { ByteSource, ByteTarget } from '../../snapshot/streams.ts';
 export { UserError } from '../../user-error.ts';
+export type { NodeRestoreOptions } from './restore.ts';
 export { saveToFile } from './snapshot-files.ts';
-
-/** As `RestoreOptions`; the base may be a file or an address too. */
-export interface NodeRestoreOptions extends Omit<RestoreOptions, 'base'> {
-  readonly base?: string | SnapshotSource | undefined;
-}
 
 export type Machine = ApiMachine;
 
@@ -45,8 +40,6 @@ export const Machine = {
    * place; `run()` goes on from there.
    * @throws UserError when the snapshot is damaged or does not fit.
    */
-  async restore(snapshot: string | SnapshotSource, { base, ...options }: NodeRestoreOptions = {}): Promise<Machine> {
-    const [source, opened] = await openSources(base === undefined ? [snapshot] : [snapshot, base], options.load);
-    return restoreMachine(nodeHost, source!, { ...options, base: opened });
-  },
+  restore: (snapshot: string | SnapshotSource, options: NodeRestoreOptions = {}): Promise<Machine> =>
+    restoreFrom(snapshot, options, (source, all) => restoreMachine(nodeHost, source, all)),
 } as const;
