@@ -1,66 +1,31 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { SteppedClock } from '../../test/support/stepped-clock.ts';
+import {
+  BASE,
+  DFR,
+  EOI,
+  ESR,
+  ICR,
+  ICR_HIGH,
+  ID,
+  IRR,
+  ISR,
+  LDR,
+  LVT_ERROR,
+  LVT_LINT0,
+  LVT_LINT1,
+  LVT_TIMER,
+  MESSAGES,
+  PPR,
+  SVR,
+  setUp,
+  TMR,
+  TPR,
+  VERSION,
+  x2,
+} from '../../test/support/local-apic.ts';
 import type { InterruptSource, MsrSpace } from '../engine/engine.ts';
-import { LocalApic } from './local-apic.ts';
-
-const ID = 0x20;
-const VERSION = 0x30;
-const TPR = 0x80;
-const PPR = 0xa0;
-const EOI = 0xb0;
-const LDR = 0xd0;
-const DFR = 0xe0;
-const SVR = 0xf0;
-const ISR = 0x100;
-const TMR = 0x180;
-const IRR = 0x200;
-const ESR = 0x280;
-const ICR = 0x300;
-const ICR_HIGH = 0x310;
-const LVT_TIMER = 0x320;
-const LVT_LINT0 = 0x350;
-const LVT_LINT1 = 0x360;
-const LVT_ERROR = 0x370;
-const INITIAL = 0x380;
-const CURRENT = 0x390;
-const DIVIDE = 0x3e0;
-
-const BASE = 0x1b;
-const TSC_DEADLINE = 0x6e0;
-const MESSAGES = 0xfee00000;
-
-function setUp(id = 0) {
-  const clock = new SteppedClock();
-  const log: string[] = [];
-  let external = 0x37;
-  const apic = new LocalApic({
-    id,
-    clock,
-    tscFrequency: 2_500_000_000,
-    changed: () => log.push('changed'),
-    acknowledgeExternal: () => external,
-    endOfInterrupt: (vector) => log.push(`eoi ${vector}`),
-    init: () => log.push('init'),
-    startup: (vector) => log.push(`startup ${vector}`),
-  });
-  const get = (offset: number) => apic.read(offset, 4);
-  const put = (offset: number, value: number) => apic.write(offset, 4, value);
-  const message = (vector: number, level = false) =>
-    apic.message(MESSAGES + id * 0x1000, vector | (level ? 0xc000 : 0));
-  put(SVR, 0x1ff);
-  const setExternal = (vector: number) => {
-    external = vector;
-  };
-  return { clock, log, apic, get, put, message, setExternal };
-}
-
-function x2(id = 0) {
-  const machine = setUp(id);
-  assert.equal(machine.apic.msrs.write(BASE, 0xfee00c00n), true);
-  return machine;
-}
 
 describe('LocalApic', () => {
   it('is what the engine asks for', () => {
@@ -279,198 +244,12 @@ describe('LocalApic', () => {
     assert.equal(get(ESR), 0);
   });
 
-  it('expires even when a short count is over before the host looks at its clock again', () => {
-    const clock = new SteppedClock();
-    const now = clock.now.bind(clock);
-    let looks = 0n;
-    clock.now = () => now() + 1000n * looks++;
-    let asked = 0;
-    const apic = new LocalApic({
-      id: 0,
-      clock,
-      tscFrequency: 1_000_000_000,
-      changed: () => asked++,
-      acknowledgeExternal: () => 0,
-      endOfInterrupt: () => {},
-    });
-    apic.write(SVR, 4, 0x1ff);
-    apic.write(LVT_TIMER, 4, 0xec);
-    apic.write(INITIAL, 4, 10);
-    clock.step(1);
-    assert.equal(apic.acknowledge(), 0xec);
-    apic.write(DIVIDE, 4, 3);
-    clock.step(1_000_000);
-    assert.ok(!apic.pending());
-    assert.ok(asked > 0);
-  });
-
-  it('stays at zero when it came there once and turns periodic then', () => {
-    const { clock, apic, get, put } = setUp();
-    put(DIVIDE, 0xb);
-    put(LVT_TIMER, 0x40);
-    put(INITIAL, 1000);
-    clock.step(1000);
-    assert.equal(apic.acknowledge(), 0x40);
-    put(EOI, 0);
-    put(LVT_TIMER, 0x20040);
-    clock.step(5000);
-    assert.equal(get(CURRENT), 0);
-    assert.equal(apic.pending(), false);
-    put(INITIAL, 1000);
-    clock.step(400);
-    assert.equal(get(CURRENT), 600);
-  });
-
-  it('counts once, or periodically without drift, by its divider', () => {
-    const { clock, apic, get, put } = setUp();
-    let taken = 0;
-    const drain = () => {
-      while (apic.acknowledge() === 0x40) {
-        taken++;
-        put(EOI, 0);
-      }
-    };
-    put(DIVIDE, 0xb); // by 1
-    put(LVT_TIMER, 0x40);
-    put(INITIAL, 1_000_000);
-    clock.step(400_000);
-    assert.equal(get(CURRENT), 600_000);
-    clock.step(599_999);
-    assert.equal(apic.pending(), false);
-    clock.step(1);
-    drain();
-    assert.equal(taken, 1);
-    assert.equal(get(CURRENT), 0);
-    clock.step(10_000_000);
-    assert.equal(apic.pending(), false);
-
-    put(DIVIDE, 0x3); // by 16
-    put(LVT_TIMER, 0x20040);
-    put(INITIAL, 62_500); // a millisecond
-    for (let i = 0; i < 100; i++) {
-      clock.step(1_000_000);
-      drain();
-    }
-    assert.equal(taken, 101);
-    clock.step(500_000);
-    assert.equal(get(CURRENT), 31_250);
-    put(DIVIDE, 0xb);
-    assert.equal(get(CURRENT), 31_250, 'a new divider leaves the count');
-    put(INITIAL, 0);
-    assert.equal(clock.alarms, 0);
-  });
-
-  it('counts on while masked', () => {
-    const { clock, apic, get, put } = setUp();
-    put(DIVIDE, 0xb);
-    put(LVT_TIMER, 0x10040);
-    put(INITIAL, 0xffffffff);
-    clock.step(1000);
-    assert.equal(get(CURRENT), 0xffffffff - 1000);
-    clock.step(5_000_000_000n);
-    assert.equal(apic.pending(), false);
-  });
-
-  it('fires at a TSC deadline, at once when it has passed, and disarms', () => {
-    const { clock, apic, get, put } = setUp();
-    const { msrs } = apic;
-    msrs.write(TSC_DEADLINE, 1000n);
-    assert.equal(msrs.read(TSC_DEADLINE), 0n, 'ignored in another mode');
-    put(LVT_TIMER, 0x40040);
-    put(INITIAL, 1000);
-    assert.equal(get(INITIAL), 0);
-    msrs.write(TSC_DEADLINE, 2_500_000n); // at a millisecond
-    clock.step(999_999);
-    assert.equal(apic.pending(), false);
-    assert.equal(msrs.read(TSC_DEADLINE), 2_500_000n);
-    clock.step(1);
-    assert.equal(apic.acknowledge(), 0x40);
-    put(EOI, 0);
-    assert.equal(msrs.read(TSC_DEADLINE), 0n);
-    msrs.write(TSC_DEADLINE, 1n);
-    assert.equal(apic.acknowledge(), 0x40);
-    put(EOI, 0);
-    msrs.write(TSC_DEADLINE, 0xffff_ffff_ffff_ffffn);
-    clock.step(1n << 42n);
-    assert.equal(apic.pending(), false);
-    msrs.write(TSC_DEADLINE, 0n);
-    assert.equal(clock.alarms, 0);
-    msrs.write(TSC_DEADLINE, 1n << 60n);
-    put(LVT_TIMER, 0x40);
-    assert.equal(msrs.read(TSC_DEADLINE), 0n, 'another mode disarms');
-    assert.equal(clock.alarms, 0);
-  });
-
-  it('keeps alarms of absurd periods apart', () => {
-    const { clock, put, log } = setUp();
-    put(DIVIDE, 0xb);
-    put(LVT_TIMER, 0x20040);
-    put(INITIAL, 1);
-    log.length = 0;
-    clock.step(1_000_000);
-    assert.ok(log.length <= 51, String(log.length));
-  });
-
   it('ignores narrow and misaligned stores', () => {
     const { apic, get } = setUp();
     apic.write(TPR, 1, 0x50);
     apic.write(TPR + 4, 4, 0x50);
     assert.equal(get(TPR), 0);
     assert.equal(get(TPR + 4), 0);
-  });
-});
-
-describe('LocalApic in x2APIC mode', () => {
-  it('is entered from xAPIC mode only and left by disabling only', () => {
-    const { apic, get } = setUp();
-    const { msrs } = apic;
-    assert.equal(msrs.read(0x802), undefined);
-    assert.equal(msrs.write(BASE, 0xfee00400n), false);
-    assert.equal(msrs.write(BASE, 0xfee00d00n), true);
-    assert.equal(get(ID), 0xffffffff, 'the page is gone');
-    assert.equal(msrs.write(BASE, 0xfee00900n), false);
-    assert.equal(msrs.write(BASE, 0xfee00100n), true);
-    assert.equal(msrs.write(BASE, 0xfee00d00n), false);
-    assert.equal(msrs.write(BASE, 0xfee00900n), true);
-    assert.equal(msrs.write(BASE, 0xfee00901n), false, 'reserved');
-  });
-
-  it('shows its registers as MSRs and guards them', () => {
-    const { msrs } = x2(0x25).apic;
-    assert.equal(msrs.read(0x802), 0x25n);
-    assert.equal(msrs.read(0x80d), 0x20020n);
-    assert.equal(msrs.read(0x803), 0x50014n);
-    for (const index of [0x80b, 0x80e, 0x831, 0x83f, 0x809, 0x8ff]) assert.equal(msrs.read(index), undefined);
-    for (const index of [0x802, 0x803, 0x80a, 0x80d, 0x80e, 0x810, 0x831, 0x839, 0x8ff]) {
-      assert.equal(msrs.write(index, 0n), false, index.toString(16));
-    }
-    assert.equal(msrs.write(0x808, 0x100n), false);
-    assert.equal(msrs.write(0x808, 0x1_0000_0000n), false);
-    assert.equal(msrs.write(0x808, 0x35n), true);
-    assert.equal(msrs.read(0x808), 0x35n);
-    assert.equal(msrs.write(0x80b, 1n), false);
-    assert.equal(msrs.write(0x828, 1n), false);
-    assert.equal(msrs.write(0x832, 0x1_0000n), true);
-    assert.equal(msrs.write(0x832, 0x8_0000n), false);
-  });
-
-  it('sends by one 64-bit command with 32-bit destinations', () => {
-    const { apic } = x2(0x25);
-    const arrives = (command: bigint) => {
-      assert.equal(apic.msrs.write(0x830, command), true);
-      const vector = apic.acknowledge();
-      if (vector >= 0) assert.equal(apic.msrs.write(0x80b, 0n), true);
-      return vector;
-    };
-    assert.equal(arrives((0x25n << 32n) | 0x71n), 0x71);
-    assert.equal(arrives((0xffn << 32n) | 0x71n), -1, '0xFF is no broadcast here');
-    assert.equal(arrives((0xffffffffn << 32n) | 0x72n), 0x72);
-    assert.equal(arrives((0x20020n << 32n) | 0x873n), 0x73, 'logical cluster');
-    assert.equal(arrives((0x20010n << 32n) | 0x873n), -1);
-    assert.equal(apic.msrs.read(0x830), (0x20010n << 32n) | 0x873n);
-    assert.equal(apic.msrs.write(0x83f, 0x74n), true);
-    assert.equal(apic.acknowledge(), 0x74);
-    assert.equal(apic.msrs.write(0x830, 0x1000n), false, 'reserved');
   });
 
   it('survives any sequence of register accesses and messages', () => {

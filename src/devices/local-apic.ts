@@ -1,10 +1,10 @@
 import { matchesLogical } from './apic-destination.ts';
+import { ApicVectors } from './apic-vectors.ts';
 import type { Clock, Device, IrqLine, MessageSink, PhysicalAddress, Width } from './contract.ts';
 import * as register from './local-apic-registers.ts';
 import { ApicTimer, type ApicTimerMode } from './local-apic-timer.ts';
 import { type Delivery, LocalVectorTable } from './local-vector-table.ts';
 import type { StateTransfer } from './state.ts';
-import { VectorSet } from './vector-set.ts';
 import { X2Apic } from './x2apic.ts';
 
 export interface LocalApicOptions {
@@ -52,11 +52,8 @@ export class LocalApic implements Device, MessageSink {
 
   readonly #options: LocalApicOptions;
   readonly #timer: ApicTimer;
-  readonly #request = new VectorSet();
-  readonly #inService = new VectorSet();
-  readonly #triggerMode = new VectorSet();
+  readonly #vectors = new ApicVectors();
   readonly #lvt: LocalVectorTable;
-  #taskPriority = 0;
   #logicalDestination = 0;
   #destinationFormat = FLAT_MODEL;
   #spuriousVector = 0xff;
@@ -111,11 +108,8 @@ export class LocalApic implements Device, MessageSink {
       this.#update();
       return vector;
     }
-    const vector = this.#deliverable();
-    if (vector < 0) return -1;
-    this.#request.delete(vector);
-    this.#inService.add(vector);
-    this.#update();
+    const vector = this.#vectors.take();
+    if (vector >= 0) this.#update();
     return vector;
   }
 
@@ -128,11 +122,11 @@ export class LocalApic implements Device, MessageSink {
 
   /** CR8, the task-priority class (bits 3:0). */
   taskPriority(): number {
-    return this.#taskPriority >> 4;
+    return this.#vectors.taskPriority >> 4;
   }
 
   setTaskPriority(value: number): void {
-    this.#taskPriority = (value & 15) << 4;
+    this.#vectors.taskPriority = (value & 15) << 4;
     this.#update();
   }
 
@@ -159,10 +153,7 @@ export class LocalApic implements Device, MessageSink {
   }
 
   transferState(state: StateTransfer): void {
-    this.#request.transferState(state, 'request');
-    this.#inService.transferState(state, 'inService');
-    this.#triggerMode.transferState(state, 'triggerMode');
-    this.#taskPriority = state.byte('taskPriority', this.#taskPriority);
+    this.#vectors.transferState(state);
     this.#logicalDestination = state.doubleword('logicalDestination', this.#logicalDestination);
     this.#destinationFormat = state.doubleword('destinationFormat', this.#destinationFormat);
     this.#spuriousVector = state.integer('spuriousVector', this.#spuriousVector, 0, 0x1ff);
@@ -187,10 +178,9 @@ export class LocalApic implements Device, MessageSink {
 
   /** After INIT: everything but the APIC's base and ID as after power-on (SDM vol. 3 §11.4.7.3). */
   #clear(): void {
-    for (const set of [this.#request, this.#inService, this.#triggerMode]) set.clear();
+    this.#vectors.clear();
     this.#lvt.reset();
     this.#timer.reset();
-    this.#taskPriority = 0;
     this.#logicalDestination = 0;
     this.#destinationFormat = FLAT_MODEL;
     this.#spuriousVector = 0xff;
@@ -219,18 +209,16 @@ export class LocalApic implements Device, MessageSink {
 
   /** undefined: no such register, or one that cannot be read. */
   #readRegister(index: number): number | undefined {
-    if (index >= register.IN_SERVICE && index < register.TRIGGER_MODE) return this.#inService.word(index & 7);
-    if (index >= register.TRIGGER_MODE && index < register.INTERRUPT_REQUEST) return this.#triggerMode.word(index & 7);
-    if (index >= register.INTERRUPT_REQUEST && index < register.ERROR_STATUS) return this.#request.word(index & 7);
+    if (index >= register.IN_SERVICE && index < register.ERROR_STATUS) return this.#vectors.readRegister(index);
     switch (index) {
       case register.APIC_ID:
         return this.msrs.mode === 'x2APIC' ? this.#options.id : (this.#options.id << 24) >>> 0;
       case register.VERSION:
         return VERSION_VALUE;
       case register.TASK_PRIORITY:
-        return this.#taskPriority;
+        return this.#vectors.taskPriority;
       case register.PROCESSOR_PRIORITY:
-        return this.#processorPriority();
+        return this.#vectors.processorPriority();
       case register.LOGICAL_DESTINATION:
         return this.#logicalId();
       case register.DESTINATION_FORMAT:
@@ -259,7 +247,7 @@ export class LocalApic implements Device, MessageSink {
     const value = (written & (register.WRITABLE_BITS.get(index) ?? 0)) >>> 0;
     switch (index) {
       case register.TASK_PRIORITY:
-        this.#taskPriority = value;
+        this.#vectors.taskPriority = value;
         this.#update();
         break;
       case register.END_OF_INTERRUPT:
@@ -316,33 +304,22 @@ export class LocalApic implements Device, MessageSink {
     return 0;
   }
 
-  #processorPriority(): number {
-    const serving = Math.max(this.#inService.highest(), 0);
-    return this.#taskPriority >> 4 >= serving >> 4 ? this.#taskPriority : serving & 0xf0;
-  }
-
-  #deliverable(): number {
-    const vector = this.#request.highest();
-    return vector >> 4 > this.#processorPriority() >> 4 ? vector : -1;
-  }
-
   /** The PIC asks: priorities do not hold it up. */
   #externalPending(): boolean {
     return this.#externalMessage || this.#lvt.externalPending();
   }
 
   #update(): void {
-    this.#pending = this.#externalPending() || (this.#enabled() && this.#deliverable() >= 0);
+    this.#pending = this.#externalPending() || (this.#enabled() && this.#vectors.deliverable() >= 0);
     if (this.#pending) this.#options.changed();
   }
 
   #endOfInterrupt(): void {
-    const vector = this.#inService.highest();
-    if (vector < 0) return;
-    this.#inService.delete(vector);
-    if (this.#triggerMode.has(vector)) {
-      this.#options.endOfInterrupt(vector);
-      this.#lvt.endOfInterrupt(vector);
+    const ended = this.#vectors.end();
+    if (ended === undefined) return;
+    if (ended.level) {
+      this.#options.endOfInterrupt(ended.vector);
+      this.#lvt.endOfInterrupt(ended.vector);
     }
     this.#update();
   }
@@ -392,9 +369,7 @@ export class LocalApic implements Device, MessageSink {
       this.#raiseError(register.ERROR_RECEIVE_ILLEGAL_VECTOR);
       return;
     }
-    this.#request.add(vector);
-    if (level) this.#triggerMode.add(vector);
-    else this.#triggerMode.delete(vector);
+    this.#vectors.request(vector, level);
     this.#update();
   }
 

@@ -1,6 +1,8 @@
 import { ByteDevice } from './byte-device.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { Alarm, ByteSink, Clock, IrqLine } from './contract.ts';
+import { ModemLines } from './modem-lines.ts';
+import { SerialOutput } from './serial-output.ts';
 import type { StateTransfer } from './state.ts';
 
 const RBR_THR_DLL = 0;
@@ -39,18 +41,11 @@ const LSR_DATA_READY = 0x01;
 const LSR_OVERRUN = 0x02;
 const LSR_TRANSMITTER_IDLE = 0x60;
 
-const MSR_RING = 0x40;
-const MSR_TRAILING_RING = 0x04;
-/** The other end is always there: carrier, data set ready, clear to send. */
-const MSR_CONNECTED = 0xb0;
-
 const FIFO_SIZE = 16;
 const OSCILLATOR_HZ = 1_843_200n;
 const DIVISOR_9600 = 12;
 /** Bytes on the wire that a snapshot may hold. */
 const MOST_ARRIVING = 2 ** 21;
-const OUTPUT_BATCH = 4096;
-const OUTPUT_DELAY_NS = 1_000_000n;
 /** So many looks at LSR with no other access between them are a guest that waits for input without interrupts. */
 const POLLS_OF_A_LISTENER = 8;
 
@@ -65,14 +60,13 @@ export class Uart16550 extends ByteDevice {
   readonly name = 'uart16550';
   readonly #clock: Clock;
   readonly #irq: IrqLine;
-  readonly #sink: ByteSink;
+  readonly #output: SerialOutput;
 
   #interruptEnable = 0;
   #fifoControl = 0;
   #lineControl = 0;
   #modemControl = 0;
-  #modemDelta = 0;
-  #modemLines = MSR_CONNECTED;
+  readonly #modemLines = new ModemLines();
   #scratch = 0;
   #divisor = DIVISOR_9600;
   #overrun = false;
@@ -86,15 +80,11 @@ export class Uart16550 extends ByteDevice {
   #arrival: Alarm | undefined;
   #timeout: Alarm | undefined;
 
-  readonly #output = new Uint8Array(OUTPUT_BATCH);
-  #outputLength = 0;
-  #outputAlarm: Alarm | undefined;
-
   constructor(clock: Clock, irq: IrqLine, output: ByteSink) {
     super();
     this.#clock = clock;
     this.#irq = irq;
-    this.#sink = output;
+    this.#output = new SerialOutput(clock, output);
   }
 
   /** Bytes from the host; they wait in a queue without limit and reach the guest at its line rate. */
@@ -111,17 +101,12 @@ export class Uart16550 extends ByteDevice {
 
   /** Hands transmitted bytes that are still collected to the sink now; call before the machine ends. */
   flush(): void {
-    this.#outputAlarm?.cancel();
-    this.#outputAlarm = undefined;
-    this.handOver();
+    this.#output.flush();
   }
 
   /** As `flush`, without a trace in time: the alarm for these bytes still rings. */
   handOver(): void {
-    if (this.#outputLength === 0) return;
-    const bytes = this.#output.slice(0, this.#outputLength);
-    this.#outputLength = 0;
-    this.#sink.write(bytes);
+    this.#output.handOver();
   }
 
   /** Bytes that have not reached the FIFO stay on the wire. */
@@ -130,8 +115,7 @@ export class Uart16550 extends ByteDevice {
     this.#fifoControl = 0;
     this.#lineControl = 0;
     this.#modemControl = 0;
-    this.#modemDelta = 0;
-    this.#modemLines = MSR_CONNECTED;
+    this.#modemLines.reset();
     this.#scratch = 0;
     this.#divisor = DIVISOR_9600;
     this.#overrun = false;
@@ -147,8 +131,7 @@ export class Uart16550 extends ByteDevice {
     this.#fifoControl = state.byte('fifoControl', this.#fifoControl);
     this.#lineControl = state.byte('lineControl', this.#lineControl);
     this.#modemControl = state.byte('modemControl', this.#modemControl);
-    this.#modemDelta = state.byte('modemDelta', this.#modemDelta);
-    this.#modemLines = state.byte('modemLines', this.#modemLines);
+    this.#modemLines.transferState(state);
     this.#scratch = state.byte('scratch', this.#scratch);
     this.#divisor = state.word('divisor', this.#divisor);
     this.#overrun = state.flag('overrun', this.#overrun);
@@ -160,7 +143,7 @@ export class Uart16550 extends ByteDevice {
     this.#lineFreeAt = state.big('lineFreeAt', this.#lineFreeAt);
     this.#arrival = state.alarm('arrival', this.#clock, this.#arrival, () => this.#arrived());
     this.#timeout = state.alarm('timeout', this.#clock, this.#timeout, () => this.#characterTimedOut());
-    this.#outputAlarm = state.alarm('outputAlarm', this.#clock, this.#outputAlarm, () => this.flush());
+    this.#output.transferState(state);
   }
 
   protected readByte(offset: number): number {
@@ -275,8 +258,7 @@ export class Uart16550 extends ByteDevice {
   }
 
   #readModemStatus(): number {
-    const status = this.#modemLines | this.#modemDelta;
-    this.#modemDelta = 0;
+    const status = this.#modemLines.readStatus();
     this.#update();
     return status;
   }
@@ -303,30 +285,17 @@ export class Uart16550 extends ByteDevice {
 
   #writeModemControl(value: number): void {
     this.#modemControl = value & 0x1f;
-    this.#setModemLines(this.#loopback() ? loopedModemLines(value) : MSR_CONNECTED);
+    if (this.#loopback()) this.#modemLines.loop(value);
+    else this.#modemLines.connect();
     this.#deliver();
     this.#update();
   }
 
-  #setModemLines(lines: number): void {
-    const changed = lines ^ this.#modemLines;
-    // CTS, DSR and DCD report any change; RI only its trailing edge.
-    this.#modemDelta |= (changed & MSR_CONNECTED) >> 4;
-    if (changed & MSR_RING && !(lines & MSR_RING)) this.#modemDelta |= MSR_TRAILING_RING;
-    this.#modemLines = lines;
-  }
-
   #transmit(byte: number): void {
     if (this.#loopback()) this.#accept(byte);
-    else this.#emit(byte);
+    else this.#output.emit(byte);
     this.#transmitterEmptied = true;
     this.#update();
-  }
-
-  #emit(byte: number): void {
-    this.#output[this.#outputLength++] = byte;
-    if (this.#outputLength === OUTPUT_BATCH) this.flush();
-    else this.#outputAlarm ??= this.#clock.after(OUTPUT_DELAY_NS, () => this.flush());
   }
 
   #accept(byte: number): void {
@@ -408,16 +377,11 @@ export class Uart16550 extends ByteDevice {
       if (this.#timedOut) return IIR_CHARACTER_TIMEOUT;
     }
     if (enable & IER_TRANSMITTER_EMPTY && this.#transmitterEmptied) return IIR_TRANSMITTER_EMPTY;
-    if (enable & IER_MODEM_STATUS && this.#modemDelta !== 0) return IIR_MODEM_STATUS;
+    if (enable & IER_MODEM_STATUS && this.#modemLines.changed) return IIR_MODEM_STATUS;
     return IIR_NONE;
   }
 
   #update(): void {
     this.#irq.set(this.#identification() !== IIR_NONE);
   }
-}
-
-/** Loopback joins DTR to DSR, RTS to CTS, OUT1 to RI, OUT2 to DCD. */
-function loopedModemLines(control: number): number {
-  return ((control & 0x01) << 5) | ((control & 0x02) << 3) | ((control & 0x04) << 4) | ((control & 0x08) << 4);
 }

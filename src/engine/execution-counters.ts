@@ -2,7 +2,8 @@
  * Counts executions of chosen instructions: their handlers increment a counter in linear memory before they do anything else. Handlers of
  * other instructions stay as they are.
  */
-import { IrBuilder, nextNumber } from '../isa/ir/builder.ts';
+import { IrBuilder } from '../isa/ir/builder.ts';
+import { nextNumber } from '../isa/ir/statements.ts';
 import type { Statement, Value } from '../isa/ir/types.ts';
 import type { Encoding, Parameters } from '../isa/x86/definition.ts';
 import { CPL, SEGMENT_STRIDE } from '../isa/x86/state.ts';

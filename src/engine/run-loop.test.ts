@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { dword, ENGINES, FlatGuest, listeningBus, Wire } from '../../test/support/flat-guest.ts';
-import { walk } from '../isa/ir/builder.ts';
+import { walk } from '../isa/ir/statements.ts';
 import type { Statement } from '../isa/ir/types.ts';
 import { bodyOf } from '../isa/x86/body.ts';
 import { ENCODINGS } from '../isa/x86/instruction-set.ts';

@@ -1,6 +1,7 @@
 /** The decoder and disassembler against iced-x86 over random and damaged byte strings. */
-import type { CodeSize } from '../../src/isa/x86/decoder.ts';
+
 import { disassemble } from '../../src/isa/x86/disassemble.ts';
+import type { CodeSize } from '../../src/isa/x86/prefixes.ts';
 import { STRING_LENGTH, writeString } from './byte-strings.ts';
 import { acceptedText } from './iced-deviations.ts';
 import { type Oracle, oracle, oracleCodes } from './iced-oracle.ts';

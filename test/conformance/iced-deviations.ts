@@ -1,5 +1,5 @@
 /** Where iced's text or its choice of instruction is not what this processor has; each with its reason. */
-import type { CodeSize } from '../../src/isa/x86/decoder.ts';
+import type { CodeSize } from '../../src/isa/x86/prefixes.ts';
 import type { Oracle } from './iced-oracle.ts';
 
 interface Deviation {

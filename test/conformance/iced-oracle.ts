@@ -13,7 +13,7 @@ import {
   Instruction,
   MemorySizeOptions,
 } from 'iced-x86';
-import type { CodeSize } from '../../src/isa/x86/decoder.ts';
+import type { CodeSize } from '../../src/isa/x86/prefixes.ts';
 import { STRING_LENGTH } from './byte-strings.ts';
 
 /** What there is: x86-64-v2, and the extensions that Linux wants. */

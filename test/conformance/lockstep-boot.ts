@@ -2,8 +2,8 @@
 
 import type { Tier } from '../../src/engine/wasm/tier.ts';
 import { nodeHost } from '../../src/host/node/host.ts';
+import type { Result } from '../../src/machine/board.ts';
 import { createPcMachine } from '../../src/machine/boards/pc.ts';
-import type { Result } from '../../src/machine/machine.ts';
 import { LockstepEngine, type LockstepOptions } from './lockstep.ts';
 import { Random } from './random.ts';
 

@@ -2,8 +2,9 @@
 import { callProcedure, type Environment, evaluate, GuestFault } from '../../src/engine/reference/evaluate.ts';
 import { type LoadNode, type State, type StoreNode, type Type, type Value, WIDTH } from '../../src/isa/ir/types.ts';
 import { CR0_BITS, CR4_BITS } from '../../src/isa/x86/control-bits.ts';
-import { type CodeSize, decode, type Fields } from '../../src/isa/x86/decoder.ts';
+import { decode, type Fields } from '../../src/isa/x86/decoder.ts';
 import { bindOperand } from '../../src/isa/x86/operands.ts';
+import type { CodeSize } from '../../src/isa/x86/prefixes.ts';
 import { updateFpuBlocked } from '../../src/isa/x86/procedures/checks.ts';
 import {
   CPL,

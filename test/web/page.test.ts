@@ -1,58 +1,18 @@
 /** The page in a browser. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import path from 'node:path';
-import { after, type TestContext, test } from 'node:test';
-import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { createMachine, type Machine } from '../../src/api/machine.ts';
 import { restoreMachine } from '../../src/api/restore.ts';
 import { nodeHost } from '../../src/host/node/host.ts';
-import { buildPage, openBrowser, type Site, serve } from '../support/browser.ts';
-import { GuestPage } from './guest-page.ts';
+import type { GuestPage } from './guest-page.ts';
+import { browser, inBrowser, plain, type } from './in-browser.ts';
 
 const PROMPT = '~# ';
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const LONG_TASK_MS = 100;
 const ATTEMPTS = 3;
 const CYCLES = 10;
-
-const found = await openBrowser();
-const browser = 'missing' in found ? undefined : found;
-const page = buildPage();
-writeFileSync(path.join(page.folder, 'zeros.img'), new Uint8Array(2 ** 20));
-const isolated = await serve(page.folder, { isolated: true });
-const plain = await serve(page.folder, { isolated: false });
-after(async () => {
-  await browser?.close();
-  await isolated.close();
-  await plain.close();
-  page.remove();
-});
-
-/** A test in a page of its own, which must end without an error in the page's console. */
-function inBrowser(
-  name: string,
-  body: (guest: GuestPage) => Promise<void>,
-  { site = isolated, ...look }: BrowserContextOptions & { readonly site?: Site } = {},
-): void {
-  test(name, async (t: TestContext) => {
-    if (browser === undefined) return t.skip(`SKIPPED: ${(found as { missing: string }).missing}`);
-    const context = await (browser as Browser).newContext({ viewport: { width: 1280, height: 800 }, ...look });
-    try {
-      const guest = new GuestPage(await context.newPage());
-      await guest.open(site.address);
-      await body(guest);
-      assert.deepEqual(guest.problems, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
-
-async function type(guest: GuestPage, line: string): Promise<void> {
-  await guest.page.keyboard.type(`${line}\n`);
-}
 
 inBrowser('the page boots to a prompt, and what is typed reaches the shell', async (guest) => {
   const fetched: string[] = [];

@@ -3,7 +3,8 @@ import type { External, FieldName, LoadNode, Procedure, Statement, StoreNode, Ty
 import { WIDTH } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
-import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
+import { type Decoded, decode } from '../../isa/x86/decoder.ts';
+import type { CodeSize } from '../../isa/x86/prefixes.ts';
 import { checkStackAddress } from '../../isa/x86/procedures/checks.ts';
 import { beginStep, checkWatched, endStep } from '../../isa/x86/procedures/debug.ts';
 import { checkFetchEnd, translateFetch } from '../../isa/x86/procedures/fetch.ts';

@@ -1,5 +1,5 @@
 /** Puts modules together as binaries: functions, the procedures that they call, and imports of what other modules have. */
-import { walk } from '../../isa/ir/builder.ts';
+import { walk } from '../../isa/ir/statements.ts';
 import type { External, Procedure, Statement, Type } from '../../isa/ir/types.ts';
 import { RAM_BASE } from '../layout.ts';
 import { ByteWriter, OP } from './encoder.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dword, FlatGuest } from '../../../test/support/flat-guest.ts';
-import { walk } from '../../isa/ir/builder.ts';
+import { walk } from '../../isa/ir/statements.ts';
 import type { Procedure, Statement } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import type { Parameters } from '../../isa/x86/definition.ts';

@@ -2,7 +2,8 @@
  * Decoded instructions by physical address. A page's records live until a store reaches bytes that were decoded; then they are made stale
  * in place, so that whoever is walking them notices at the next one.
  */
-import { type CodeSize, type Decoded, decode } from '../../isa/x86/decoder.ts';
+import { type Decoded, decode } from '../../isa/x86/decoder.ts';
+import type { CodeSize } from '../../isa/x86/prefixes.ts';
 import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE } from '../layout.ts';

@@ -2,7 +2,7 @@
  * The interpreter: one WebAssembly function that walks decoded records, with a case for each hot row generated from its definition; other
  * rows are functions of their own, made at their first use and reached through a table.
  */
-import { external } from '../../isa/ir/builder.ts';
+import { external } from '../../isa/ir/procedure.ts';
 import { storesIn } from '../../isa/ir/purity.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';

@@ -2,8 +2,9 @@
  * Counts how often each block of each region is executed: a block's code begins by adding one to its counter. Keeps what is needed to show
  * regions, as text and bytes.
  */
-import { IrBuilder, nextNumber } from '../../isa/ir/builder.ts';
+import { IrBuilder } from '../../isa/ir/builder.ts';
 import { printPieces } from '../../isa/ir/printer.ts';
+import { nextNumber } from '../../isa/ir/statements.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { registerAt, STATE_SIZE } from '../../isa/x86/state.ts';
 import { CPU_BASE, PAGE_SIZE, PROFILE_BASE, PROFILE_END, RAM_BASE } from '../layout.ts';

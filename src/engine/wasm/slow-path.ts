@@ -2,7 +2,7 @@
  * Memory accesses that the TLB does not answer: translation, page crossings, devices, pages that hold decoded code. Written as IR, but on
  * the engine's own tables; never part of an instruction's meaning.
  */
-import { external } from '../../isa/ir/builder.ts';
+import { external } from '../../isa/ir/procedure.ts';
 import {
   type AccessKind,
   type IntegerType,

@@ -1,5 +1,5 @@
 /** What those who make code tell whoever watches: statistics, timelines, profiles. */
-import type { CodeSize } from '../../isa/x86/decoder.ts';
+import type { CodeSize } from '../../isa/x86/prefixes.ts';
 import type { KeptRegion } from './kept-regions.ts';
 import type { RegionListing } from './region-listing.ts';
 import type { Region } from './translator/region.ts';

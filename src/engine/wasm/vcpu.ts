@@ -1,8 +1,8 @@
 /** A virtual CPU that executes as WebAssembly: interpreted at first, translated where it is hot. */
 import type { Procedure } from '../../isa/ir/types.ts';
 import { cpuidLeaf } from '../../isa/x86/cpuid.ts';
-import type { CodeSize } from '../../isa/x86/decoder.ts';
 import { DROP } from '../../isa/x86/externals.ts';
+import type { CodeSize } from '../../isa/x86/prefixes.ts';
 import { beginStep, endStep } from '../../isa/x86/procedures/debug.ts';
 import { checkFetchEnd, translateFetch } from '../../isa/x86/procedures/fetch.ts';
 import {

@@ -1,5 +1,5 @@
 /** Which procedures touch nothing but the program's own state, so that the classifier need not walk them. */
-import { walk } from '../ir/builder.ts';
+import { walk } from '../ir/statements.ts';
 import type { Procedure, Statement } from '../ir/types.ts';
 import { isSystem } from './environment.ts';
 

@@ -12,6 +12,7 @@ import { type Effect, Environment, isSystem } from './environment.ts';
 import { Frame } from './frame.ts';
 import type { Body, Context, StateMap, TrappingProcedures } from './model.ts';
 import { touchesSystem } from './reach.ts';
+import { SourceNames } from './source-names.ts';
 import { conditionTaint, transfer } from './transfer.ts';
 import {
   type Abstract,
@@ -46,10 +47,7 @@ export class Walker {
   readonly #states: StateMap;
   readonly #context: Context;
   readonly #trapping: TrappingProcedures;
-  readonly #tables = new Map<string, Source>();
-  /** Registers that say where a table lies. */
-  readonly #roots = new Map<Source, readonly string[]>();
-  readonly #externals = new Map<External, Source>();
+  readonly #sources: SourceNames;
   #fields: Body['fields'] = {};
   #ends: Environment[] = [];
   readonly #traps = new Set<string>();
@@ -57,6 +55,7 @@ export class Walker {
 
   constructor(states: StateMap, context: Context, trapping: TrappingProcedures = new Set()) {
     this.#states = states;
+    this.#sources = new SourceNames(states);
     this.#context = context;
     this.#trapping = trapping;
   }
@@ -123,9 +122,9 @@ export class Walker {
         return env.variables.get(v.variable.id) ?? unknown(width);
       case 'load':
         if (v.access !== 'supervisor') return unknown(width);
-        return unknown(width, new Map([[this.#table(this.#of(frame, v.address)), maskOf(width)]]));
+        return unknown(width, new Map([[this.#sources.table(this.#of(frame, v.address)), maskOf(width)]]));
       case 'loadPhysical':
-        return unknown(width, new Map([[this.#table(this.#of(frame, v.address)), maskOf(width)]]));
+        return unknown(width, new Map([[this.#sources.table(this.#of(frame, v.address)), maskOf(width)]]));
       case 'result':
         return frame.results.get(v.call)![v.index];
       case 'parameter':
@@ -140,20 +139,6 @@ export class Walker {
   /** A register inside a file of another class, such as the one for relative addresses. */
   #classAt(offset: number, cls: Source['class']): Source['class'] {
     return this.#states.at(offset, 1)[0]?.source.class ?? cls;
-  }
-
-  /** Memory that the processor reads for itself, by what its address comes from in the end. */
-  #table(address: Abstract): Source {
-    const roots = new Set([...address.taint.keys()].flatMap((s) => this.#roots.get(s) ?? [s.name]));
-    const names = [...roots].sort();
-    const name = names.length === 0 ? 'memory read as supervisor' : `the tables at ${names.join(', ')}`;
-    let source = this.#tables.get(name);
-    if (source === undefined) {
-      source = { name, class: 'control' };
-      this.#tables.set(name, source);
-      this.#roots.set(source, names);
-    }
-    return source;
   }
 
   // --- effects ------------------------------------------------------------------------------------------------------------------
@@ -180,11 +165,11 @@ export class Walker {
         env.variables.set(s.variable.id, this.#of(frame, s.value));
         return env;
       case 'store':
-        if (s.access === 'supervisor') this.#change(frame, env, this.#table(this.#of(frame, s.address)));
+        if (s.access === 'supervisor') this.#change(frame, env, this.#sources.table(this.#of(frame, s.address)));
         else this.#expose(frame, env, this.#of(frame, s.value).taint, 'memory');
         return env;
       case 'storePhysical':
-        this.#change(frame, env, this.#table(this.#of(frame, s.address)));
+        this.#change(frame, env, this.#sources.table(this.#of(frame, s.address)));
         return env;
       case 'storeRaw':
       case 'copyRaw':
@@ -383,11 +368,7 @@ export class Walker {
 
   #external(frame: Frame, target: External, env: Environment): readonly Abstract[] {
     const tainted = isSystem(target.class);
-    let source = this.#externals.get(target);
-    if (source === undefined) {
-      source = { name: target.name, class: target.class, text: this.#states.externalText(target.name) };
-      this.#externals.set(target, source);
-    }
+    const source = this.#sources.external(target);
     if (tainted && target.changes) this.#change(frame, env, source);
     return target.results.map((type) =>
       unknown(WIDTH[type], tainted ? new Map([[source, maskOf(WIDTH[type])]]) : UNTAINTED),

@@ -9,7 +9,6 @@ import {
   type FieldName,
   type IfNode,
   type IntegerType,
-  isValue,
   type OpNode,
   type ParameterNode,
   type Procedure,
@@ -395,55 +394,3 @@ function laneOf(
 }
 
 const NEUTRAL_ZERO = new Set(['add', 'sub', 'or', 'xor', 'shl', 'shr_u', 'shr_s']);
-
-/** A procedure whose body `build` writes with a fresh builder of the kind `make` gives. */
-export function procedure<B extends IrBuilder>(
-  make: () => B,
-  definition: { name: string; parameters: readonly Type[]; results: readonly Type[]; mayFault?: boolean },
-  build: (b: B, ...parameters: Value[]) => void,
-): Procedure {
-  let statements: readonly Statement[] | undefined;
-  return {
-    kind: 'procedure',
-    ...definition,
-    mayFault: definition.mayFault ?? false,
-    body() {
-      if (statements === undefined) {
-        const b = make();
-        build(b, ...definition.parameters.map((type, i) => b.parameter(i, type)));
-        statements = b.statements;
-      }
-      return statements;
-    },
-  };
-}
-
-/** What answers nothing changes something; `changes` says so of others. */
-export function external(
-  name: string,
-  parameters: readonly Type[],
-  results: readonly Type[],
-  options: Pick<External, 'class'> & { mayFault?: boolean; changes?: boolean },
-): External {
-  const { mayFault = false, changes = results.length === 0 } = options;
-  return { kind: 'external', name, parameters, results, mayFault, class: options.class, changes };
-}
-
-/** The number behind those of all statements of a body. */
-export function nextNumber(statements: readonly Statement[]): number {
-  let next = 1;
-  for (const s of walk(statements)) next = Math.max(next, s.number + 1);
-  return next;
-}
-
-/** Every statement of a body, nested ones included. */
-export function* walk(statements: readonly Statement[]): Generator<Statement> {
-  for (const s of statements) {
-    yield s;
-    if (isValue(s)) continue;
-    if (s.kind === 'if') {
-      yield* walk(s.consequent);
-      yield* walk(s.alternate);
-    } else if (s.kind === 'loop') yield* walk(s.body);
-  }
-}

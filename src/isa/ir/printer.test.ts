@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IrBuilder, procedure } from './builder.ts';
+import { IrBuilder } from './builder.ts';
 import { printProcedure } from './printer.ts';
+import { procedure } from './procedure.ts';
 
 test('a procedure prints its signature, values by number and nested statements indented', () => {
   const p = procedure(

@@ -1,5 +1,5 @@
 /** Which procedures only compute: they touch neither state nor memory, so that a call whose results nobody needs can be left out; and which write no memory. */
-import { walk } from './builder.ts';
+import { walk } from './statements.ts';
 import type { External, Procedure, Statement } from './types.ts';
 
 const known = new Map<Procedure, boolean>();

@@ -2,7 +2,8 @@
  * A third-generation computer in the model of Popek and Goldberg: four registers, a program counter, a mode and a relocation-bounds
  * register. Its instructions are described as IR like those of real processors, so that the theorems can be tried on it.
  */
-import { external, type IrBuilder } from '../ir/builder.ts';
+import type { IrBuilder } from '../ir/builder.ts';
+import { external } from '../ir/procedure.ts';
 import type { State, StateFile, Value } from '../ir/types.ts';
 
 export const REGISTERS: StateFile = { name: 'REGISTERS', class: 'user', offset: 0, size: 16 };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type CodeSize, type Decoded, decode } from './decoder.ts';
+import { type Decoded, decode } from './decoder.ts';
+import type { CodeSize } from './prefixes.ts';
 import { DS_AT, FS_AT, IP_BASE_AT, SS_AT, ZERO_AT } from './state.ts';
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(hex.split(' '), (b) => Number.parseInt(b, 16));

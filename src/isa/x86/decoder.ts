@@ -4,9 +4,9 @@
  */
 import { type DecodePlan, type ImmediateKind, LEGACY_PLANS, LONG_PLANS, type RegisterKind } from './decode-plan.ts';
 import type { Attribute, Encoding, Parameters } from './definition.ts';
-import { CS_AT, DS_AT, ES_AT, FS_AT, GS_AT, IP_BASE_AT, SEGMENT_STRIDE, SS_AT, ZERO_AT } from './state.ts';
-
-export type CodeSize = 16 | 32 | 64;
+import { InstructionReader, MAX_LENGTH, TRUNCATED } from './instruction-reader.ts';
+import { type CodeSize, type Prefixes, readPrefixes } from './prefixes.ts';
+import { DS_AT, IP_BASE_AT, SEGMENT_STRIDE, SS_AT, ZERO_AT } from './state.ts';
 
 /** The operands of one instruction; see `FieldName`. */
 export interface Fields {
@@ -25,16 +25,6 @@ export interface Fields {
   immediate: bigint;
 }
 
-export interface Prefixes {
-  readonly rex: number;
-  readonly lock: boolean;
-  readonly operandSize: boolean;
-  readonly addressSize: boolean;
-  readonly repeat: 'none' | 'F2' | 'F3';
-  /** The segment override: byte offset in SEGMENTS. */
-  readonly segment: number | undefined;
-}
-
 export interface Decoded {
   readonly encoding: Encoding;
   readonly parameters: Parameters;
@@ -45,145 +35,8 @@ export interface Decoded {
 /** `truncated`: the bytes end inside the instruction. `invalid`: no such instruction (#UD). `tooLong`: more than 15 bytes (#GP). */
 export type DecodeFailure = 'truncated' | 'invalid' | 'tooLong';
 
-const MAX_LENGTH = 15;
-
-class Truncated extends Error {}
-const TRUNCATED = new Truncated();
-
-/** Reads an instruction's bytes in order. */
-class Reader {
-  at = 0;
-  start = 0;
-  /** Behind the last byte that may be read. */
-  end = 0;
-  bytes: Uint8Array = new Uint8Array();
-
-  open(bytes: Uint8Array, start: number): void {
-    this.bytes = bytes;
-    this.at = start;
-    this.start = start;
-    this.end = Math.min(start + MAX_LENGTH, bytes.length);
-  }
-  get length(): number {
-    return this.at - this.start;
-  }
-  u8(): number {
-    if (this.at >= this.end) throw TRUNCATED;
-    return this.bytes[this.at++];
-  }
-  u16(): number {
-    return this.u8() | (this.u8() << 8);
-  }
-  u32(): number {
-    return (this.u16() | (this.u16() << 16)) >>> 0;
-  }
-  s8(): number {
-    return (this.u8() << 24) >> 24;
-  }
-  s16(): number {
-    return (this.u16() << 16) >> 16;
-  }
-  s32(): number {
-    return this.u16() | (this.u16() << 16);
-  }
-  u64(): bigint {
-    return BigInt(this.u32()) | (BigInt(this.u32()) << 32n);
-  }
-}
-
-const isPrefix = Array.from({ length: 256 }, (_, b) =>
-  [0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65].includes(b),
-);
-const onlyRex = (rex: number): Prefixes => ({
-  rex,
-  lock: false,
-  operandSize: false,
-  addressSize: false,
-  repeat: 'none',
-  segment: undefined,
-});
-/** Most instructions have no other prefix. */
-const NO_PREFIXES = onlyRex(0);
-const REX_PREFIXES = Array.from({ length: 16 }, (_, i) => onlyRex(0x40 | i));
-
-function readPrefixes(r: Reader, codeSize: CodeSize): Prefixes {
-  if (r.at < r.end) {
-    const first = r.bytes[r.at];
-    const isRex = codeSize === 64 && (first & 0xf0) === 0x40;
-    if (!isRex && !isPrefix[first]) return NO_PREFIXES;
-    const second = r.bytes[r.at + 1];
-    if (isRex && r.at + 1 < r.end && (second & 0xf0) !== 0x40 && !isPrefix[second]) {
-      r.at++;
-      return REX_PREFIXES[first & 15];
-    }
-  }
-  return readAnyPrefixes(r, codeSize);
-}
-
-/** Reads them all; more than fit an instruction are left unread. */
-function readAnyPrefixes(r: Reader, codeSize: CodeSize): Prefixes {
-  const long = codeSize === 64;
-  const p = {
-    rex: 0,
-    lock: false,
-    operandSize: false,
-    addressSize: false,
-    repeat: 'none' as Prefixes['repeat'],
-    segment: undefined as number | undefined,
-  };
-  for (; r.length < MAX_LENGTH; r.at++) {
-    if (r.at >= r.end) throw TRUNCATED;
-    const b = r.bytes[r.at];
-    if (long && (b & 0xf0) === 0x40) {
-      p.rex = b;
-      continue;
-    }
-    switch (b) {
-      case 0x66:
-        p.operandSize = true;
-        break;
-      case 0x67:
-        p.addressSize = true;
-        break;
-      case 0xf0:
-        p.lock = true;
-        break;
-      case 0xf2:
-        p.repeat = 'F2';
-        break;
-      case 0xf3:
-        p.repeat = 'F3';
-        break;
-      // In 64-bit mode these four are ignored (SDM vol. 2 §2.1.1), even behind FS or GS.
-      case 0x26:
-        if (!long) p.segment = ES_AT;
-        break;
-      case 0x2e:
-        if (!long) p.segment = CS_AT;
-        break;
-      case 0x36:
-        if (!long) p.segment = SS_AT;
-        break;
-      case 0x3e:
-        if (!long) p.segment = DS_AT;
-        break;
-      case 0x64:
-        p.segment = FS_AT;
-        break;
-      case 0x65:
-        p.segment = GS_AT;
-        break;
-      default:
-        return p;
-    }
-    // A REX prefix counts only right before the opcode (SDM vol. 2 §2.2.1).
-    p.rex = 0;
-  }
-  return p;
-}
-
 /** Opcode map × 256 + opcode byte. */
-function readOpcode(r: Reader): number {
+function readOpcode(r: InstructionReader): number {
   const first = r.u8();
   if (first !== 0x0f) return first;
   const second = r.u8();
@@ -279,7 +132,7 @@ const BASE_16 = [3, 3, 5, 5, 6, 7, 5, 3] as const;
 const INDEX_16 = [6, 7, 6, 7] as const;
 
 /** Returns the default segment. */
-function readAddress16(r: Reader, f: Fields, modrm: number): number {
+function readAddress16(r: InstructionReader, f: Fields, modrm: number): number {
   const mod = modrm >> 6;
   const rm = modrm & 7;
   if (mod === 0 && rm === 6) {
@@ -295,7 +148,7 @@ function readAddress16(r: Reader, f: Fields, modrm: number): number {
 }
 
 /** Returns the default segment. */
-function readAddress32(r: Reader, f: Fields, modrm: number, rex: number, long: boolean): number {
+function readAddress32(r: InstructionReader, f: Fields, modrm: number, rex: number, long: boolean): number {
   const mod = modrm >> 6;
   let base = modrm & 7;
   if (base === 4) {
@@ -322,7 +175,14 @@ function readAddress32(r: Reader, f: Fields, modrm: number, rex: number, long: b
   return (base === 4 || base === 5) && (rex & 1) === 0 ? SS_AT : DS_AT;
 }
 
-function readModrm(r: Reader, f: Fields, plan: DecodePlan, modrm: number, prefixes: Prefixes, p: Parameters): void {
+function readModrm(
+  r: InstructionReader,
+  f: Fields,
+  plan: DecodePlan,
+  modrm: number,
+  prefixes: Prefixes,
+  p: Parameters,
+): void {
   const { rex } = prefixes;
   if (plan.reg !== undefined) f.reg = registerAt(plan.reg, (modrm >> 3) & 7, (rex & 4) << 1, rex);
   if (p.memory) {
@@ -332,7 +192,7 @@ function readModrm(r: Reader, f: Fields, plan: DecodePlan, modrm: number, prefix
 }
 
 /** Immediates, relative targets, absolute addresses. Unsigned codes: Ib; sign-extended: Ibs, Iz; the operand's own size: Iv. */
-function readImmediates(r: Reader, f: Fields, plan: DecodePlan, p: Parameters): void {
+function readImmediates(r: InstructionReader, f: Fields, plan: DecodePlan, p: Parameters): void {
   const { immediates } = plan;
   if (immediates.length === 0) return;
   f.immediate = readImmediate(r, immediates[0], p);
@@ -340,7 +200,7 @@ function readImmediates(r: Reader, f: Fields, plan: DecodePlan, p: Parameters): 
   if (immediates.length > 1) f.displacement = Number(readImmediate(r, immediates[1], p));
 }
 
-function readImmediate(r: Reader, kind: ImmediateKind, p: Parameters): bigint {
+function readImmediate(r: InstructionReader, kind: ImmediateKind, p: Parameters): bigint {
   switch (kind) {
     case 'u8':
       return BigInt(r.u8());
@@ -361,7 +221,7 @@ function readImmediate(r: Reader, kind: ImmediateKind, p: Parameters): bigint {
   }
 }
 
-function readUnsigned(r: Reader, width: 16 | 32 | 64): bigint {
+function readUnsigned(r: InstructionReader, width: 16 | 32 | 64): bigint {
   if (width === 64) return r.u64();
   return BigInt(width === 32 ? r.u32() : r.u16());
 }
@@ -382,7 +242,7 @@ function parametersOf(plan: DecodePlan, p: Prefixes, codeSize: CodeSize, memory:
   return (parameterCache[key] ??= { operandSize, addressSize, long, memory, segmented, rep });
 }
 
-function decodeRest(r: Reader, codeSize: CodeSize): Decoded | DecodeFailure {
+function decodeRest(r: InstructionReader, codeSize: CodeSize): Decoded | DecodeFailure {
   const prefixes = readPrefixes(r, codeSize);
   if (r.length >= MAX_LENGTH) return 'tooLong';
   const opcode = readOpcode(r);
@@ -427,7 +287,7 @@ function isRegister({ reg, writesReg }: DecodePlan, number: number): boolean {
 }
 
 /** One for all: it keeps nothing between instructions. */
-const reader = new Reader();
+const reader = new InstructionReader();
 
 /** Decodes the instruction at `start` of `bytes` (at most 15 of them count). */
 export function decode(bytes: Uint8Array, codeSize: CodeSize, start = 0): Decoded | DecodeFailure {

@@ -1,6 +1,7 @@
 /** Operands as text, from their codes and the decoded fields. */
-import type { CodeSize, Decoded } from './decoder.ts';
+import type { Decoded } from './decoder.ts';
 import { fixedRegister, operandWidth, parseOperand } from './operands.ts';
+import type { CodeSize } from './prefixes.ts';
 import { DS_AT, ES_AT, IP_BASE_AT, SEGMENT_NAMES, SEGMENT_STRIDE, SS_AT, ZERO_AT } from './state.ts';
 
 /** One instruction on its way to text. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { CodeSize } from './decoder.ts';
 import { disassemble } from './disassemble.ts';
+import type { CodeSize } from './prefixes.ts';
 
 const CASES: readonly (readonly [mode: CodeSize, hex: string, text: string])[] = [
   [64, '48 01 d8', 'add rax,rbx'],

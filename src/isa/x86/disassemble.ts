@@ -2,10 +2,11 @@
  * Instructions as text in Intel's syntax, from mnemonic, operand codes and decoded fields alone; what rows do not tell is in
  * `disassemble-rules.ts`. Numbers and punctuation are those of iced-x86's Intel formatter with memory sizes always shown.
  */
-import { type CodeSize, type Decoded, decode } from './decoder.ts';
+import { type Decoded, decode } from './decoder.ts';
 import { bareAddressText, type Listing, operandText, secondImmediateText } from './disassemble-operands.ts';
 import { type TextRule, textRule } from './disassemble-rules.ts';
 import { parseOperand } from './operands.ts';
+import type { CodeSize } from './prefixes.ts';
 
 export interface Disassembly {
   /** `(bad)` where no instruction starts. */

@@ -1,5 +1,5 @@
 /** What the processor core asks of its surroundings. */
-import { external } from '../ir/builder.ts';
+import { external } from '../ir/procedure.ts';
 
 /** Port, width in bytes → value. Reading may change a device. */
 export const portRead = external('portRead', ['i32', 'i32'], ['i32'], { class: 'io', changes: true });

@@ -1,5 +1,6 @@
 /** What x86 semantics are written with: the IR builder plus operands, addresses, flags, stack and faults of the processor. */
-import { IrBuilder, procedure } from '../ir/builder.ts';
+import { IrBuilder } from '../ir/builder.ts';
+import { procedure } from '../ir/procedure.ts';
 import {
   type AccessKind,
   type External,

@@ -1,5 +1,5 @@
 /** Blocks that were built before: regions that overlap have the same ones, and to build one takes longer than to compare its bytes. */
-import type { CodeSize } from '../../../isa/x86/decoder.ts';
+import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import type { BlockCode } from './region.ts';
 
 /** Where a block starts and what is known of its page. */

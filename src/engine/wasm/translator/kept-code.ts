@@ -1,5 +1,5 @@
 /** Regions of an earlier run: whether the code that they were made of is here again. */
-import type { CodeSize } from '../../../isa/x86/decoder.ts';
+import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { checkOf, type KeptBlock, type KeptRegion } from '../kept-regions.ts';
 import { KnownCode } from './known-code.ts';

@@ -1,6 +1,7 @@
 /** Regions: the blocks of code that branches connect, from a hot entry. Offsets are from the entry's page. */
 import type { Statement } from '../../../isa/ir/types.ts';
-import { type CodeSize, type Decoded, decode } from '../../../isa/x86/decoder.ts';
+import { type Decoded, decode } from '../../../isa/x86/decoder.ts';
+import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { IP_BASE_AT, ZERO_AT } from '../../../isa/x86/state.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { BlockBuilder } from './block-builder.ts';

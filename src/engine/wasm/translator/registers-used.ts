@@ -1,5 +1,5 @@
 /** Which registers code reads and writes, of those that a region keeps in locals. */
-import { walk } from '../../../isa/ir/builder.ts';
+import { walk } from '../../../isa/ir/statements.ts';
 import {
   type External,
   type Procedure,

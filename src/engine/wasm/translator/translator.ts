@@ -1,5 +1,5 @@
 /** Decides what is translated, and makes it so. */
-import type { CodeSize } from '../../../isa/x86/decoder.ts';
+import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { IMPORTS } from '../assembly.ts';
 import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';

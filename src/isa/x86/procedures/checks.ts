@@ -1,5 +1,6 @@
 /** Checks that rarely fail, out of the way of the instructions that make them. */
-import { IrBuilder, procedure } from '../../ir/builder.ts';
+import { IrBuilder } from '../../ir/builder.ts';
+import { procedure } from '../../ir/procedure.ts';
 import type { Value } from '../../ir/types.ts';
 import { CR0_BITS, CR4_BITS } from '../control-bits.ts';
 import { VECTOR } from '../exceptions.ts';

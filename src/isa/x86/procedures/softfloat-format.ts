@@ -4,7 +4,8 @@
  * One representation serves binary32, binary64 and the 80-bit extended format: the extended number itself, as sign and exponent in the
  * low 16 bits of an `i32` and a significand of 64 bits. It holds every number of the narrower formats exactly, their NaNs included.
  */
-import { IrBuilder, procedure } from '../../ir/builder.ts';
+import { IrBuilder } from '../../ir/builder.ts';
+import { procedure } from '../../ir/procedure.ts';
 import type { Procedure, Type, Value } from '../../ir/types.ts';
 
 /** Exception flags at their places in MXCSR and the x87 status word; `C1`: rounded away from zero; `SF`: stack fault. */

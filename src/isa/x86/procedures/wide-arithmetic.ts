@@ -1,5 +1,6 @@
 /** 128-bit products and quotients, of which no tier has an operation. */
-import { IrBuilder, procedure } from '../../ir/builder.ts';
+import { IrBuilder } from '../../ir/builder.ts';
+import { procedure } from '../../ir/procedure.ts';
 import type { Value } from '../../ir/types.ts';
 import { VECTOR } from '../exceptions.ts';
 
