@@ -79,9 +79,7 @@ class Session {
   readonly #machine: Machine;
   readonly #terminal: Terminal;
   readonly #typing: boolean;
-  readonly #saveFile: string;
-  readonly #base: string | undefined;
-  readonly #saveOnExit: boolean;
+  readonly #flags: RunFlags;
   #saving: Promise<void> | undefined;
   /** A snapshot is what the run is for. */
   #mustSave = false;
@@ -89,16 +87,10 @@ class Session {
   #stopCode: number = EXIT.success;
   #clearProgress = (): void => {};
 
-  private constructor(
-    machine: Machine,
-    typing: boolean,
-    { save = 'trapeze.snap', saveOnExit = false, base }: RunFlags,
-  ) {
+  private constructor(machine: Machine, typing: boolean, flags: RunFlags) {
     this.#machine = machine;
     this.#typing = typing;
-    this.#saveFile = save;
-    this.#base = base;
-    this.#saveOnExit = saveOnExit;
+    this.#flags = flags;
     this.#terminal = new Terminal({
       action: (action) => this.#act(action),
       resized: (columns, rows) => machine.resize(columns, rows),
@@ -201,7 +193,7 @@ class Session {
   #stop(code: number): void {
     this.#stopCode = code;
     // Whoever asks twice wants to leave now.
-    if (!this.#saveOnExit || this.#saving !== undefined) this.#machine.stop();
+    if (this.#flags.saveOnExit !== true || this.#saving !== undefined) this.#machine.stop();
     else void this.#saveLast(this.#saveFile).finally(() => this.#machine.stop());
   }
 
@@ -226,12 +218,8 @@ class Session {
   /** Whether there is a snapshot now; what went wrong is said. */
   async #save(file: string): Promise<boolean> {
     const clear = showProgress(() => `saving ${file}`);
-    const saved = saveToFile(this.#machine, file, { base: this.#base }).then(
-      () =>
-        this.#tell(
-          `trapeze: saved ${file}; go on with: trapeze run --snapshot ${file}${this.#base === undefined ? '' : ` --base ${shownName(this.#base)}`}`,
-          true,
-        ),
+    const saved = saveToFile(this.#machine, file, { base: this.#flags.base }).then(
+      () => this.#tell(savedLine(file, this.#flags, this.#machine.state === 'running'), true),
       (error: Error) => this.#tell(`trapeze: not saved: ${error.message}`, false),
     );
     this.#saving = saved.then(() => {});
@@ -247,6 +235,21 @@ class Session {
     this.say(line);
     return result;
   }
+
+  get #saveFile(): string {
+    return this.#flags.save ?? 'trapeze.snap';
+  }
+}
+
+/** What to do with a snapshot that was saved; `goesOn`: its guest does, and may write to its disks. */
+function savedLine(file: string, { base, disk = [] }: RunFlags, goesOn: boolean): string {
+  const words = ['trapeze run --snapshot', file];
+  if (base !== undefined) words.push('--base', shownName(base));
+  for (const one of disk) words.push('--disk', shownName(one));
+  const line = `trapeze: saved ${file}; go on with: ${words.join(' ')}`;
+  return goesOn && disk.some((one) => one.includes(',overlay='))
+    ? `${line} (not once this guest has written to its overlay: save as you leave, with --save-on-exit)`
+    : line;
 }
 
 async function makeMachine(

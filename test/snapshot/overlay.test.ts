@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { type DiskFile, Machine, saveToFile, UserError } from '../../src/host/node/index.ts';
 import { PROMPT } from '../support/boot.ts';
 import { transcript } from '../support/snapshots.ts';
-import { scratch, trapeze } from '../support/trapeze.ts';
+import { scratch, shown, start, trapeze } from '../support/trapeze.ts';
 
 const MIB = 2 ** 20;
 const MOUNT = 'mkdir -p /mnt; mount -t ext4 /dev/vda /mnt';
@@ -83,4 +83,21 @@ test('what only reads its overlay goes on from its snapshot as often as one like
       /was under an overlay \(overlay=FILE\): give it so|is another one, or was|give, in this order: \S+,overlay=/,
     );
   for (let i = 0; i < 2; i++) assert.equal(await goOn(snapshot, 'head -n1 /dev/vda', [{ path, overlay }]), 'kept');
+});
+
+test('the command saves as it leaves, and says how to go on', async (t) => {
+  const file = scratch(t);
+  const [path, overlay, snapshot] = [file('disk.img', new Uint8Array(MIB)), file('changes.trz'), file('saved.snap')];
+  const disk = `${path},overlay=${overlay}`;
+  const { child, outcome } = start(['run', '--memory', '64M', '--disk', disk, '--save', snapshot, '--save-on-exit']);
+  // It writes without end, so that it would not go on from a snapshot behind which it ran.
+  child.stdin!.write('while :; do echo "on and "on; date > /dev/vda; sync; done\n');
+  await shown(child.stdout!, '\non and on');
+  child.kill('SIGTERM');
+  const { code, stderr } = await outcome;
+  assert.equal(code, 143);
+  assert.equal(stderr, `trapeze: saved ${snapshot}; go on with: trapeze run --snapshot ${snapshot} --disk ${disk}\n`);
+  const again = await trapeze(['run', '--snapshot', snapshot, '--disk', disk], '\x03echo "st"ill; poweroff\n');
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stdout, /still/);
 });

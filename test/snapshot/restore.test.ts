@@ -1,7 +1,9 @@
 /** Snapshots of whole guests: in another process, with time, randomness and disks. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Machine, saveToFile, UserError } from '../../src/host/node/index.ts';
@@ -11,7 +13,7 @@ import { RawDisk } from '../../src/storage/raw.ts';
 import { PROMPT } from '../support/boot.ts';
 import { SlowDisk } from '../support/disks.ts';
 import { restored, saved, streamOf, transcript } from '../support/snapshots.ts';
-import { scratch, trapeze } from '../support/trapeze.ts';
+import { COMMAND, scratch, trapeze } from '../support/trapeze.ts';
 import { runCycles } from './cycles.ts';
 
 const MEMORY = '64M';
@@ -191,6 +193,9 @@ test('the command saves, tells about and refuses snapshots', async (t) => {
   assert.equal(JSON.parse((await trapeze(['snapshot', 'info', '--json', file])).stdout).memory, 64 * 2 ** 20);
 
   const bytes = readFileSync(file);
+  // A pipe is read once, from start to end.
+  const piped = 'cat "$0" | "$1" "$2" run --snapshot /dev/stdin --timeout 1';
+  assert.equal(spawnSync('sh', ['-c', piped, file, process.execPath, COMMAND]).status, 4);
   const damaged = `${file}.damaged`;
   const at = 20 + Math.floor(Math.random() * (bytes.length - 20));
   const cases = [bytes.subarray(0, at), Buffer.from(bytes)];

@@ -16,18 +16,30 @@ interface NoisyGuest {
   readonly sum: string;
 }
 
-export async function guestWithNoise(): Promise<NoisyGuest> {
-  const machine = await Machine.create({ memory: NOISY_MEMORY });
+interface NoisyMachine {
+  readonly machine: Machine;
+  readonly ended: Promise<unknown>;
+  readonly sum: string;
+}
+
+/** A running guest at its prompt with so many megabytes of noise in its memory. */
+export async function noisyMachine(memory: number, megabytes: number): Promise<NoisyMachine> {
+  const machine = await Machine.create({ memory });
   const ended = machine.run();
   await machine.waitForText(PROMPT);
-  machine.write(`dd if=/dev/urandom of=/tmp/noise bs=1M count=${NOISE_MB} 2>/dev/null; md5sum /tmp/noise\n`);
+  machine.write(`dd if=/dev/urandom of=/tmp/noise bs=1M count=${megabytes} 2>/dev/null; md5sum /tmp/noise\n`);
   const [sum] = (await machine.waitForText(SUM)).groups;
   await machine.waitForText(PROMPT);
+  return { machine, ended, sum: sum! };
+}
+
+export async function guestWithNoise(): Promise<NoisyGuest> {
+  const { machine, ended, sum } = await noisyMachine(NOISY_MEMORY, NOISE_MB);
   const snapshot = await saved(machine);
   machine.write('later=$((6*7))\n');
   await machine.waitForText(PROMPT);
   const changes = await saved(machine, snapshot);
   machine.stop();
   await ended;
-  return { snapshot, changes, sum: sum! };
+  return { snapshot, changes, sum };
 }
