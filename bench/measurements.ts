@@ -100,6 +100,8 @@ export interface Selection {
   readonly repeats: number;
 }
 
+const RESTORE = ['size', 'file-demand', 'server-demand', 'file-whole', 'server-whole'].map((name) => `restore-${name}`);
+
 /** Names of everything that can be measured here. */
 export function names(files: GuestFiles): string[] {
   return [...single(files).map(({ name }) => name), ...(files.program?.workloads ?? [])];
@@ -112,6 +114,7 @@ function single({ embedded, debian }: GuestFiles): Measurement[] {
     partOfTrapeze('start-up', ['start-modules', 'start-engine']),
     partOfTrapeze('decoder'),
     partOfTrapeze('page-boot', ['page-usable', 'page-boot', 'page-download', 'page-snapshot']),
+    partOfTrapeze('restore', RESTORE),
   ];
   for (const { name, guest, marker } of debian) all.push(bootTime(`boot-${name}`, guest, marker));
   return all;
