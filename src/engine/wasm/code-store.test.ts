@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dword, FlatGuest } from '../../../test/support/flat-guest.ts';
+import { SystemGuest } from '../../../test/support/system-guest.ts';
 import { walk } from '../../isa/ir/statements.ts';
 import type { Procedure, Statement } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
@@ -36,6 +37,18 @@ test('an engine adds to the code that was kept what it needs besides', () => {
   const registers = run(more);
   assert.ok(more.changed);
   assert.deepEqual(registers, run(new CodeStore()));
+});
+
+test('a guest of 64-bit code does not need what was made for 32-bit code', () => {
+  const bytesIn = (store: CodeStore): number => {
+    const guest = new SystemGuest(createWasmEngine({ memoryBytes: 2 ** 20, store }));
+    guest.start('long', []).run();
+    return guest.vcpu.statistics().code!.wasmBytes;
+  };
+  const alone = bytesIn(new CodeStore());
+  const store = new CodeStore();
+  run(store);
+  assert.equal(bytesIn(store), alone);
 });
 
 const P: Parameters = { operandSize: 32, addressSize: 32, long: false, memory: false, segmented: false, rep: 'none' };

@@ -12,6 +12,8 @@ export type Note = null | string | readonly string[];
 
 export interface StoredModule extends Assembly {
   readonly note: Note;
+  /** It is one of those of which a guest needs hardly ever more than one: they do not import each other's procedures. */
+  readonly apart: boolean;
 }
 
 type IndexEntry = Omit<StoredModule, 'bytes'> & { readonly key: string; readonly length: number };

@@ -157,7 +157,7 @@ export class Handlers {
       const define = (parts: ModuleParts): void =>
         defineHandler(parts, (m) => new MainLoop(m, bodies, couples, long).write());
       const plan = { bodies, also: [deliverFault, findBlock, hotBlock, noteFault, ...STACK_PATHS], define };
-      return { plan, note: () => rows.map(({ encoding }, i) => endOf(encoding, bodies[i])) };
+      return { plan, apart: true, note: () => rows.map(({ encoding }, i) => endOf(encoding, bodies[i])) };
     });
     const ends = note as readonly BlockEnd[];
     const hot = new Map(

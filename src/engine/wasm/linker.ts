@@ -22,6 +22,8 @@ const NO_NUMBERS = {};
 /** A module of the engine itself, the same in every run. */
 export interface OwnModule {
   readonly plan: ModulePlan;
+  /** See `StoredModule`. */
+  readonly apart?: boolean;
   /** What else there is to know of it; read when the module is complete. */
   note(): Note;
 }
@@ -55,8 +57,12 @@ export class Linker {
     const { store, cpuBase } = this.#options;
     let module = store.get(key);
     if (module === undefined) {
-      const { plan, note } = make();
-      module = { ...assemble(cpuBase, (p) => this.#isStored(p), plan), note: note() };
+      const { plan, note, apart = false } = make();
+      const isKnown = (p: Procedure): boolean => {
+        const owner = store.whatHas(p.name);
+        return owner !== undefined && !(apart && owner.apart);
+      };
+      module = { ...assemble(cpuBase, isKnown, plan), note: note(), apart };
       store.add(key, module);
     }
     return { exports: this.link(module), note: module.note };
