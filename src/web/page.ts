@@ -1,7 +1,7 @@
 /** The page of `trapeze web` and of the static build. */
 import { optionsFrom } from './attributes.ts';
 import { byId } from './elements.ts';
-import { machineOf } from './images.ts';
+import { machineOf, withImage } from './images.ts';
 import { InsideView } from './inside-view.ts';
 import type { LiveView } from './live-view.ts';
 import type { VmOptions } from './protocol.ts';
@@ -54,6 +54,10 @@ async function start(options: VmOptions): Promise<void> {
   try {
     await vm.start({ ...machine, memory: machine.memory ?? byId<HTMLSelectElement>('memory').value });
     vm.focus();
+    // What images were decides what can be saved.
+    const found = await withImage(options);
+    if (machine === options) machine = found;
+    showState(vm.state);
   } catch {
     // The element tells about it.
   }

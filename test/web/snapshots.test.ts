@@ -118,6 +118,8 @@ inBrowser('what changed since a snapshot is saved alone, and opened together wit
   const [part, whole] = [statSync(changes).size, statSync(base).size];
   assert.ok(part < whole / 3, `${part} of ${whole} bytes`);
 
+  await guest.page.goto(new URL(`?image=${path.basename(base)}`, site.address).href);
+  await guest.page.getByRole('button', { name: 'Save changes' }).waitFor();
   await open(guest, [base, changes]);
   assert.equal(await exec(guest, 'cat /tmp/answer; wc -l < /tmp/numbers'), 'first\nsecond\n1000');
   // Against the base again: what was saved in between is not needed.
