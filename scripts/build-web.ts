@@ -51,10 +51,20 @@ function sectionOf(content: Uint8Array): Uint8Array {
   return module.view();
 }
 
+/** A name that changes when the instruction set or the engines do. */
+function engineSources(): string {
+  const hash = createHash('sha256');
+  for (const folder of ['src/isa', 'src/engine'])
+    for (const name of readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' }).sort())
+      if (name.endsWith('.ts')) hash.update(`${name}\n`).update(readFileSync(path.join(ROOT, folder, name)));
+  return hash.digest('hex').slice(0, 16);
+}
+
 async function assets(folder: string): Promise<Assets> {
   const guest = (name: string): Uint8Array => readFileSync(path.join(ROOT, 'guest/images', name));
   mkdirSync(path.join(folder, 'guest'));
   return {
+    sources: engineSources(),
     engineCode: write(folder, 'engine-code', '.wasm', sectionOf(await bootCode())),
     guest: {
       kernel: write(folder, 'guest/vmlinuz', '.bin', guest('vmlinuz-x86_64')),

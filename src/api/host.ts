@@ -36,6 +36,10 @@ export interface EngineCode {
 export interface RegionFile {
   /** What was written last by the same version, if anything; as it is now until it is closed. */
   open(): KeptBytes | undefined;
+  /** Undefined: at the end of a machine. Otherwise that may come without a word: milliseconds after which what is new is written. */
+  readonly everyMs?: number;
+  /** Undefined: as many as there are room for on a disk. */
+  readonly mostBytes?: number;
   write(content: Uint8Array): void;
 }
 

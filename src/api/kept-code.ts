@@ -13,8 +13,24 @@ export function openCode({ engineCode }: Host): KeptCode {
   const regions = engineCode?.regions;
   return {
     store: content === undefined ? new CodeStore() : CodeStore.from(content),
-    kept: regions === undefined ? undefined : new KeptRegions(() => regions.open()),
+    kept: regions === undefined ? undefined : new KeptRegions(() => regions.open(), regions.mostBytes),
   };
+}
+
+/** A machine runs, on a host where it may end without a word. Returns what ends this. */
+export function keepNowAndThen({ engineCode, time }: Host, { kept }: KeptCode): () => void {
+  const regions = engineCode?.regions;
+  const everyMs = regions?.everyMs;
+  let cancel = (): void => {};
+  if (kept === undefined || everyMs === undefined) return cancel;
+  const wait = (): void => {
+    cancel = time.setTimer(everyMs, () => {
+      if (kept.changed) regions?.write(kept.content());
+      wait();
+    });
+  };
+  wait();
+  return () => cancel();
 }
 
 /** A machine has ended: what it made is there for the next one. */

@@ -17,7 +17,7 @@ import { ConsoleText } from './console-text.ts';
 import { codeDump, registerDump } from './crash-report.ts';
 import { createEngine } from './engines.ts';
 import type { Host } from './host.ts';
-import { type KeptCode, keepCode, openCode } from './kept-code.ts';
+import { type KeptCode, keepCode, keepNowAndThen, openCode } from './kept-code.ts';
 import type { CheckedOptions, MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
 import type { LateMemory, Restoring } from './restorer.ts';
@@ -99,6 +99,7 @@ export class Machine {
     this.#startedNs = this.#host.time.nowNs();
     const arrival = this.#arrival;
     const cancel = this.#host.time.setTimer(REST_MS, () => arrival?.rest().catch(() => {}));
+    const keepNoMore = keepNowAndThen(this.#host, this.#code);
     let why = 'the machine ended';
     try {
       const result = await this.#virtual.run();
@@ -109,6 +110,7 @@ export class Machine {
       cancel();
       await arrival?.close();
       await this.#closeDisks();
+      keepNoMore();
       keepCode(this.#host, this.#code);
     }
   }

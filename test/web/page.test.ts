@@ -64,6 +64,23 @@ inBrowser('pause, resume, reset, stop and start', async (guest) => {
   await guest.printed(PROMPT);
 });
 
+inBrowser('what was translated is there at the next visit', async (guest) => {
+  const regions = (): Promise<{ readonly made: number; readonly kept: number }> =>
+    guest.page.evaluate(async () => (await document.querySelector('trapeze-vm')!.statistics()).vcpus[0].code!.regions);
+  await guest.printed(PROMPT);
+  const first = await regions();
+  assert.ok(first.made > 0);
+  assert.equal(first.kept, 0);
+  await guest.page.evaluate(async () => {
+    const kept = async (): Promise<readonly Request[]> => (await caches.open('trapeze-code')).keys();
+    while ((await kept()).length === 0) await new Promise((resolve) => setTimeout(resolve, 100));
+  });
+  await guest.page.reload();
+  await guest.printed(PROMPT);
+  const { kept } = await regions();
+  assert.ok(kept > first.made / 2, `${kept} of ${first.made}`);
+});
+
 inBrowser('a command runs through the console', async (guest) => {
   await guest.printed(PROMPT);
   const results = await guest.page.evaluate(async () => {

@@ -87,6 +87,7 @@ export function checkOf(bytes: Uint8Array): number {
 
 export class KeptRegions {
   readonly #open: () => KeptBytes | undefined;
+  readonly #mostBytes: number;
   #opened = false;
   #file: KeptBytes | undefined;
   /** Where the parts begin in the file. */
@@ -99,12 +100,13 @@ export class KeptRegions {
   readonly #regions = new Map<number, Entry[]>();
   readonly #used = new Set<Entry>();
   #newBytes = 0;
-  /** Something was added. */
+  /** Something was added since `content()` was asked for. */
   changed = false;
 
-  /** `open`: what `content()` of an earlier run gave; asked for when it is needed. */
-  constructor(open: () => KeptBytes | undefined) {
+  /** `open`: what `content()` of an earlier run gave; asked for when it is needed. `mostBytes`: of `content()`, its index aside. */
+  constructor(open: () => KeptBytes | undefined, mostBytes = MOST_BYTES) {
     this.#open = open;
+    this.#mostBytes = mostBytes;
   }
 
   #load(): void {
@@ -139,15 +141,20 @@ export class KeptRegions {
     if (entries === undefined) this.#regions.set(key, (entries = []));
     return entries;
   }
-  /** The bytes of a part; undefined where they are damaged. */
-  #read(part: Part): Uint8Array | undefined {
+  /** The bytes of a part; undefined where they cannot be read. */
+  #bytesOf(part: Part): Uint8Array | undefined {
     if (part instanceof Uint8Array) return part;
     try {
-      const bytes = this.#file!.read(this.#start + part.at, part.length);
-      return checkOf(bytes) === part.check ? bytes : undefined;
+      return this.#file?.read(this.#start + part.at, part.length);
     } catch {
       return undefined;
     }
+  }
+  /** The same; undefined where they are damaged. */
+  #read(part: Part): Uint8Array | undefined {
+    const bytes = this.#bytesOf(part);
+    if (bytes === undefined || part instanceof Uint8Array) return bytes;
+    return checkOf(bytes) === part.check ? bytes : undefined;
   }
 
   /** The first region of a key that is accepted. */
@@ -206,12 +213,17 @@ export class KeptRegions {
 
   /** What the next run may open: what this one used, then the rest, as far as there is room. */
   content(): Uint8Array {
+    this.changed = false;
     const parts: Uint8Array[] = [];
     let length = 0;
     const put = (part: Part): Place | undefined => {
-      const bytes = this.#read(part);
-      if (bytes === undefined || length + bytes.length > MOST_BYTES) return undefined;
-      const place = { at: length, length: bytes.length, check: checkOf(bytes) };
+      const bytes = this.#bytesOf(part);
+      if (bytes === undefined || length + bytes.length > this.#mostBytes) return undefined;
+      const place = {
+        at: length,
+        length: bytes.length,
+        check: part instanceof Uint8Array ? checkOf(bytes) : part.check,
+      };
       length += bytes.length;
       parts.push(bytes);
       return place;

@@ -12,6 +12,8 @@ export interface Asset {
 export interface Assets {
   /** The engine's own code, in a section of a WebAssembly module. */
   readonly engineCode: Asset;
+  /** Changes with what code of guests is made by. */
+  readonly sources: string;
   readonly guest: {
     readonly kernel: Asset;
     /** Packed by gzip. */

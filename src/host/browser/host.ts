@@ -4,6 +4,7 @@ import { UserError } from '../../user-error.ts';
 import { randomFill } from '../random.ts';
 import { type Asset, type Assets, ENGINE_SECTION } from './assets.ts';
 import { download, type ProgressListener, unpacked } from './download.ts';
+import { keptRegions } from './kept-regions.ts';
 import { browserTime } from './time.ts';
 
 export interface BrowserPlace {
@@ -39,13 +40,14 @@ export async function browserHost(place: BrowserPlace): Promise<Host> {
 const urlOf = ({ base }: BrowserPlace, { file }: Asset): string => new URL(file, base).href;
 
 async function storedCode(place: BrowserPlace): Promise<EngineCode> {
-  const { engineCode } = place.assets;
+  const { engineCode, sources } = place.assets;
+  const regions = keptRegions(new URL('code-of-guests-', place.base).href, sources);
   const what = { url: urlOf(place, engineCode), name: 'the engine', size: engineCode.size };
   const file = await download(what, () => {});
   const module = await WebAssembly.compile(file as Uint8Array<ArrayBuffer>);
   const [section] = WebAssembly.Module.customSections(module, ENGINE_SECTION);
   const content = new Uint8Array(section!);
-  return { read: () => content, write: () => {} };
+  return { read: () => content, write: () => {}, regions: await regions };
 }
 
 async function embeddedGuest(place: BrowserPlace): Promise<EmbeddedGuest> {
