@@ -3,8 +3,10 @@
  * that was written twice between two looks counts once, so the count is a lower bound. Accessed and dirty bits do not count: the
  * processor sets them.
  */
+
 import type { GuestMemory } from '../devices/contract.ts';
 import type { Engine, Exit, Vcpu } from '../engine/engine.ts';
+import { forwardVcpu } from '../engine/forward-vcpu.ts';
 
 /** Instructions between two looks. */
 const LOOK_EVERY = 50_000;
@@ -56,21 +58,16 @@ export class PageTableWatch {
       }
     };
     return {
+      ...forwardVcpu(vcpu),
       run,
       kick() {
         kicked = true;
         vcpu.kick();
       },
-      retired: () => vcpu.retired(),
-      register: (name) => vcpu.register(name),
-      setRegister: (name, value) => vcpu.setRegister(name, value),
-      reset: () => vcpu.reset(),
-      state: () => vcpu.state(),
       restore(state) {
         vcpu.restore(state);
         restored = true;
       },
-      statistics: () => vcpu.statistics(),
     };
   }
 

@@ -1,7 +1,9 @@
 /** A timeline of a machine: what its processor, its translator and its devices did when. */
+
 import type { Bus } from '../devices/contract.ts';
 import { NOTIFY_MULTIPLIER, NOTIFY_OFFSET } from '../devices/virtio/transport-pci.ts';
 import type { CpuTrace, Engine, EngineHost, InterruptSource, Vcpu } from '../engine/engine.ts';
+import { forwardVcpu } from '../engine/forward-vcpu.ts';
 import { PAGE_SIZE } from '../engine/layout.ts';
 import { VECTOR_NAMES } from '../isa/x86/exceptions.ts';
 
@@ -95,6 +97,7 @@ function recordedHost(host: EngineHost, recorder: Recorder): EngineHost {
 function recordRuns(vcpu: Vcpu, recorder: Recorder): Vcpu {
   let idleSinceNs: number | undefined;
   return {
+    ...forwardVcpu(vcpu),
     run(budget) {
       const startNs = recorder.now();
       if (idleSinceNs !== undefined)
@@ -105,14 +108,6 @@ function recordRuns(vcpu: Vcpu, recorder: Recorder): Vcpu {
       idleSinceNs = exit.kind === 'halted' ? recorder.now() : undefined;
       return exit;
     },
-    kick: () => vcpu.kick(),
-    retired: () => vcpu.retired(),
-    register: (name) => vcpu.register(name),
-    setRegister: (name, value) => vcpu.setRegister(name, value),
-    reset: () => vcpu.reset(),
-    state: () => vcpu.state(),
-    restore: (state) => vcpu.restore(state),
-    statistics: () => vcpu.statistics(),
   };
 }
 

@@ -34,6 +34,20 @@ const operation = fc.oneof(
   fc.tuple(register, register).map(([a, b]) => [0x0f, 0xaf, 0xc0 | (a << 3) | b]),
 );
 
+/** Interrupt 0x30 goes to HLT: IDT at 0x5000, GDT at 0x6000 with flat code at selector 8. */
+function haltAtInterrupt(guest: FlatGuest): void {
+  guest.write(0x5000 + 0x30 * 8, [0x00, 0x30, 0x08, 0x00, 0x00, 0x8e, 0x00, 0x00]);
+  guest.write(0x6008, [0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0]);
+  guest.write(0x3000, [HLT]);
+  for (const [register, value] of [
+    ['IDTR.base', 0x5000n],
+    ['IDTR.limit', 0x7ffn],
+    ['GDTR.base', 0x6000n],
+    ['GDTR.limit', 0xffn],
+  ] as const)
+    guest.vcpu.setRegister(register, value);
+}
+
 function assemble(blocks: readonly ProgramBlock[]): number[] {
   const FUEL_CHECK = 7;
   const BRANCHES = 6 + 5;
@@ -176,18 +190,7 @@ for (const [name, make] of Object.entries(ENGINES)) {
       });
       // STI; OUT 0x80, AL; loop for ever.
       guest = new FlatGuest(make(), [0xfb, 0xe6, 0x80, 0x40, 0x40, 0xeb, 0xfc], { ports, interrupts: wire });
-      // IDT at 0x5000: vector 0x30 goes to HLT at 0x3000. GDT at 0x6000: flat code at selector 8.
-      guest.write(0x5000 + 0x30 * 8, [0x00, 0x30, 0x08, 0x00, 0x00, 0x8e, 0x00, 0x00]);
-      guest.write(0x6008, [0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0]);
-      guest.write(0x3000, [HLT]);
-      for (const [register, value] of [
-        ['IDTR.base', 0x5000n],
-        ['IDTR.limit', 0x7ffn],
-        ['GDTR.base', 0x6000n],
-        ['GDTR.limit', 0xffn],
-      ] as const) {
-        guest.vcpu.setRegister(register, value);
-      }
+      haltAtInterrupt(guest);
       assert.equal(guest.run(), 'halted');
       assert.ok(guest.vcpu.retired() - asserted <= 1000, `${guest.vcpu.retired() - asserted} instructions`);
     });
@@ -206,19 +209,8 @@ for (const [name, make] of Object.entries(ENGINES)) {
       // CLI; OUT 0x80, AL; INC EBX; STI; INC ECX; INC EDX; JMP to the start.
       const code = [0xfa, 0xe6, 0x80, 0x43, 0xfb, 0x41, 0x42, 0xeb, 0xf7];
       guest = new FlatGuest(make(), code, { ports, interrupts: wire });
-      guest.write(0x5000 + 0x30 * 8, [0x00, 0x30, 0x08, 0x00, 0x00, 0x8e, 0x00, 0x00]);
-      guest.write(0x6008, [0xff, 0xff, 0, 0, 0, 0x9b, 0xcf, 0]);
-      guest.write(0x3000, [HLT]);
-      for (const [register, value] of [
-        ['IDTR.base', 0x5000n],
-        ['IDTR.limit', 0x7ffn],
-        ['GDTR.base', 0x6000n],
-        ['GDTR.limit', 0xffn],
-        ['RBX', 0n],
-        ['RCX', 0n],
-        ['RDX', 0n],
-      ] as const)
-        guest.vcpu.setRegister(register, value);
+      haltAtInterrupt(guest);
+      for (const register of ['RBX', 'RCX', 'RDX']) guest.vcpu.setRegister(register, 0n);
       assert.equal(guest.run(), 'halted');
       const counts = ['RBX', 'RCX', 'RDX'].map((r) => Number(guest.vcpu.register(r)));
       assert.deepEqual(counts, [turns, turns, turns - 1]);

@@ -178,8 +178,15 @@ export function checkRegisters(registers: ReadonlyMap<string, bigint>): void {
     if (BigInt.asUintN(64, registers.get(state.name)!) > largest) throw new RangeError(`${state.name} is out of range`);
 }
 
-export function restoreRegisters(r: Registers, registers: ReadonlyMap<string, bigint>): void {
-  for (const [name, value] of registers) r.setByName(name, value);
+/** Sets all registers; `apply` brings what the engine keeps beside them up to date. */
+export function restoreRegisters(r: Registers, registers: ReadonlyMap<string, bigint>, apply: () => void): void {
+  const restore = (): void => {
+    for (const [name, value] of registers) r.setByName(name, value);
+  };
+  restore();
+  apply();
+  // What the guest's tables hold now is not what these were once loaded from.
+  restore();
 }
 
 /** After power-on (SDM vol. 3 table 9-1); the loader then sets what its boot protocol asks for. */

@@ -1,9 +1,12 @@
 /** The embedded guest's boot, executed by two engines in lockstep. */
 
+import type { ByteSink } from '../../src/devices/contract.ts';
+import type { Engine } from '../../src/engine/engine.ts';
 import type { Tier } from '../../src/engine/wasm/tier.ts';
 import { nodeHost } from '../../src/host/node/host.ts';
 import type { Result } from '../../src/machine/board.ts';
 import { createPcMachine } from '../../src/machine/boards/pc.ts';
+import type { Machine } from '../../src/machine/machine.ts';
 import { LockstepEngine, type LockstepOptions } from './lockstep.ts';
 import { Random } from './random.ts';
 
@@ -58,35 +61,41 @@ export async function embedded(): Promise<LockstepGuest> {
   return { kernel, initrd, append: `${APPEND} ${append}`, memoryBytes: 64 * MIB };
 }
 
+/** A machine under the virtual clock that boots the guest. */
+export function machineOf(engine: Engine, guest: LockstepGuest, serial: ByteSink, console: ByteSink): Machine {
+  return createPcMachine({
+    engine,
+    host: nodeHost,
+    clock: 'virtual',
+    boot: {
+      kernel: { name: 'kernel', bytes: guest.kernel },
+      initrds: [{ name: 'initrd', bytes: guest.initrd }],
+      commandLine: guest.append,
+    },
+    serial,
+    console,
+  });
+}
+
 /** @throws Divergence */
 export async function bootInLockstep(
   tier: Tier,
   { enough, ...plan }: Plan,
   guest?: LockstepGuest,
 ): Promise<LockstepBoot> {
-  const { kernel, initrd, append, memoryBytes } = guest ?? (await embedded());
+  const booted = guest ?? (await embedded());
   const engine = new LockstepEngine({
     ...plan,
     tier,
-    memoryBytes,
+    memoryBytes: booted.memoryBytes,
     begins: (retired) => {
       if (enough !== undefined && engine.compared >= enough) machine.stop();
       return plan.begins(retired);
     },
   });
   let text = '';
-  const machine = createPcMachine({
-    engine,
-    host: nodeHost,
-    clock: 'virtual',
-    boot: {
-      kernel: { name: 'kernel', bytes: kernel },
-      initrds: [{ name: 'initrd', bytes: initrd }],
-      commandLine: append,
-    },
-    serial: { write: (bytes) => (text += Buffer.from(bytes).toString('latin1')) },
-    console: { write: () => {} },
-  });
+  const print = { write: (bytes: Uint8Array) => (text += Buffer.from(bytes).toString('latin1')) };
+  const machine: Machine = machineOf(engine, booted, print, { write: () => {} });
   const result = await machine.run();
   return { result, text, compared: engine.compared, stretches: engine.stretches };
 }

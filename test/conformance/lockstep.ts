@@ -3,8 +3,10 @@
  * the reference engine executes the same stretch from a copy of memory and registers, hearing the same. Then both must agree on all
  * registers every few instructions, on every access to devices and its place, on exceptions, and on all of memory.
  */
+
 import { codeSize, readCode } from '../../src/api/guest-view.ts';
 import type { Engine, EngineHost, Exit, Vcpu } from '../../src/engine/engine.ts';
+import { forwardVcpu } from '../../src/engine/forward-vcpu.ts';
 import { CPU_BASE } from '../../src/engine/layout.ts';
 import { EngineMemory } from '../../src/engine/memory.ts';
 import { ReferenceVcpu } from '../../src/engine/reference/vcpu.ts';
@@ -104,6 +106,7 @@ export class LockstepEngine implements Engine {
     const { begins, length, gap } = this.#options;
     let kicked = false;
     return {
+      ...forwardVcpu(vcpu),
       run(budget) {
         kicked = false;
         if (!begins(vcpu.retired())) return vcpu.run(Math.min(budget, gap));
@@ -113,13 +116,6 @@ export class LockstepEngine implements Engine {
         kicked = true;
         vcpu.kick();
       },
-      retired: () => vcpu.retired(),
-      register: (name) => vcpu.register(name),
-      setRegister: (name, value) => vcpu.setRegister(name, value),
-      reset: () => vcpu.reset(),
-      state: () => vcpu.state(),
-      restore: (state) => vcpu.restore(state),
-      statistics: () => vcpu.statistics(),
     };
   }
 

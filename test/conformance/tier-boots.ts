@@ -5,13 +5,11 @@ import { readFile } from 'node:fs/promises';
 import { createWasmEngine } from '../../src/engine/wasm/engine.ts';
 import type { KeptRegions } from '../../src/engine/wasm/kept-regions.ts';
 import { TIERS, type Tier } from '../../src/engine/wasm/tier.ts';
-import { nodeHost } from '../../src/host/node/host.ts';
 import type { Result } from '../../src/machine/board.ts';
-import { createPcMachine } from '../../src/machine/boards/pc.ts';
 import { debianGuest, POWEROFF_WORD } from '../support/guests.ts';
 import { keptIn } from '../support/kept-bytes.ts';
 import { COMPARED_REGISTERS } from './lockstep.ts';
-import { embedded, type LockstepGuest } from './lockstep-boot.ts';
+import { embedded, type LockstepGuest, machineOf } from './lockstep-boot.ts';
 
 export interface TierBoot {
   readonly result: Result;
@@ -46,22 +44,12 @@ async function bootWith(
   guest: LockstepGuest | undefined,
   kept: KeptRegions | undefined,
 ): Promise<{ readonly boot: TierBoot; readonly regionsKept: number }> {
-  const { kernel, initrd, append, memoryBytes } = guest ?? (await embedded());
+  const booted = guest ?? (await embedded());
+  const { memoryBytes } = booted;
   const engine = createWasmEngine({ memoryBytes, tier, kept });
   let text = '';
   const print = { write: (bytes: Uint8Array) => (text += Buffer.from(bytes).toString('latin1')) };
-  const machine = createPcMachine({
-    engine,
-    host: nodeHost,
-    clock: 'virtual',
-    boot: {
-      kernel: { name: 'kernel', bytes: kernel },
-      initrds: [{ name: 'initrd', bytes: initrd }],
-      commandLine: append,
-    },
-    serial: print,
-    console: print,
-  });
+  const machine = machineOf(engine, booted, print, print);
   const result = await machine.run();
   const { instructions, guestNs, vectors, accesses } = machine.statistics();
   const boot = {

@@ -368,9 +368,7 @@ export class ReferenceVcpu implements Vcpu, Environment, Executor {
   restore({ registers, halted, retired }: VcpuState): void {
     checkRegisters(registers);
     this.reset();
-    restoreRegisters(this.#registers, registers);
-    this.#applyChanges();
-    restoreRegisters(this.#registers, registers);
+    restoreRegisters(this.#registers, registers, () => this.#applyChanges());
     this.#retired = retired;
     this.#loop.halted = halted;
   }

@@ -127,6 +127,16 @@ export class MainLoop {
     return depth + { cold: 0, fault: 1, deliver: 2, transfer: 3, lookUp: 4, loop: 5 }[label];
   }
 
+  /** To the instruction at RIP, with no branch to remember it by. */
+  #goOn(depth: number): void {
+    const e = this.#e;
+    e.load('i64', RIP);
+    e.set(RIP_LOCAL);
+    e.i32(0);
+    e.set(LINK_LOCAL);
+    e.br(this.#to('transfer', depth));
+  }
+
   #pseudo(handler: number, depth: number): void {
     const e = this.#e;
     switch (handler) {
@@ -143,11 +153,7 @@ export class MainLoop {
         e.br(this.#to('transfer', depth));
         break;
       case PSEUDO.start:
-        e.load('i64', RIP);
-        e.set(RIP_LOCAL);
-        e.i32(0);
-        e.set(LINK_LOCAL);
-        e.br(this.#to('transfer', depth));
+        this.#goOn(depth);
         break;
       case PSEUDO.fault:
         e.br(this.#to('deliver', depth));
@@ -317,11 +323,7 @@ export class MainLoop {
         break;
       case STATUS.arrived:
         this.#countRegion();
-        e.load('i64', RIP);
-        e.set(RIP_LOCAL);
-        e.i32(0);
-        e.set(LINK_LOCAL);
-        e.br(this.#to('transfer', depth));
+        this.#goOn(depth);
         break;
       case STATUS.faulted:
         this.#countRegion();

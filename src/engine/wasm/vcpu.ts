@@ -378,10 +378,7 @@ export class WasmVcpu implements Vcpu, Executor {
   restore({ registers, halted, retired }: VcpuState): void {
     checkRegisters(registers);
     this.reset();
-    restoreRegisters(this.#registers, registers);
-    this.#applyChanges();
-    // What the guest's tables hold now is not what these were once loaded from.
-    restoreRegisters(this.#registers, registers);
+    restoreRegisters(this.#registers, registers, () => this.#applyChanges());
     this.#registers.setNumber(RETIRED, retired);
     this.#loop.halted = halted;
   }

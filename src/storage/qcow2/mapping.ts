@@ -6,7 +6,6 @@ import {
   entryOffset,
   type Geometry,
   HEADER,
-  SECTOR,
   setEntry,
   viewOf,
   writeU64,
@@ -22,7 +21,7 @@ import {
   writeL2Entry,
 } from './l2-entry.ts';
 import type { Refcounts } from './refcounts.ts';
-import { type Table, TableCache } from './table-cache.ts';
+import { type Table, TableCache, writeEntries } from './table-cache.ts';
 
 /** Bytes of L2 tables in memory: with clusters of 64 KiB enough for 128 GiB of disk. */
 const CACHE_BYTES = 16 * 2 ** 20;
@@ -162,7 +161,8 @@ export class Mapping {
       await this.#file.write(this.#l1Offset, this.#l1);
       await this.#file.flush();
       await this.#nameTable();
-    } else if (this.#changedEntries.size > 0) await this.#writeEntries();
+    } else if (this.#changedEntries.size > 0)
+      await writeEntries(this.#file, this.#l1Offset, this.#l1, this.#changedEntries);
     else return;
     await this.#file.flush();
     this.#changedEntries.clear();
@@ -175,15 +175,6 @@ export class Mapping {
     writeU64(viewOf(fields), 4, this.#l1Offset);
     await this.#file.write(HEADER.l1, fields);
     this.#moved = false;
-  }
-
-  async #writeEntries(): Promise<void> {
-    const sectors = new Set([...this.#changedEntries].map((index) => Math.floor((index * ENTRY_SIZE) / SECTOR)));
-    for (const sector of sectors)
-      await this.#file.write(
-        this.#l1Offset + sector * SECTOR,
-        this.#l1.subarray(sector * SECTOR, (sector + 1) * SECTOR),
-      );
   }
 
   #tableAt(index: number): number {

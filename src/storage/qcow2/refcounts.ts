@@ -6,14 +6,13 @@ import {
   type Geometry,
   HEADER,
   refcountBlockOffset,
-  SECTOR,
   setEntry,
   viewOf,
   writeU64,
 } from './format.ts';
 import { type Header, MAXIMUM_REFCOUNT_TABLE_BYTES } from './header.ts';
 import { largestCount, readCount, writeCount } from './refcount-block.ts';
-import { type Table, TableCache } from './table-cache.ts';
+import { type Table, TableCache, writeEntries } from './table-cache.ts';
 
 /** Bytes of refcount blocks in memory. */
 const CACHE_BYTES = 4 * 2 ** 20;
@@ -205,9 +204,11 @@ export class Refcounts {
     if (this.#moved) await this.#file.write(this.#tableOffset, this.#table);
     await this.#file.flush();
     if (this.#moved) await this.#nameTable();
-    else if (this.#changedEntries.size > 0) await this.#writeEntries();
+    else if (this.#changedEntries.size > 0)
+      await writeEntries(this.#file, this.#tableOffset, this.#table, this.#changedEntries);
     else return;
     await this.#file.flush();
+    this.#changedEntries.clear();
   }
 
   /** Counts down what was given up. Only when nothing in the file refers to it any more, and nobody reads it. */
@@ -370,16 +371,5 @@ export class Refcounts {
     viewOf(fields).setUint32(8, this.#table.length / this.#geometry.clusterSize);
     await this.#file.write(HEADER.refcountTable, fields);
     this.#moved = false;
-    this.#changedEntries.clear();
-  }
-
-  async #writeEntries(): Promise<void> {
-    const sectors = new Set([...this.#changedEntries].map((index) => Math.floor((index * ENTRY_SIZE) / SECTOR)));
-    for (const sector of sectors)
-      await this.#file.write(
-        this.#tableOffset + sector * SECTOR,
-        this.#table.subarray(sector * SECTOR, (sector + 1) * SECTOR),
-      );
-    this.#changedEntries.clear();
   }
 }

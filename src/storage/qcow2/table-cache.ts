@@ -1,5 +1,5 @@
 import type { RandomAccessFile } from '../file.ts';
-import { viewOf } from './format.ts';
+import { ENTRY_SIZE, SECTOR, viewOf } from './format.ts';
 
 /** A cluster of entries, in memory. */
 export interface Table {
@@ -105,4 +105,15 @@ export class TableCache {
       if (!this.#changed.has(table)) this.#tables.delete(offset);
     }
   }
+}
+
+/** Writes the sectors of a table in memory in which changed entries stand. */
+export async function writeEntries(
+  file: RandomAccessFile,
+  offset: number,
+  table: Uint8Array,
+  changed: ReadonlySet<number>,
+): Promise<void> {
+  for (const sector of new Set([...changed].map((index) => Math.floor((index * ENTRY_SIZE) / SECTOR))))
+    await file.write(offset + sector * SECTOR, table.subarray(sector * SECTOR, (sector + 1) * SECTOR));
 }

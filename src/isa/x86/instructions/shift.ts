@@ -28,6 +28,8 @@ interface Shifted {
 /** `a` is wide enough to shift by any count; the count is not zero. */
 type Shift = (x: X86Builder, a: Value, count: Value, type: IntegerType) => Shifted;
 
+const unless = (x: X86Builder, condition: Value, act: () => void): void => x.if(condition, () => {}, act);
+
 const top = (x: X86Builder, v: Value): Value => x.bit(v, WIDTH[v.type] - 1);
 
 /** Narrow operands shift in 32 bits, so that counts up to 31 need no special case. */
@@ -65,11 +67,7 @@ const shifting =
     const isZero = x.eq(count, 0);
     const { result, cf, of } = shift(x, a, count, type);
     dst.set(x.select(isZero, a, result));
-    x.if(
-      isZero,
-      () => {},
-      () => x.flags.shift(result, cf, of),
-    );
+    unless(x, isZero, () => x.flags.shift(result, cf, of));
   };
 
 /** Rotations by a count modulo the width; CF is the bit that went around. */
@@ -85,11 +83,7 @@ const rotating =
     const cf = left ? x.trunc(result, 'i1') : top(x, result);
     const of = left ? x.xor(cf, top(x, result)) : x.xor(cf, x.bit(result, width - 2));
     dst.set(result);
-    x.if(
-      x.eq(masked, 0),
-      () => {},
-      () => x.flags.setCarryAndOverflow(cf, of),
-    );
+    unless(x, x.eq(masked, 0), () => x.flags.setCarryAndOverflow(cf, of));
   };
 
 function rotate(x: X86Builder, a: Value, n: Value, left: boolean): Value {
@@ -115,11 +109,7 @@ const rotatingThroughCarry =
     const isZero = x.eq(n, 0);
     dst.set(x.select(isZero, a, result));
     // Of a count that is a multiple of 9 or 17 CF stays; OF is defined for counts of 1 alone.
-    x.if(
-      isZero,
-      () => {},
-      () => x.flags.setCarryAndOverflow(cf, of),
-    );
+    unless(x, isZero, () => x.flags.setCarryAndOverflow(cf, of));
   };
 
 function throughCarry(x: X86Builder, a: Value, carry: Value, n: Value, left: boolean): { result: Value; cf: Value } {
@@ -183,11 +173,7 @@ const doubleShift =
     const isZero = x.eq(count, 0);
     dst.set(x.select(isZero, a, result));
     const of = x.xor(x.bit(a, width - 1), x.bit(result, width - 1));
-    x.if(
-      isZero,
-      () => {},
-      () => x.flags.shift(result, cf, of),
-    );
+    unless(x, isZero, () => x.flags.shift(result, cf, of));
   };
 
 function doubleShiftWide(x: X86Builder, a: Value, b: Value, n: Value, left: boolean): { result: Value; cf: Value } {

@@ -29,7 +29,7 @@ import {
   not,
   setsResume,
 } from './handler-entry.ts';
-import { innerStack, presentStack, pushOnto, type StackSegment } from './handler-stack.ts';
+import { enterStack, innerStack, presentStack, pushOnto, type StackSegment } from './handler-stack.ts';
 import {
   dplOf,
   isClear,
@@ -119,15 +119,7 @@ function deliverThroughGate(
           );
         }
       });
-      x.call(
-        setSegment,
-        x.const('i32', SS_AT),
-        stack.selector,
-        stack.base,
-        stack.limit,
-        x.or(stack.access, RIGHTS.accessed),
-      );
-      x.set(RSP, bottom);
+      enterStack(x, stack, bottom);
       enter();
     },
     () => {

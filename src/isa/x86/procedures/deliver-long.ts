@@ -4,8 +4,8 @@ import { VECTOR } from '../exceptions.ts';
 import { CPL, CS_AT, IDTR_BASE, IDTR_LIMIT, RSP, SS_AT, TR_AT } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { clearFlags, EVENT, enterHandler, extOf, frameFlags, gateCode, handlerSegment, not } from './handler-entry.ts';
-import { storeOnStack } from './handler-stack.ts';
-import { dplOf, isClear, isSet, modeChanged, RIGHTS, segmentPart, selectorCode, setSegment } from './segments.ts';
+import { setNullStack, storeOnStack } from './handler-stack.ts';
+import { dplOf, isClear, isSet, modeChanged, RIGHTS, segmentPart, selectorCode } from './segments.ts';
 
 /** 64-bit mode (SDM vol. 3 §6.14). Arguments: vector, event, error code, return address. */
 export const deliverLong: Procedure = x86Procedure(
@@ -45,11 +45,7 @@ export const deliverLong: Procedure = x86Procedure(
     x.if(hasCode, () => storeOnStack(x, level, x.sub(stack, 48), x.zext(code, 'i64')));
     const offset = x.or(x.or(x.and(low, 0xffff), x.shl(x.shrU(low, 48), 16)), x.shl(high, 32));
     x.checkCanonical(offset);
-    x.if(inner, () => {
-      const selector = x.trunc(handler.level, 'i16');
-      const unusable = x.or(x.const('i32', RIGHTS.unusable), x.shl(handler.level, 5));
-      x.call(setSegment, x.const('i32', SS_AT), selector, x.const('i64', 0), x.const('i32', 0), unusable);
-    });
+    x.if(inner, () => setNullStack(x, level));
     enterHandler(x, handler, offset);
     x.set(RSP, x.sub(stack, x.select(hasCode, x.const('i64', 48), 40)));
     clearFlags(x, x.eq(x.and(access, 1), 0));

@@ -15,7 +15,7 @@ import {
   type TransferSize,
   wordOf,
 } from './far-common.ts';
-import { innerStack, pushOnto } from './handler-stack.ts';
+import { enterStack, innerStack, pushOnto, setNullStack } from './handler-stack.ts';
 import {
   dplOf,
   isClear,
@@ -27,7 +27,6 @@ import {
   readUpperDescriptor,
   segmentPart,
   selectorCode,
-  setSegment,
   unpackDescriptor,
   usesDescriptors,
 } from './segments.ts';
@@ -111,6 +110,29 @@ function tryTask(x: X86Builder, selector: Value, d: Value, how: number, nextIp: 
   });
 }
 
+/** Where the selector names code goes there, `before` the last. Else returns what it names. */
+function goDirectly(x: X86Builder, selector: Value, offset: Value, before: () => void): Value {
+  x.raiseIf(isClear(x, selector, 0xfffc), VECTOR.GP, 0);
+  const [d, address] = x.call(readDescriptor, selector, x.const('i32', 0));
+  const { limit, access } = unpackDescriptor(x, d);
+  x.if(isSet(x, access, RIGHTS.S), () => {
+    x.raiseIf(isClear(x, access, RIGHTS.code), VECTOR.GP, selectorCode(x, selector));
+    checkDirectCode(x, selector, access);
+    checkTarget(x, access, limit, offset);
+    markAccessed(x, d, address);
+    before();
+    enterCode(x, d, selector, x.get(CPL), offset);
+    x.return();
+  });
+  return d;
+}
+
+/** Pushes CS and the return address, as `words` has them. */
+function pushReturn(x: X86Builder, size: TransferSize, words: readonly Value[]): void {
+  pokeBelow(x, size, words);
+  moveStack(x, -(size / 8) * words.length);
+}
+
 /** Arguments: selector, offset, instruction pointer behind the jump (for task switches). */
 export const farJump: Procedure = x86Procedure(
   { name: 'farJump', parameters: ['i16', 'i64', 'i64'], results: [], mayFault: true },
@@ -119,17 +141,7 @@ export const farJump: Procedure = x86Procedure(
       enterReal(x, selector, offset);
       x.return();
     });
-    x.raiseIf(isClear(x, selector, 0xfffc), VECTOR.GP, 0);
-    const [d, address] = x.call(readDescriptor, selector, x.const('i32', 0));
-    const { limit, access } = unpackDescriptor(x, d);
-    x.if(isSet(x, access, RIGHTS.S), () => {
-      x.raiseIf(isClear(x, access, RIGHTS.code), VECTOR.GP, selectorCode(x, selector));
-      checkDirectCode(x, selector, access);
-      checkTarget(x, access, limit, offset);
-      markAccessed(x, d, address);
-      enterCode(x, d, selector, x.get(CPL), offset);
-      x.return();
-    });
+    const d = goDirectly(x, selector, offset, () => {});
     tryTask(x, selector, d, TASK.jump, nextIp);
     const gate = readGate(x, selector, d);
     // A jump cannot go to an inner level.
@@ -163,15 +175,7 @@ function callInnerLegacy(x: X86Builder, gate: Gate, level: Value, nextIp: Value,
   );
   checkTarget(x, gate.access, gate.limit, gate.offset);
   markAccessed(x, gate.d, gate.address);
-  x.call(
-    setSegment,
-    x.const('i32', SS_AT),
-    stack.selector,
-    stack.base,
-    stack.limit,
-    x.or(stack.access, RIGHTS.accessed),
-  );
-  x.set(RSP, bottom);
+  enterStack(x, stack, bottom);
   enterCode(x, gate.d, gate.selector, level, gate.offset);
   x.return();
 }
@@ -193,8 +197,7 @@ function callInnerLong(x: X86Builder, gate: Gate, level: Value, nextIp: Value): 
   for (const [i, word] of words.entries()) x.store(x.sub(stack, (i + 1) * 8), word, 'supervisor');
   x.checkCanonical(gate.offset);
   markAccessed(x, gate.d, gate.address);
-  const unusable = x.or(x.const('i32', RIGHTS.unusable), x.shl(level, 5));
-  x.call(setSegment, x.const('i32', SS_AT), x.trunc(level, 'i16'), x.const('i64', 0), x.const('i32', 0), unusable);
+  setNullStack(x, level);
   x.set(RSP, x.sub(stack, 32));
   enterCode(x, gate.d, gate.selector, level, gate.offset);
   x.return();
@@ -215,10 +218,7 @@ function callThroughGate(x: X86Builder, gate: Gate, nextIp: Value): void {
   checkTarget(x, gate.access, gate.limit, gate.offset);
   markAccessed(x, gate.d, gate.address);
   const words = [x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'), nextIp];
-  const push = (size: 16 | 32): void => {
-    pokeBelow(x, size, words);
-    moveStack(x, -(size / 8) * 2);
-  };
+  const push = (size: 16 | 32): void => pushReturn(x, size, words);
   x.if(
     long,
     () => {
@@ -244,24 +244,11 @@ const makeFarCall = (size: TransferSize): Procedure =>
       const words = [x.zext(segmentPart(x, CS_AT, 'selector'), 'i64'), nextIp];
       x.if(not(x, usesDescriptors(x)), () => {
         x.raiseIf(x.ltU(x.zext(segmentPart(x, CS_AT, 'limit'), 'i64'), offset), VECTOR.GP, 0);
-        pokeBelow(x, size, words);
-        moveStack(x, -(size / 8) * 2);
+        pushReturn(x, size, words);
         enterReal(x, selector, offset);
         x.return();
       });
-      x.raiseIf(isClear(x, selector, 0xfffc), VECTOR.GP, 0);
-      const [d, address] = x.call(readDescriptor, selector, x.const('i32', 0));
-      const { limit, access } = unpackDescriptor(x, d);
-      x.if(isSet(x, access, RIGHTS.S), () => {
-        x.raiseIf(isClear(x, access, RIGHTS.code), VECTOR.GP, selectorCode(x, selector));
-        checkDirectCode(x, selector, access);
-        checkTarget(x, access, limit, offset);
-        markAccessed(x, d, address);
-        pokeBelow(x, size, words);
-        moveStack(x, -(size / 8) * 2);
-        enterCode(x, d, selector, x.get(CPL), offset);
-        x.return();
-      });
+      const d = goDirectly(x, selector, offset, () => pushReturn(x, size, words));
       tryTask(x, selector, d, TASK.call, nextIp);
       callThroughGate(x, readGate(x, selector, d), nextIp);
     },

@@ -1,7 +1,7 @@
 /** The stacks of handlers and of call gates: found in the TSS, checked, and written before they are in use. */
 import type { IntegerType, Procedure, Value } from '../../ir/types.ts';
 import { VECTOR } from '../exceptions.ts';
-import { CPL, SS_AT, TR_AT } from '../state.ts';
+import { CPL, RSP, SS_AT, TR_AT } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import {
   dplOf,
@@ -12,6 +12,7 @@ import {
   readTaskDescriptor,
   segmentPart,
   selectorCode,
+  setSegment,
   unpackDescriptor,
 } from './segments.ts';
 
@@ -97,4 +98,17 @@ export function pushOnto(
     storeOnStack(x, stack.level, x.and(x.add(stack.base, at(i + 1)), 0xffffffffn), x.trunc(word, type));
   }
   return at(words.length);
+}
+
+/** Makes an inner stack, written up to `pointer`, the present one. */
+export function enterStack(x: X86Builder, stack: InnerStack, pointer: Value): void {
+  const access = x.or(stack.access, RIGHTS.accessed);
+  x.call(setSegment, x.const('i32', SS_AT), stack.selector, stack.base, stack.limit, access);
+  x.set(RSP, pointer);
+}
+
+/** In 64-bit mode an inner level starts with a null SS (SDM vol. 3 §5.8.3.1, 6.14.4). */
+export function setNullStack(x: X86Builder, level: Value): void {
+  const unusable = x.or(x.const('i32', RIGHTS.unusable), x.shl(level, 5));
+  x.call(setSegment, x.const('i32', SS_AT), x.trunc(level, 'i16'), x.const('i64', 0), x.const('i32', 0), unusable);
 }

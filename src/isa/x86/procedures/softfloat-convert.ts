@@ -90,16 +90,23 @@ export const floatToInteger = floatProcedure(
   },
 );
 
+/** Class, exponent and normalized significand; a NaN ends the procedure. */
+function classifyNumber(b: IrBuilder, se: Value, significand: Value, env: Value): readonly Value[] {
+  const classified = b.call(floatClassify, se, significand);
+  const [kind] = classified;
+  b.if(has(b, kind, CLASS_NAN), () => {
+    b.return(...b.call(floatPropagateNan, se, significand, kind, se, significand, kind, env));
+  });
+  return classified;
+}
+
 /** Rounds to an integer in floating-point form (FRNDINT, ROUNDSD). */
 export const floatRoundToIntegral = floatProcedure(
   'floatRoundToIntegral',
   ['i32', 'i64', 'i32'],
   FLOAT_RESULTS,
   (b, se, significand, env) => {
-    const [kind, exponent, normal] = b.call(floatClassify, se, significand);
-    b.if(has(b, kind, CLASS_NAN), () => {
-      b.return(...b.call(floatPropagateNan, se, significand, kind, se, significand, kind, env));
-    });
+    const [kind, exponent, normal] = classifyNumber(b, se, significand, env);
     const shift = b.sub(b.const('i32', EXPONENT_BIAS + 63), exponent);
     const isInteger = b.or(has(b, kind, CLASS.zero | CLASS.infinity), b.leS(shift, 0));
     b.if(isInteger, () => b.return(se, significand, b.const('i32', 0)));
@@ -122,10 +129,7 @@ export const floatConvert = floatProcedure(
   ['i32', 'i64', 'i32'],
   FLOAT_RESULTS,
   (b, se, significand, env) => {
-    const [kind, exponent, normal] = b.call(floatClassify, se, significand);
-    b.if(has(b, kind, CLASS_NAN), () => {
-      b.return(...b.call(floatPropagateNan, se, significand, kind, se, significand, kind, env));
-    });
+    const [kind, exponent, normal] = classifyNumber(b, se, significand, env);
     b.if(has(b, kind, CLASS.zero | CLASS.infinity), () => b.return(se, significand, b.const('i32', 0)));
     const [resultSe, result, flags] = b.call(floatRound, signOf(b, se), exponent, normal, b.const('i64', 0), env);
     b.return(resultSe, result, b.or(flags, b.and(env, ENV.denormal)));

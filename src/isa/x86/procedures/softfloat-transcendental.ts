@@ -51,6 +51,21 @@ const one = (b: IrBuilder): Value => b.const('i64', INTEGER_BIT);
 function returnNan(b: IrBuilder, x: Operand, y: Operand, env: Value): void {
   b.return(...b.call(floatPropagateNan, x.se, x.bits, x.class, y.se, y.bits, y.class, env));
 }
+/** Both operands taken apart; a NaN among them ends the procedure. */
+function takeApartBoth(
+  b: IrBuilder,
+  xSe: Value,
+  xBits: Value,
+  ySe: Value,
+  yBits: Value,
+  env: Value,
+): { readonly x: Operand; readonly y: Operand; readonly flags: Value } {
+  const x = takeApart(b, xSe, xBits);
+  const y = takeApart(b, ySe, yBits);
+  const either = b.or(x.class, y.class);
+  b.if(has(b, either, CLASS_NAN), () => returnNan(b, x, y, env));
+  return { x, y, flags: denormalFlag(b, either, env) };
+}
 function returnInfinity(b: IrBuilder, sign: Value, flags: Value): void {
   b.return(b.or(sign, EXPONENT_MAX), one(b), flags);
 }
@@ -130,11 +145,7 @@ export const floatLogarithm = floatProcedure(
   BINARY_PARAMETERS,
   FLOAT_RESULTS,
   (b, xSe, xBits, ySe, yBits, env) => {
-    const x = takeApart(b, xSe, xBits);
-    const y = takeApart(b, ySe, yBits);
-    const either = b.or(x.class, y.class);
-    b.if(has(b, either, CLASS_NAN), () => returnNan(b, x, y, env));
-    const flags = denormalFlag(b, either, env);
+    const { x, y, flags } = takeApartBoth(b, xSe, xBits, ySe, yBits, env);
     const belowOne = b.ltS(x.exponent, EXPONENT_BIAS);
     logarithmSpecial(b, x, y, belowOne, flags);
     const power = b.sub(x.exponent, EXPONENT_BIAS);
@@ -160,11 +171,7 @@ export const floatLogarithmNearOne = floatProcedure(
   BINARY_PARAMETERS,
   FLOAT_RESULTS,
   (b, xSe, xBits, ySe, yBits, env) => {
-    const x = takeApart(b, xSe, xBits);
-    const y = takeApart(b, ySe, yBits);
-    const either = b.or(x.class, y.class);
-    b.if(has(b, either, CLASS_NAN), () => returnNan(b, x, y, env));
-    const flags = denormalFlag(b, either, env);
+    const { x, y, flags } = takeApartBoth(b, xSe, xBits, ySe, yBits, env);
     const sign = b.xor(x.sign, y.sign);
     b.if(is(b, x, CLASS.zero), () => {
       b.if(is(b, y, CLASS.infinity), () => returnIndefinite(b));
