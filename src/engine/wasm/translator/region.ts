@@ -218,7 +218,22 @@ export function readRegion(code: KnownCode, entry: number, size: CodeSize): Regi
       queue.push(target);
     }
   }
+  for (const block of runningIntoLoops(blocks)) {
+    blocks.set(block.offset, readBlock(code, block.offset, size, blocks)!);
+  }
   return { blocks: [...blocks.values()], targets: [...targets].filter((offset) => blocks.has(offset)) };
+}
+
+/**
+ * Blocks that have the start of a loop in their middle, which was found after them. They shall end there: a loop that is entered behind its
+ * start as well, by the first round in such a block, makes the graph irreducible.
+ */
+function runningIntoLoops(blocks: ReadonlyMap<number, RegionBlock>): RegionBlock[] {
+  const all = [...blocks.values()];
+  const loops = all.flatMap((b) =>
+    b.ending === 'plain' && b.taken !== undefined && b.taken < endOf(b) && blocks.has(b.taken) ? [b.taken] : [],
+  );
+  return all.filter((b) => b.instructions.some(({ offset }) => offset !== b.offset && loops.includes(offset)));
 }
 
 function isFull(blocks: readonly RegionBlock[]): boolean {
