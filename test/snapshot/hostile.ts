@@ -1,5 +1,7 @@
 /** Snapshots with sound checks and a hostile state: each is refused in one line, or a machine that does its host no harm. */
 import process from 'node:process';
+import { restoreMachine } from '../../src/api/restore.ts';
+import { nodeHost } from '../../src/host/node/host.ts';
 import { Machine, UserError } from '../../src/host/node/index.ts';
 import { type Section, SnapshotReader, SnapshotWriter } from '../../src/snapshot/container.ts';
 import { parseJson, toJson } from '../../src/snapshot/description.ts';
@@ -9,7 +11,7 @@ import type { RunOptions } from '../conformance/long-runs.ts';
 import { Progress } from '../conformance/progress.ts';
 import { Random } from '../conformance/random.ts';
 import { PROMPT } from '../support/boot.ts';
-import { collector, restored, saved, streamOf } from '../support/snapshots.ts';
+import { collector, restored, SnapshotBytes, saved, streamOf } from '../support/snapshots.ts';
 
 const SNAPSHOTS = 2000;
 /** Seconds that a machine out of such a snapshot runs. */
@@ -104,9 +106,12 @@ async function tampered(sections: readonly Section[], random: Random): Promise<U
 export async function runTampered(sections: readonly Section[], random: Random): Promise<boolean> {
   const snapshot = await tampered(sections, random);
   const before = process.cpuUsage();
+  const options = { disks: [emptyDisk()], timeout: RUN_S, onWarning: () => {} };
   let machine: Machine;
   try {
-    machine = await restored(snapshot, { disks: [emptyDisk()], timeout: RUN_S, onWarning: () => {} });
+    machine = random.chance(0.5)
+      ? await restored(snapshot, options)
+      : await restoreMachine(nodeHost, new SnapshotBytes(snapshot), { ...options, load: 'demand' });
   } catch (error) {
     if (error instanceof UserError && !error.message.includes('\n')) return false;
     throw error;
