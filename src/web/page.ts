@@ -75,6 +75,8 @@ async function open(files: Iterable<File>): Promise<void> {
 }
 
 vm.addEventListener('statechange', ({ detail }) => {
+  // Where an error has ended it the element shows the line, in place of the terminal.
+  if (detail.state === 'off' && detail.result === undefined) problem = undefined;
   showState(detail.state);
   if (detail.state === 'running') void inside.refresh();
 });

@@ -42,8 +42,8 @@ export class GuestPage {
     );
   }
 
-  /** The line that tells what the machine does. */
-  state(text: string): Promise<void> {
+  /** A line that tells what the machine does, or what keeps it from that. */
+  state(text: string | RegExp): Promise<void> {
     return this.page.getByRole('status').filter({ hasText: text }).first().waitFor();
   }
 }

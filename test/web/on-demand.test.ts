@@ -127,10 +127,7 @@ inBrowser('a server that is lost ends the machine with one line', async (guest, 
   await guest.state('Running');
   server.die();
   await guest.page.keyboard.type('md5sum /tmp/noise\n');
-  await guest.page
-    .locator('#state')
-    .getByText(/disk\.img: the server cannot be reached/)
-    .waitFor();
+  await guest.state(/disk\.img: the server cannot be reached/);
 });
 
 inBrowser('a snapshot that is damaged ends the machine with one line', async (guest, place) => {
@@ -138,10 +135,7 @@ inBrowser('a snapshot that is damaged ends the machine with one line', async (gu
   server.content = snapshot.slice();
   server.content[snapshot.length >> 1]! ^= 1;
   await open(guest, place);
-  await guest.page
-    .locator('#state')
-    .getByText(/damaged/)
-    .waitFor();
+  await guest.state(/damaged/);
 });
 
 inBrowser('a file that was chosen is read when the guest looks at it', async (guest, { site }) => {

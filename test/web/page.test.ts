@@ -122,7 +122,7 @@ inBrowser('an image at an address is told by its first bytes', async (guest) => 
   await type(guest, 'wc -c < /dev/vda');
   await guest.printed('\r\n1048576\r\n');
   await guest.page.goto(new URL('?image=licences.txt', guest.page.url()).href);
-  await guest.page.locator('#state').getByText('licences.txt: no kernel').waitFor();
+  await guest.state('licences.txt: no kernel');
 });
 
 inBrowser('what the machine is missing is said in a line', async (guest) => {
@@ -131,7 +131,7 @@ inBrowser('what the machine is missing is said in a line', async (guest) => {
   await guest.page.getByRole('button', { name: 'Stop' }).click();
   await guest.state('Off');
   await guest.page.getByRole('button', { name: 'Start' }).click();
-  await guest.page.locator('#state').getByText('the server answers 503: check the address').waitFor();
+  await guest.state('the server answers 503: check the address');
   guest.problems.length = 0;
 });
 
@@ -187,10 +187,7 @@ inBrowser('a saved machine goes on where it was, in the page and in Node', async
   const damaged = readFileSync(file);
   damaged[damaged.length >> 1]! ^= 1;
   await guest.page.locator('#files').setInputFiles({ name: 'x.snap', mimeType: '', buffer: damaged });
-  await guest.page
-    .locator('#state')
-    .getByText(/snapshot.*damaged/)
-    .waitFor();
+  await guest.state(/snapshot.*damaged/);
 });
 
 /** Prints a checksum of what gzip makes of 4 MB. */

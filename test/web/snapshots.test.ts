@@ -129,12 +129,9 @@ inBrowser('what changed since a snapshot is saved alone, and opened together wit
   assert.equal(await exec(guest, 'cat /tmp/answer; wc -l < /tmp/numbers'), 'last\n1000');
 
   await guest.page.locator('#files').setInputFiles([later, changes]);
-  await guest.page.locator('#state').getByText('neither is the base of the other').waitFor();
+  await guest.state('neither is the base of the other');
   await guest.page.locator('#files').setInputFiles([later]);
-  await guest.page
-    .locator('#state')
-    .getByText(/holds only what differs from the snapshot \w+: give that as base, by opening both/)
-    .waitFor();
+  await guest.state(/holds only what differs from the snapshot \w+: give that as base, by opening both/);
 });
 
 inBrowser('a machine out of a snapshot shows what of its code is hot since', async (guest) => {
