@@ -305,7 +305,7 @@ export async function named<T>(files: readonly string[], act: () => Promise<T>):
     return await act();
   } catch (error) {
     const unnamed = error instanceof UserError && !(error instanceof OptionError);
-    if (!unnamed || files.some((file) => error.message.startsWith(shownName(file)))) throw error;
+    if (!unnamed || files.some((file) => error.message.startsWith(`${shownName(file)}:`))) throw error;
     throw new UserError(`${shownName(files[0]!)}: ${error.message}`);
   }
 }
