@@ -43,6 +43,11 @@ export function askNow(url: string, headers: Readonly<Record<string, string>>, t
   }
 }
 
+/** Somebody will wait soon: starting the thread takes a while. */
+export function startAsking(): void {
+  thread();
+}
+
 /** Started when it is first needed; no process stays for it. */
 function thread(): Worker {
   // The built files have another suffix than the sources.

@@ -7,11 +7,12 @@ import type { Machine } from '../../api/machine.ts';
 import type { RestoreOptions } from '../../api/restore.ts';
 import type { SaveOptions } from '../../api/snapshot.ts';
 import { closeSources, type SnapshotSource, sourcesOf } from '../../api/snapshot-sources.ts';
-import type { RandomSource } from '../../snapshot/random-access.ts';
+import { isRandomSource, type RandomSource } from '../../snapshot/random-access.ts';
 import type { ByteSource } from '../../snapshot/streams.ts';
 import { isHttp } from '../../storage/http/address.ts';
-import type { RemoteContent } from '../../storage/http/remote-content.ts';
+import { RemoteContent } from '../../storage/http/remote-content.ts';
 import { UserError } from '../../user-error.ts';
+import { startAsking } from './ask-now.ts';
 import { fileProblem, outputProblem } from './file-problem.ts';
 import { openRemoteContent } from './remote-disk.ts';
 
@@ -164,7 +165,9 @@ export async function openSources(
   const found: (SnapshotSource | RemoteContent)[] = [];
   try {
     for (const source of given) found.push(typeof source === 'string' ? await openSnapshot(source) : source);
-    return sourcesOf(found, load);
+    const sources = sourcesOf(found, load);
+    if (sources.some((one, i) => found[i] instanceof RemoteContent && isRandomSource(one))) startAsking();
+    return sources;
   } catch (error) {
     await closeSources(found);
     throw error;
