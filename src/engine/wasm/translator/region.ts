@@ -55,8 +55,8 @@ export interface Region {
   readonly targets: readonly number[];
 }
 
-const MAX_BLOCKS = 48;
-const MAX_INSTRUCTIONS = 300;
+const MAX_BLOCKS = 96;
+const MAX_INSTRUCTIONS = 600;
 /** Bytes between a computed jump and a target that is worth following: it is then likely the same function's. */
 const NEAR = 768;
 const NONE: ReadonlySet<number> = new Set();
