@@ -11,8 +11,10 @@ import { COMMAND, scratch } from './support/trapeze.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
+/** Where it is installed, what is kept for the user is kept there too. */
 function run(cwd: string, command: string, ...words: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(command, words, { cwd, encoding: 'utf8' });
+  const env = cwd === ROOT ? process.env : { ...process.env, XDG_CACHE_HOME: path.join(cwd, 'cache') };
+  const { status, stdout, stderr, error } = spawnSync(command, words, { cwd, encoding: 'utf8', env });
   assert.equal(error, undefined);
   assert.equal(status, 0, `${command} ${words.join(' ')}: ${stdout}${stderr}`);
   return stdout;
@@ -45,6 +47,17 @@ test('the packed package installs in an empty folder and works there', (t) => {
     const [{ text }, result] = await Promise.all([machine.waitForText('hello'), machine.run()]);
     console.log(text, result.kind, result.code, UserError.name);`;
   assert.equal(run(folder, process.execPath, '--input-type=module', '-e', program), 'hello debugExit 1 UserError\n');
+
+  // mov ecx, 1000000; dec ecx; jnz to the dec
+  const loop = file('loop', tinyGuest([0xb9, 0x40, 0x42, 0x0f, 0x00, 0x49, 0x75, 0xfd], debugExit(0)));
+  const keeping = `
+    import { Machine } from 'trapeze';
+    const machine = await Machine.create({ kernel: ${JSON.stringify(loop)}, debugExit: 0xf4 });
+    await machine.run();
+    const { made, kept } = machine.statistics().vcpus[0].code.regions;
+    console.log(made > 0, kept > 0);`;
+  for (const known of [false, true])
+    assert.equal(run(folder, process.execPath, '--input-type=module', '-e', keeping), `true ${known}\n`);
 
   file(
     'typed.mts',
