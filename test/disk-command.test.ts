@@ -40,6 +40,15 @@ test('an image is made, looked into, filled by conversion, checked, and gives ba
   assert.ok(statSync(back).blocks * 512 < MIB, 'zeros are left out');
 });
 
+test('clusters are compressed by Zstandard where that is asked for', async (t) => {
+  const file = scratch(t);
+  const [raw, image] = [file('in.img', content()), file('image.qcow2')];
+  await disk('convert', '--compress', '--compression-type', 'zstd', raw, image);
+  assert.match(await disk('info', image), /^compression +zstd$/m);
+  assert.equal(JSON.parse(await disk('check', '--json', image)).compressedClusters, 4);
+  assert.equal(await disk('compare', raw, image), 'the disks are the same\n');
+});
+
 test('an image with subclusters is made, and said to be one', async (t) => {
   const file = scratch(t);
   const [raw, plain, image] = [file('in.img', content()), file('plain.qcow2'), file('image.qcow2')];
@@ -136,6 +145,7 @@ test('a mistake is one line that names the fix, exit code 2, and no file', async
     [['create', '--cluster-size', '3K', out, '1G'], /choices are 512/],
     [['create', '--cluster-size', '512', out, '1000G'], /too large for clusters of 512: choose larger/],
     [['create', '--extended-l2', '--cluster-size', '8K', out, '1G'], /with clusters of 16K or more/],
+    [['create', '--compression-type', 'zstd', '--compat', '0.10', out, '1G'], /zstd compression is of version 3/],
     [['create', '--compat', '0.10', '--refcount-bits', '8', out, '1G'], /--compat 0\.10 have 16/],
     [['create', '--format', 'raw', '--backing', raw, out], /a raw image cannot have a backing file/],
     [['create', '--backing', file('gone'), out], /gone does not exist/],

@@ -1,7 +1,8 @@
 /** Disk images apart from machines: make, look into, convert, check. */
 import type { BlockBackend } from '../devices/contract.ts';
 import { firstDifference } from '../storage/compare.ts';
-import { copyDisk } from '../storage/copy.ts';
+import { type Compress, copyDisk } from '../storage/copy.ts';
+import { deflate } from '../storage/deflate.ts';
 import type { SizedFile } from '../storage/file.ts';
 import {
   backingPath,
@@ -33,6 +34,8 @@ export interface ImageStore extends ImageFiles {
   create(name: string, replace: boolean): Promise<NewFile>;
   /** How the image `from` is to name a file that the person calls `name`. */
   relate(from: string, name: string): string;
+  /** Compresses a cluster by Zstandard, which not every platform can. */
+  zstd(bytes: Uint8Array): Promise<Uint8Array>;
   /** Gives a file another length. */
   truncate(name: string, size: number): Promise<void>;
   /** Bytes that the file takes where it is, if that is known. */
@@ -48,6 +51,8 @@ export interface ImageShape {
   readonly version: 2 | 3;
   /** Clusters in 32 parts, each allocated for itself. */
   readonly extendedL2?: boolean | undefined;
+  /** How clusters of qcow2 are compressed; `zlib` unless said. */
+  readonly compressionType?: CompressionType | undefined;
   /** Replace a file that is there. */
   readonly replace: boolean;
 }
@@ -196,7 +201,7 @@ export async function convertDisk(store: ImageStore, from: string, to: string, o
       const target = await openTarget(file, to, disk.size, options);
       await copyDisk(disk, target, {
         grain: grainOf(options),
-        compress: options.compress,
+        compress: options.compress ? compressorOf(store, options) : undefined,
         onProgress: (done) => options.onProgress?.(done, disk.size),
         signal: options.signal,
       });
@@ -207,6 +212,9 @@ export async function convertDisk(store: ImageStore, from: string, to: string, o
     await disk.close();
   }
 }
+
+const compressorOf = (store: ImageStore, { compressionType }: ConvertOptions): Compress =>
+  compressionType === 'zstd' ? (bytes) => store.zstd(bytes) : deflate;
 
 function grainOf({ format, clusterSize, extendedL2, compress }: ConvertOptions): number {
   if (format === 'raw') return RAW_GRAIN;

@@ -1,7 +1,7 @@
 /** The options of `trapeze disk`. */
 import { Argument, type Command, Option } from 'commander';
 import type { CheckFlags, CompareFlags, ConvertFlags, CreateFlags, InfoFlags, ResizeFlags } from './disk.ts';
-import { CLUSTER_SIZES, COMPATS, IMAGE_FORMATS, REFCOUNT_BITS, REPAIRS } from './disk-choices.ts';
+import { CLUSTER_SIZES, COMPATS, COMPRESSION_TYPES, IMAGE_FORMATS, REFCOUNT_BITS, REPAIRS } from './disk-choices.ts';
 import { addDiskManifest } from './disk-manifest-command.ts';
 
 const CREATE_EXAMPLES = `
@@ -29,6 +29,8 @@ Examples:
       one file with all that the image and its backing files show
   trapeze disk convert --compress disk.img disk.qcow2
       as small as it gets, to hand out
+  trapeze disk convert --compress --compression-type zstd disk.img disk.qcow2
+      by Zstandard, which QEMU reads from 5.1 on
   trapeze disk convert --force work.qcow2 work.qcow2
       the same disk without what was given up since, and without snapshots
 
@@ -87,6 +89,11 @@ function withShape(command: Command): Command {
     .addOption(new Option('--cluster-size <size>', 'of qcow2').choices(CLUSTER_SIZES).default('64K'))
     .addOption(new Option('--refcount-bits <bits>', 'of qcow2').choices(REFCOUNT_BITS).default('16'))
     .addOption(new Option('--compat <version>', 'of qcow2: 0.10 is for old programs').choices(COMPATS).default('1.1'))
+    .addOption(
+      new Option('--compression-type <type>', 'of qcow2: how clusters are compressed, now or later')
+        .choices(COMPRESSION_TYPES)
+        .default('zlib'),
+    )
     .option('--extended-l2', 'of qcow2: clusters in 32 parts, of which each is written for itself')
     .option('--force', 'replace a file that is there');
 }

@@ -13,7 +13,7 @@ import {
 import { formatSize, parseSize } from '../api/size.ts';
 import { nodeImages } from '../host/node/image-files.ts';
 import { UserError } from '../host/node/index.ts';
-import type { COMPATS, IMAGE_FORMATS, REPAIRS } from './disk-choices.ts';
+import type { COMPATS, COMPRESSION_TYPES, IMAGE_FORMATS, REPAIRS } from './disk-choices.ts';
 import { EXIT } from './exit-codes.ts';
 import { showProgress } from './progress.ts';
 
@@ -25,6 +25,7 @@ interface ShapeFlags {
   readonly refcountBits: string;
   readonly compat: (typeof COMPATS)[number];
   readonly extendedL2?: true;
+  readonly compressionType: (typeof COMPRESSION_TYPES)[number];
   readonly force?: true;
 }
 
@@ -58,7 +59,15 @@ export interface CheckFlags extends InfoFlags {
 
 const INTERRUPTED = 130;
 
-function shapeOf({ format, clusterSize, refcountBits, compat, extendedL2, force }: ShapeFlags): ImageShape {
+function shapeOf({
+  format,
+  clusterSize,
+  refcountBits,
+  compat,
+  extendedL2,
+  compressionType,
+  force,
+}: ShapeFlags): ImageShape {
   if (compat === '0.10' && refcountBits !== '16')
     throw new UserError('--refcount-bits: images of --compat 0.10 have 16: leave one of the two out');
   return {
@@ -67,6 +76,7 @@ function shapeOf({ format, clusterSize, refcountBits, compat, extendedL2, force 
     refcountBits: Number(refcountBits),
     version: compat === '0.10' ? 2 : 3,
     extendedL2,
+    compressionType,
     replace: force === true,
   };
 }

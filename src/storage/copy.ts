@@ -1,14 +1,15 @@
 /** Copies a disk, leaving out what is zero. */
 import type { BlockBackend } from '../devices/contract.ts';
-import { deflate } from './deflate.ts';
 import { extentOf } from './extent.ts';
 import { Qcow2Disk } from './qcow2/disk.ts';
+
+export type Compress = (bytes: Uint8Array) => Promise<Uint8Array>;
 
 export interface CopyOptions {
   /** Bytes that are left out together where they are all zero; of a qcow2 image a cluster. */
   readonly grain: number;
-  /** Stores each grain compressed where that is shorter; for qcow2 images. */
-  readonly compress: boolean;
+  /** Stores each grain compressed by it where that is shorter; for qcow2 images. */
+  readonly compress: Compress | undefined;
   /** Told how many bytes of the disk are done. */
   readonly onProgress?: ((done: number) => void) | undefined;
   /** Ends the copy early, by an exception. */
@@ -42,12 +43,16 @@ const wholeGrains = (end: number, size: number, grain: number): number => (end >
 async function copyPiece(offset: number, piece: Uint8Array, to: BlockBackend, options: CopyOptions): Promise<void> {
   const { grain, compress } = options;
   for (let start = grainAt(piece, 0, grain, offset, false); start < piece.length; ) {
-    const end = compress
-      ? Math.min(piece.length, start + grain - ((offset + start) % grain))
-      : grainAt(piece, start, grain, offset, true);
+    const end =
+      compress !== undefined
+        ? Math.min(piece.length, start + grain - ((offset + start) % grain))
+        : grainAt(piece, start, grain, offset, true);
     const content = piece.subarray(start, end);
-    if (!(compress && to instanceof Qcow2Disk && (await writeCompressed(to, offset + start, content, grain))))
-      await to.write(offset + start, content);
+    const stored =
+      compress !== undefined &&
+      to instanceof Qcow2Disk &&
+      (await writeCompressed(to, offset + start, content, grain, compress));
+    if (!stored) await to.write(offset + start, content);
     start = grainAt(piece, end, grain, offset, false);
   }
 }
@@ -67,7 +72,13 @@ function isZero(bytes: Uint8Array): boolean {
   return true;
 }
 
-async function writeCompressed(to: Qcow2Disk, offset: number, content: Uint8Array, grain: number): Promise<boolean> {
+async function writeCompressed(
+  to: Qcow2Disk,
+  offset: number,
+  content: Uint8Array,
+  grain: number,
+  compress: Compress,
+): Promise<boolean> {
   if (offset % grain !== 0) return false;
   let cluster = content;
   if (content.length < grain) {
@@ -75,5 +86,5 @@ async function writeCompressed(to: Qcow2Disk, offset: number, content: Uint8Arra
     cluster = new Uint8Array(grain);
     cluster.set(content);
   }
-  return to.writeCompressed(offset, await deflate(cluster));
+  return to.writeCompressed(offset, await compress(cluster));
 }

@@ -176,6 +176,7 @@ async function convertsWell(image: QemuImage, random: Random): Promise<string[]>
     refcountBits: version === 2 ? 16 : 2 ** random.below(7),
     version,
     replace: false,
+    compressionType: version === 3 && random.chance(0.5) ? ('zstd' as const) : ('zlib' as const),
   };
   const [converted, raw] = [`${image.path}.converted`, `${image.path}.back`];
   const common = { fromFormat: undefined, replace: false };

@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, link, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative } from 'node:path';
+import { promisify } from 'node:util';
+import { zstdCompress } from 'node:zlib';
 import type { ImageStore, NewFile } from '../../api/disk-images.ts';
 import { MissingFileError, type SizedFile } from '../../storage/file.ts';
 import { isHttp } from '../../storage/http/address.ts';
@@ -100,6 +102,7 @@ export const nodeImages: ImageStore = {
   ),
   create: createFile,
   relate: (from, path) => (isAbsolute(path) ? path : relative(dirname(from), path)),
+  zstd: promisify(zstdCompress),
   async truncate(path, size) {
     try {
       const handle = await open(path, 'r+');

@@ -11,7 +11,7 @@ type Decompress = (from: Uint8Array, into: Uint8Array) => string | undefined;
 const decompressor = async (type: CompressionType): Promise<Decompress> =>
   type === 'zlib' ? inflate : (await import('../zstd/decompress.ts')).decompressZstd;
 
-/** Where compressed streams are read, and where new ones go, which are deflate streams: next to each other, also in one cluster of the file. */
+/** Where compressed streams are read, and where new ones go: next to each other, also in one cluster of the file. */
 export class CompressedClusters {
   readonly #file: SizedFile;
   readonly #image: string;
@@ -47,9 +47,8 @@ export class CompressedClusters {
     if (this.#latest?.offset === offset) this.#latest = undefined;
   }
 
-  /** Writes a stream, at most a cluster long. Returns where, or undefined when no entry could name the place, or the image has streams of another kind. */
+  /** Writes a stream, at most a cluster long. Returns where, or undefined when no entry could name the place. */
   async store(stream: Uint8Array, refcounts: Refcounts): Promise<number | undefined> {
-    if (this.#type !== 'zlib') return undefined;
     const place = await this.#place(stream.length, refcounts);
     if (place + stream.length > compressedLimit(this.#geometry)) return undefined;
     await this.#file.write(place, stream);

@@ -2,7 +2,7 @@
 import { UserError } from '../../user-error.ts';
 import type { RandomAccessFile } from '../file.ts';
 import { ENTRY_SIZE, type Geometry, geometryOf, LEAST_EXTENDED_CLUSTER, SECTOR, setEntry, viewOf } from './format.ts';
-import { type BackingName, encodeHeader, MAXIMUM_L1_BYTES } from './header.ts';
+import { type BackingName, type CompressionType, encodeHeader, MAXIMUM_L1_BYTES } from './header.ts';
 import { writeCount } from './refcount-block.ts';
 
 export interface NewImage {
@@ -16,6 +16,8 @@ export interface NewImage {
   readonly backing: BackingName | undefined;
   /** Clusters in 32 parts that are allocated each for itself; of version 3 and clusters of 16 KiB or more. */
   readonly extendedL2?: boolean | undefined;
+  /** How clusters will be compressed; `zlib` unless said. `zstd` is of version 3. */
+  readonly compressionType?: CompressionType | undefined;
 }
 
 /** How many clusters each part of a new image takes; they follow each other. */
@@ -66,11 +68,15 @@ export async function createImage(file: RandomAccessFile, image: NewImage): Prom
     throw new UserError(
       'extended L2 entries are of version 3 (1.1) with clusters of 16K or more: choose such, or leave them out',
     );
+  const { compressionType = 'zlib' } = image;
+  if (compressionType !== 'zlib' && version === 2)
+    throw new UserError('zstd compression is of version 3 (1.1): choose that, or zlib');
   const { tableClusters, blocks, l1Clusters, l1Entries } = layoutOf(geometry, size);
   const firstBlock = 1 + tableClusters;
   const l1Offset = (firstBlock + blocks) * clusterSize;
   const header = encodeHeader({
     geometry,
+    compressionType,
     size,
     l1: { offset: l1Offset, entries: l1Entries },
     refcountTable: { offset: clusterSize, clusters: tableClusters },

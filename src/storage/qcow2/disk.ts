@@ -192,9 +192,8 @@ export class Qcow2Disk implements BlockBackend {
   }
 
   /**
-   * Stores a whole cluster that is a deflate stream already, behind the one stored before it; for images made in one go
-   * whose clusters are compressed so.
-   * Returns false when it is not worth it or cannot be: then it is to be written as it is.
+   * Stores a whole cluster that is compressed already, as the image has them, behind the one stored before it; for images
+   * made in one go. Returns false when it is not worth it or cannot be: then it is to be written as it is.
    */
   writeCompressed(offset: number, stream: Uint8Array): Promise<boolean> {
     this.#mayWrite();

@@ -239,6 +239,7 @@ function readBitmaps(view: DataView, extensions: readonly Extension[]): Header['
 /** What a new image's header says. */
 export interface NewHeader {
   readonly geometry: Geometry;
+  readonly compressionType: CompressionType;
   readonly size: number;
   readonly l1: Header['l1'];
   readonly refcountTable: Header['refcountTable'];
@@ -259,7 +260,8 @@ const FEATURE_NAMES: readonly (readonly [kind: number, number: number, name: str
  * The header of a new image: its first cluster.
  * @throws UserError when the name of the backing file finds no room in it.
  */
-export function encodeHeader({ geometry, size, l1, refcountTable, backing }: NewHeader): Uint8Array {
+export function encodeHeader(header: NewHeader): Uint8Array {
+  const { geometry, compressionType, size, l1, refcountTable, backing } = header;
   const bytes = new Uint8Array(geometry.clusterSize);
   const view = viewOf(bytes);
   view.setUint32(0, MAGIC);
@@ -272,7 +274,10 @@ export function encodeHeader({ geometry, size, l1, refcountTable, backing }: New
   view.setUint32(56, refcountTable.clusters);
   const length = geometry.version === 2 ? V2_LENGTH : OUR_LENGTH;
   if (geometry.version === 3) {
-    if (geometry.subclusters > 1) view.setUint32(HEADER.incompatible + 4, 1 << INCOMPATIBLE.extendedL2);
+    const isExtended = geometry.subclusters > 1 ? 1 << INCOMPATIBLE.extendedL2 : 0;
+    const type = COMPRESSION_TYPES.indexOf(compressionType);
+    view.setUint32(HEADER.incompatible + 4, isExtended | (type === 0 ? 0 : 1 << INCOMPATIBLE.compressionType));
+    view.setUint8(COMPRESSION_TYPE, type);
     view.setUint32(96, Math.log2(geometry.refcountBits));
     view.setUint32(100, length);
   }
