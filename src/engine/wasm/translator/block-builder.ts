@@ -16,6 +16,7 @@ import type { Decoded } from '../../../isa/x86/decoder.ts';
 import { type BoundOperand, bindOperand } from '../../../isa/x86/operands.ts';
 import { FLAG_AUX, FLAG_RESULT, GPR, IP_BASE, IP_BASE_AT, SS_AT, XMM, ZERO_AT } from '../../../isa/x86/state.ts';
 import { X86Builder } from '../../../isa/x86/x86-builder.ts';
+import { insertionIn } from './insertions.ts';
 import { registersTouched } from './registers-used.ts';
 
 const VECTOR_BYTES = 16;
@@ -99,10 +100,20 @@ export class BlockBuilder extends X86Builder {
   }
   override set(state: State, value: Value | bigint | number): void {
     const v = this.value(state.type, value);
+    if (state === FLAG_AUX && this.#insert(v)) return;
     super.set(state, v);
     if (!FORWARDED.has(state.offset)) return;
     if (this.nested) this.#known.delete(state.offset);
     else this.#known.set(state.offset, v);
+  }
+  /** Bits put into FLAG_AUX go into what it is there, not into what is known of it, which may never be made. */
+  #insert(v: Value): boolean {
+    const insertion = insertionIn(v);
+    const known = this.#known.get(FLAG_AUX.offset);
+    if (insertion === undefined || insertion.into !== known) return false;
+    this.#known.delete(FLAG_AUX.offset);
+    super.set(FLAG_AUX, this.or(this.and(super.get(FLAG_AUX), insertion.kept), insertion.bits));
+    return true;
   }
   override call(target: Procedure | External, ...args: readonly Value[]): readonly Value[] {
     this.#calls(target);

@@ -2,6 +2,7 @@
 import { isPure } from '../../../isa/ir/purity.ts';
 import { isValue, type Statement } from '../../../isa/ir/types.ts';
 import { FLAG_AUX, FLAG_RESULT } from '../../../isa/x86/state.ts';
+import { insertionIn } from './insertions.ts';
 
 /** Ends the block, or may: all registers can be seen from there. */
 function isExit(s: Statement): boolean {
@@ -29,13 +30,19 @@ export function withoutDeadFlags(
   // What is overwritten before it can be seen.
   let aux = false;
   let result = false;
+  // What only writes that are left out would have read.
+  let unread: Statement | undefined;
   for (let i = statements.length - 1; i >= 0; i--) {
     const s = statements[i];
+    if (s === unread) continue;
     if (s.kind === 'get' || s.kind === 'set') {
       const { offset } = s.state;
       const isWrite = s.kind === 'set';
       if (offset === FLAG_AUX.offset) {
-        if (isWrite && aux) dead.push(i);
+        if (isWrite && aux) {
+          dead.push(i);
+          unread = insertionIn(s.value)?.into;
+        }
         aux = isWrite;
       } else if (offset === FLAG_RESULT.offset) {
         if (isWrite && result) dead.push(i);

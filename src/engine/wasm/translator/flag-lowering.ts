@@ -18,6 +18,7 @@ import { analyse, type Placement } from '../liveness.ts';
 import { WASM_TYPE } from '../op-code.ts';
 import { StatementSet } from '../statement-map.ts';
 import type { Locals, Target } from '../target.ts';
+import { type Insertions, insertionsOf, KEPT } from './insertions.ts';
 import { type Invariants, invariantsIn } from './invariants.ts';
 import { type PageAccesses, pageAccesses } from './page-accesses.ts';
 import { PageLowering } from './page-lowering.ts';
@@ -31,6 +32,7 @@ export interface BlockPlan {
   readonly recipes: ReadonlyMap<Statement, Recipe>;
   /** Writes of both that have no recipe. */
   readonly pairs: ReadonlySet<Statement>;
+  readonly insertions: Insertions;
   /** Of each statement: nothing is written in its place, as for what recipes compute where it is needed. */
   readonly quiet: readonly boolean[];
   readonly pages: PageAccesses;
@@ -47,6 +49,9 @@ const FLAGS: ReadonlySet<number> = new Set([FLAG_AUX.offset, FLAG_RESULT.offset]
 const isFlag = (offset: number): boolean => offset === FLAG_AUX.offset || offset === FLAG_RESULT.offset;
 const isFlagWrite = (s: Statement): s is SetNode => s.kind === 'set' && isFlag(s.state.offset);
 const isFlagRead = (s: Statement): s is GetNode => s.kind === 'get' && isFlag(s.state.offset);
+
+/** A bit that insertions keep. */
+const PENDING = 1;
 
 type FoundPair = (first: SetNode, second: SetNode, nested: boolean) => void;
 /** Finds writes of the one and then of the other with nothing in between that could be left from, inside an `if` or a loop too. */
@@ -90,6 +95,8 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
       if (v.kind === 'result') skipped.add(v.call);
     }
   });
+  const insertions = insertionsOf(statements, uses);
+  for (const v of insertions.inner) skipped.add(v);
   const invariants = invariantsIn(statements, placement);
   for (const v of invariants.kept.keys()) inlined.delete(v);
   for (const v of invariants.inner) skipped.add(v);
@@ -99,7 +106,7 @@ export function planOf(statements: readonly Statement[]): BlockPlan {
     if (skipped.has(s)) return true;
     return isValue(s) && s.kind !== 'load' && (!uses.get(s) || inlined.has(s) || s.kind === 'result');
   });
-  return { placement, recipes, pairs, quiet, pages: pageAccesses(statements), invariants };
+  return { placement, recipes, pairs, insertions, quiet, pages: pageAccesses(statements), invariants };
 }
 const auxOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_AUX.offset ? a : b).value;
 const resultOf = (a: SetNode, b: SetNode): Value => (a.state.offset === FLAG_RESULT.offset ? a : b).value;
@@ -119,6 +126,8 @@ export class FlagLowering extends PageLowering {
   /** Locals of 64 bits, which narrower inputs are extended to; none where the region has no recipes. */
   readonly #inputs: readonly number[];
   readonly #hasRecipes: boolean;
+  /** What is to be put into FLAG_AUX, and PENDING; 0: nothing. Undefined where the region puts nothing there. */
+  readonly #inserted: number | undefined;
   protected plan: BlockPlan;
   /** Statements around the one being lowered, in its block. */
   protected nesting = 0;
@@ -145,6 +154,7 @@ export class FlagLowering extends PageLowering {
       recipes += plan.recipes.size;
     }
     this.#hasRecipes = recipes > 0;
+    if (blocks.some(({ plan }) => plan.insertions.bits.size > 0)) this.#inserted = locals.take('i32');
     this.#current = locals.take('i32');
     this.#inputs = Array.from({ length: most }, () => locals.take('i64'));
   }
@@ -164,6 +174,14 @@ export class FlagLowering extends PageLowering {
       this.#note(this.#functions.placeOf(recipe.shape));
       return;
     }
+    const bits = this.plan.insertions.bits.get(s);
+    if (bits !== undefined && this.#inserted !== undefined) {
+      this.push(bits);
+      this.code.i32(PENDING);
+      this.code.byte(OP.i32_or);
+      this.code.set(this.#inserted);
+      return;
+    }
     if (!this.plan.pairs.has(s)) this.settleFlags();
     super.writeState(s);
     this.#note(0);
@@ -171,6 +189,9 @@ export class FlagLowering extends PageLowering {
   #note(number: number): void {
     this.code.i32(number);
     this.code.set(this.#current);
+    if (this.#inserted === undefined) return;
+    this.code.i32(0);
+    this.code.set(this.#inserted);
   }
 
   protected override readState(v: GetNode): void {
@@ -190,16 +211,47 @@ export class FlagLowering extends PageLowering {
 
   /** Sees to it that the locals of FLAG_AUX and FLAG_RESULT have their values. */
   protected settleFlags(): void {
-    if (!this.#hasRecipes) return;
-    this.code.get(this.#current);
+    if (this.#hasRecipes) {
+      this.code.get(this.#current);
+      this.code.open(OP.if);
+      this.#make();
+      this.loadRegisters(FLAGS);
+      this.code.i32(0);
+      this.code.set(this.#current);
+      this.code.byte(OP.end);
+    }
+    if (this.#inserted === undefined) return;
+    this.code.get(this.#inserted);
     this.code.open(OP.if);
-    this.#make();
-    this.loadRegisters(FLAGS);
-    this.#note(0);
+    this.#pushInserted(this.#inserted, () => this.pushCached(FLAG_AUX.offset));
+    this.setCached(FLAG_AUX.offset);
+    this.code.i32(0);
+    this.code.set(this.#inserted);
     this.code.byte(OP.end);
+  }
+  /** Pushes FLAG_AUX with what is put into it. */
+  #pushInserted(inserted: number, pushAux: () => void): void {
+    pushAux();
+    this.code.i32(KEPT);
+    this.code.byte(OP.i32_and);
+    this.code.get(inserted);
+    this.code.i32(~KEPT);
+    this.code.byte(OP.i32_and);
+    this.code.byte(OP.i32_or);
   }
   /** As `spillAll`, with the flags' values. */
   protected spillSettled(): void {
+    this.#spillMade();
+    const inserted = this.#inserted;
+    if (inserted === undefined) return;
+    this.code.get(inserted);
+    this.code.open(OP.if);
+    this.storeState(FLAG_AUX.offset, 'i32', () =>
+      this.#pushInserted(inserted, () => this.loadState(FLAG_AUX.offset, 'i32')),
+    );
+    this.code.byte(OP.end);
+  }
+  #spillMade(): void {
     if (!this.#hasRecipes) {
       this.spillAll();
       return;

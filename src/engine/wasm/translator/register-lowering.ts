@@ -90,6 +90,10 @@ export class RegisterLowering extends Lowering {
     this.code.get(this.#cached.get(offset)!.local);
   }
 
+  protected setCached(offset: number): void {
+    this.code.set(this.#cached.get(offset)!.local);
+  }
+
   protected override pushBank(access: AccessKind): void {
     if (access === 'supervisor') super.pushBank(access);
     else this.pushCached(TLB_BANK.offset);
