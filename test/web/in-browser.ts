@@ -11,10 +11,12 @@ const found = await openBrowser();
 /** Undefined where there is none. */
 export const browser = 'missing' in found ? undefined : found;
 const page = buildPage();
-writeFileSync(path.join(page.folder, 'zeros.img'), new Uint8Array(2 ** 20));
-const isolated = await serve(page.folder, { isolated: true });
+/** What is served: the build, and what tests put beside it. */
+export const { folder } = page;
+writeFileSync(path.join(folder, 'zeros.img'), new Uint8Array(2 ** 20));
+const isolated = await serve(folder, { isolated: true });
 /** The page as a server delivers it that knows nothing of isolation. */
-export const plain = await serve(page.folder, { isolated: false });
+export const plain = await serve(folder, { isolated: false });
 after(async () => {
   await browser?.close();
   await isolated.close();

@@ -1,37 +1,10 @@
 /** Snapshots in a page: of machines whose disks' changes the browser keeps, and those that hold only what changed. */
 import assert from 'node:assert/strict';
-import { statSync, writeFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
-import { after, type TestContext, test } from 'node:test';
 import { PROMPT } from '../support/boot.ts';
-import { buildPage, openBrowser, serve } from '../support/browser.ts';
-import { GuestPage } from './guest-page.ts';
-
-const browser = await openBrowser();
-const page = buildPage();
-const site = await serve(page.folder, { isolated: true });
-writeFileSync(path.join(page.folder, 'zeros.img'), new Uint8Array(2 ** 20));
-after(async () => {
-  if (!('missing' in browser)) await browser.close();
-  await site.close();
-  page.remove();
-});
-
-/** A test in a page whose guest is at its prompt. */
-function inBrowser(name: string, body: (guest: GuestPage) => Promise<void>): void {
-  test(name, async (t: TestContext) => {
-    if ('missing' in browser) return t.skip(`SKIPPED: ${browser.missing}`);
-    const context = await browser.newContext();
-    try {
-      const guest = new GuestPage(await context.newPage());
-      await guest.open(site.address);
-      await guest.printed(PROMPT);
-      await body(guest);
-    } finally {
-      await context.close();
-    }
-  });
-}
+import type { GuestPage } from './guest-page.ts';
+import { folder, inBrowser } from './in-browser.ts';
 
 const exec = (guest: GuestPage, command: string): Promise<string> =>
   guest.page.evaluate(async (line) => (await document.querySelector('trapeze-vm')!.exec(line)).output.trim(), command);
@@ -50,6 +23,7 @@ const goOn = (guest: GuestPage): Promise<string> =>
   });
 
 inBrowser('a machine goes on with changes that the browser keeps, unless they were written since', async (guest) => {
+  await guest.printed(PROMPT);
   await guest.page.evaluate(async () => {
     const vm = document.querySelector('trapeze-vm')!;
     const disks = [{ image: new URL('zeros.img', location.href).href, overlay: 'saved' }];
@@ -98,12 +72,13 @@ async function open(guest: GuestPage, files: readonly string[]): Promise<void> {
 async function downloaded(guest: GuestPage, button: string): Promise<string> {
   const downloading = guest.page.waitForEvent('download');
   await guest.page.getByRole('button', { name: button, exact: true }).click();
-  const file = path.join(page.folder, (await downloading).suggestedFilename());
+  const file = path.join(folder, (await downloading).suggestedFilename());
   await (await downloading).saveAs(file);
   return file;
 }
 
 inBrowser('what changed since a snapshot is saved alone, and opened together with it', async (guest) => {
+  await guest.printed(PROMPT);
   assert.equal(await guest.page.getByRole('button', { name: 'Save changes' }).count(), 0);
   await assert.rejects(
     guest.page.evaluate(() => document.querySelector('trapeze-vm')!.save({ changes: true })),
@@ -118,7 +93,7 @@ inBrowser('what changed since a snapshot is saved alone, and opened together wit
   const [part, whole] = [statSync(changes).size, statSync(base).size];
   assert.ok(part < whole / 3, `${part} of ${whole} bytes`);
 
-  await guest.page.goto(new URL(`?image=${path.basename(base)}`, site.address).href);
+  await guest.page.goto(new URL(`?image=${path.basename(base)}`, guest.page.url()).href);
   await guest.page.getByRole('button', { name: 'Save changes' }).waitFor();
   await open(guest, [base, changes]);
   assert.equal(await exec(guest, 'cat /tmp/answer; wc -l < /tmp/numbers'), 'first\nsecond\n1000');
@@ -135,6 +110,7 @@ inBrowser('what changed since a snapshot is saved alone, and opened together wit
 });
 
 inBrowser('a machine out of a snapshot shows what of its code is hot since', async (guest) => {
+  await guest.printed(PROMPT);
   await guest.page.evaluate(async () => {
     const vm = document.querySelector('trapeze-vm')!;
     await vm.restore(await vm.save(), { profile: true });
