@@ -43,6 +43,13 @@ export interface RegionFile {
   write(content: Uint8Array): void;
 }
 
+/** Compresses on another thread. */
+export interface Packer {
+  /** Deflate (RFC 1951). */
+  readonly deflate: (content: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>;
+  end(): void;
+}
+
 export interface Host extends HostServices {
   /** Reads a file, or what lies at an address that begins with http:// or https://. @throws UserError when that cannot be. */
   readFile(path: string): Promise<Uint8Array>;
@@ -54,6 +61,8 @@ export interface Host extends HostServices {
   openDisk(path: string, mode: DiskMode, report: (line: string) => void, extras?: DiskExtras): Promise<BlockBackend>;
   /** Undefined: each run makes the engine's code anew. */
   readonly engineCode?: EngineCode;
+  /** For a snapshot to be saved, where the platform's own streams would compress on this thread; undefined: there is none. */
+  packer?(): Promise<Packer | undefined>;
   /** @throws UserError when the package is incomplete. */
   embeddedGuest(): Promise<EmbeddedGuest>;
 }

@@ -116,7 +116,7 @@ export class Machine {
   }
 
   /**
-   * Writes a snapshot of the whole machine, which stands still meanwhile and then goes on.
+   * Writes a snapshot of the whole machine, which stands still meanwhile (in a page until its memory was copied) and then goes on.
    * @throws UserError when the machine does not run.
    */
   async save(target: ByteTarget, options: SaveOptions = {}): Promise<void> {

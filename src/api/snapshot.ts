@@ -61,18 +61,35 @@ export interface SavedParts extends SnapshotParts {
   readonly base: ByteSource | undefined;
 }
 
-/** Writes the machine, which stands still meanwhile. A file that could not be written whole is aborted. */
+/**
+ * Writes the machine, which stands still meanwhile; where another thread compresses, until all was copied. A file that could not be written
+ * whole is aborted.
+ */
 export async function saveSnapshot(parts: SavedParts, target: ByteTarget, listener: SnapshotListener): Promise<void> {
-  const writer = new SnapshotWriter(target);
+  const { host, memory, virtual } = parts;
+  const packer = host.packer && (await host.packer());
+  const writer = new SnapshotWriter(target, packer?.deflate);
+  const end = async (recent: number): Promise<void> => {
+    await writer.end(recent);
+    listener({ bytes: writer.written, memoryDone: memory.size, memory: memory.size });
+  };
   try {
-    await parts.virtual.whileResting(() => write(parts, writer, listener));
+    const recent = await virtual.whileResting(async () => {
+      const recent = await give(parts, writer, listener);
+      if (packer === undefined) await end(recent);
+      return recent;
+    });
+    if (packer !== undefined) await end(recent);
   } catch (error) {
     await writer.abort(error);
     throw error;
+  } finally {
+    packer?.end();
   }
 }
 
-async function write(parts: SavedParts, writer: SnapshotWriter, listener: SnapshotListener): Promise<void> {
+/** Gives the state of the machine to a writer; so many sections of memory have what the processor used last. */
+async function give(parts: SavedParts, writer: SnapshotWriter, listener: SnapshotListener): Promise<number> {
   const { virtual, memory, disks } = parts;
   const pages = new BasePages();
   const base = parts.base && (await readBase(parts.base, (content) => pages.compare(memory, content), memory.size));
@@ -91,13 +108,11 @@ async function write(parts: SavedParts, writer: SnapshotWriter, listener: Snapsh
   if (zeroes !== undefined) await writer.add('ZERO', zeroes);
   let recent = 0;
   for (const { content, first, done } of ramSections(memory, recentPages(parts), pages)) {
-    await writer.add('PAGE', content);
+    await writer.add('PAGE', content, () => listener({ bytes: writer.written, memoryDone: done, memory: memory.size }));
     if (first) recent += 1;
-    listener({ bytes: writer.written, memoryDone: done, memory: memory.size });
   }
   for (const content of fileSections(boot, embedded)) await writer.add('FILE', content);
-  await writer.end(recent);
-  listener({ bytes: writer.written, memoryDone: memory.size, memory: memory.size });
+  return recent;
 }
 
 /** What the processor will likely need first: what it used last, and the page tables that lead there. */

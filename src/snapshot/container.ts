@@ -33,16 +33,28 @@ export interface Section {
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+export type Compress = (content: Uint8Array) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** Bytes of content that may wait to be compressed and written. */
+const MOST_WAITING = 2 ** 28;
+/** Sections that are compressed at once, where the host has threads for it. */
+const AT_ONCE = 4;
+
 export class SnapshotWriter {
   readonly #writer: ByteWriter;
+  readonly #compress: Compress;
+  /** Sections that are not in the file yet, in order. */
+  readonly #waiting: Promise<void>[] = [];
+  #waitingBytes = 0;
   readonly #index = new SectionIndex();
   #sections = 0;
   #checksums = 0;
   /** Bytes written so far. */
   written = 0;
 
-  constructor(target: ByteTarget) {
+  constructor(target: ByteTarget, compress: Compress = deflate) {
     this.#writer = target.getWriter();
+    this.#compress = compress;
   }
 
   async begin(): Promise<void> {
@@ -53,13 +65,38 @@ export class SnapshotWriter {
     await this.#write(header);
   }
 
-  async add(kind: GivenKind, content: Uint8Array): Promise<void> {
-    const { offset, length, checksum } = await this.#add(kind, content, await deflate(content));
-    if (kind === 'PAGE' || kind === 'FILE') this.#index.add(kind, { offset, length, checksum }, content);
+  /**
+   * Takes a section, whose content must not change any more, and resolves when there is room for another; `written` is called when it is in
+   * the file. @throws what writing of an earlier one threw
+   */
+  async add(kind: GivenKind, content: Uint8Array, written: () => void = () => {}): Promise<void> {
+    while (this.#waitingBytes > MOST_WAITING) await this.#waiting[0];
+    const stored = this.#startCompressing(content);
+    stored.catch(() => {});
+    const before = this.#waiting.at(-1);
+    const inFile = async (): Promise<void> => {
+      await before;
+      const place = await this.#add(kind, content, await stored);
+      if (kind === 'PAGE' || kind === 'FILE') this.#index.add(kind, place, content);
+      this.#waiting.shift();
+      this.#waitingBytes -= content.length;
+      written();
+    };
+    const done = inFile();
+    // What goes wrong is thrown to who waits for room, or for the end.
+    done.catch(() => {});
+    this.#waiting.push(done);
+    this.#waitingBytes += content.length;
+  }
+
+  async #startCompressing(content: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
+    await this.#waiting.at(-AT_ONCE);
+    return this.#compress(content);
   }
 
   /** The file is whole. `recent`: sections of memory, the first ones, with what the processor used last. */
   async end(recent = 0): Promise<void> {
+    await this.#waiting.at(-1);
     const start = this.written;
     const index = this.#index.encode(recent, start);
     await this.#add('INDX', index, await deflate(index));

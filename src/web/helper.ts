@@ -2,6 +2,9 @@
 import { Helper } from '../host/browser/helper.ts';
 import type { FromHelper, ToHelper } from '../host/browser/helper-protocol.ts';
 
-const helper = new Helper((message: FromHelper) => postMessage(message));
+const helper = new Helper((message: FromHelper) => {
+  const moved = message.kind === 'deflated' ? [message.bytes.buffer] : [];
+  postMessage(message, { transfer: moved });
+});
 
 addEventListener('message', ({ data }: MessageEvent<ToHelper>) => helper.receive(data));

@@ -56,7 +56,7 @@ export interface Answers {
   /** Answered when the guest stands still. */
   pause: { readonly question: Record<never, never>; readonly answer: undefined };
   statistics: { readonly question: Record<never, never>; readonly answer: Statistics };
-  /** The machine as a snapshot, or only what differs from that which it was started from; it stands still meanwhile. */
+  /** The machine as a snapshot, or only what differs from that which it was started from; it stands still until its memory was copied. */
   save: { readonly question: { changes: boolean }; readonly answer: Blob };
   exec: { readonly question: { command: string; timeout: number }; readonly answer: CommandResult };
   /** The hottest regions; or, of one, named by the physical address of its entry, the code. */

@@ -172,7 +172,7 @@ export class TrapezeVm extends HTMLElement {
   }
 
   /**
-   * The whole machine as a snapshot; it stands still meanwhile and then goes on. `changes`: only what differs from the snapshot that it was
+   * The whole machine as a snapshot; it stands still until its memory was copied and then goes on. `changes`: only what differs from the snapshot that it was
    * started from, or from that one's base.
    */
   save({ changes = false }: { readonly changes?: boolean } = {}): Promise<Blob> {

@@ -126,3 +126,34 @@ inBrowser('a machine out of a snapshot shows what of its code is hot since', asy
   assert.equal(profile!.instructions, instructions - instructionsBefore);
   assert.ok(profile!.hottest[0]!.share > 0);
 });
+
+inBrowser(
+  'the guest goes on while its snapshot is compressed, and the snapshot is of the moment before',
+  async (guest) => {
+    await exec(guest, 'seq 3000000 > /tmp/seq');
+    const told = await guest.page.evaluate(async () => {
+      const vm = document.querySelector('trapeze-vm')!;
+      const events: string[] = [];
+      const counting = new Promise((resolve) => vm.addEventListener('output', resolve, { once: true }));
+      vm.write('n=0; while :; do n=$((n+1)); for i in $(seq 50); do :; done; echo n=$n; done\n');
+      await counting;
+      for (const kind of ['progress', 'output'] as const) vm.addEventListener(kind, () => events.push(kind));
+      Object.assign(globalThis, { saved: await vm.save(), disks: [] });
+      await vm.pause();
+      return events.join(' ');
+    });
+    assert.match(told, /progress (?:output )+progress/);
+    const counted = (): Promise<readonly number[]> =>
+      guest.page.evaluate(() => {
+        const { seen } = globalThis as unknown as { seen: { text: string } };
+        const numbers = [...seen.text.matchAll(/n=(\d+)\r\n/g)].map(([, n]) => Number(n));
+        seen.text = '';
+        return numbers;
+      });
+    const before = await counted();
+    assert.equal(await goOn(guest), '');
+    let after: readonly number[] = [];
+    while (after.length === 0) after = await counted();
+    assert.ok(after[0]! < before.at(-1)!, `${before.at(-1)}, then ${after[0]}`);
+  },
+);

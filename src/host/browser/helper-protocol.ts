@@ -22,15 +22,19 @@ export type ToHelper =
   /** The guest waits for this one. */
   | { readonly kind: 'comeNow'; readonly section: number }
   /** The staging memory has room again. */
-  | { readonly kind: 'taken' };
+  | { readonly kind: 'taken' }
+  | { readonly kind: 'deflate'; readonly id: number; readonly content: Uint8Array };
 
 export type FromHelper =
+  /** The first message: the script runs. */
+  | { readonly kind: 'ready' }
   | { readonly kind: 'opened' }
   | { readonly kind: 'failed'; readonly problem: Problem }
   /** Something is in the staging memory. */
   | { readonly kind: 'put' }
   /** All of the oldest `come` was put there. */
-  | { readonly kind: 'came' };
+  | { readonly kind: 'came' }
+  | { readonly kind: 'deflated'; readonly id: number; readonly bytes: Uint8Array<ArrayBuffer> };
 
 /** `line`: for a person, when `expected`. */
 export interface Problem {

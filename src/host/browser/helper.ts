@@ -1,4 +1,5 @@
-/** The second worker of a machine: it reads a snapshot while the guest runs, or waits. */
+/** The second worker of a machine: it reads a snapshot while the guest runs, or waits, and compresses one that is saved. */
+import { deflate } from '../../snapshot/compression.ts';
 import { damaged } from '../../snapshot/problem.ts';
 import type { RandomSource } from '../../snapshot/random-access.ts';
 import { inFile, SectionReader } from '../../snapshot/section-feed.ts';
@@ -22,6 +23,7 @@ export class Helper {
 
   constructor(post: (message: FromHelper) => void) {
     this.#post = post;
+    post({ kind: 'ready' });
   }
 
   receive(message: ToHelper): void {
@@ -46,6 +48,9 @@ export class Helper {
         break;
       case 'taken':
         for (const go of this.#waiting.splice(0)) go();
+        break;
+      case 'deflate':
+        void deflate(message.content).then((bytes) => this.#post({ kind: 'deflated', id: message.id, bytes }));
         break;
       default:
         message satisfies never;

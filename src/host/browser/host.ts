@@ -5,6 +5,7 @@ import { randomFill } from '../random.ts';
 import { type Asset, type Assets, ENGINE_SECTION } from './assets.ts';
 import { download, type ProgressListener, unpacked } from './download.ts';
 import { keptRegions } from './kept-regions.ts';
+import { openPacker } from './packer.ts';
 import { browserTime } from './time.ts';
 
 export interface BrowserPlace {
@@ -27,6 +28,7 @@ export async function browserHost(place: BrowserPlace): Promise<Host> {
     time: browserTime(place.hold),
     randomFill,
     engineCode: await storedCode(place),
+    packer: () => openPacker(place.base),
     embeddedGuest: () => guest ?? embeddedGuest(place),
     readFile: (path) => download({ url: path, name: path }, place.progress),
     async openDisk(path, mode, report, extras) {

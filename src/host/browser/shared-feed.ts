@@ -1,56 +1,13 @@
 /** Sections of memory that the helper reads and that come through shared memory. */
 import type { SectionFeed, SectionTaker } from '../../snapshot/section-feed.ts';
 import type { PlacedPages } from '../../snapshot/section-index.ts';
-import { UserError } from '../../user-error.ts';
-import { FAILED, type FilePlace, type FromHelper, type Problem, type ToHelper } from './helper-protocol.ts';
-import { openWorker } from './open-worker.ts';
+import { FAILED, type FromHelper, type Problem } from './helper-protocol.ts';
+import { errorOf, type HelperWorker } from './helper-worker.ts';
 import { Staging } from './staging.ts';
 
 /** Of a section of so many pages: the number of pages, and each with its number. */
 const contentBytes = ({ runs }: PlacedPages): number =>
   4 + runs.reduce((sum, [, count]) => sum + count, 0) * (4 + 4096);
-
-/** A helper that has a file open. */
-export class HelperWorker {
-  readonly #worker: Worker;
-
-  /** Undefined where there can be none. @throws UserError when the file cannot be had. */
-  static async open(base: string, place: FilePlace): Promise<HelperWorker | undefined> {
-    if (!crossOriginIsolated) return undefined;
-    const helper = new HelperWorker(base);
-    const opened = await helper.#open(place).catch((error) => {
-      helper.end();
-      throw error;
-    });
-    if (!opened) helper.end();
-    return opened ? helper : undefined;
-  }
-
-  private constructor(base: string) {
-    this.#worker = openWorker(new URL('helper.js', base), 'trapeze-helper');
-  }
-
-  /** False: the script of the worker cannot be loaded. */
-  #open(place: FilePlace): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      this.#worker.onerror = () => resolve(false);
-      this.listen((message) => (message.kind === 'failed' ? reject(errorOf(message.problem)) : resolve(true)));
-      this.post({ kind: 'open', place });
-    });
-  }
-
-  listen(heard: (message: FromHelper) => void): void {
-    this.#worker.onmessage = ({ data }: MessageEvent<FromHelper>) => heard(data);
-  }
-
-  post(message: ToHelper): void {
-    this.#worker.postMessage(message);
-  }
-
-  end(): void {
-    this.#worker.terminate();
-  }
-}
 
 export class SharedFeed implements SectionFeed {
   readonly #helper: HelperWorker;
@@ -117,5 +74,3 @@ export class SharedFeed implements SectionFeed {
     }
   }
 }
-
-const errorOf = ({ line, expected }: Problem): Error => (expected ? new UserError(line) : new Error(line));

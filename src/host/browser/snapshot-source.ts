@@ -5,8 +5,9 @@ import type { ByteSource } from '../../snapshot/streams.ts';
 import { RemoteContent } from '../../storage/http/remote-content.ts';
 import type { ProgressListener } from './download.ts';
 import type { FilePlace } from './helper-protocol.ts';
+import { HelperWorker } from './helper-worker.ts';
 import { browserHttp } from './http.ts';
-import { HelperWorker, SharedFeed } from './shared-feed.ts';
+import { SharedFeed } from './shared-feed.ts';
 import { BlobSnapshot } from './snapshot-files.ts';
 
 /** A file: its address, a file that a person chose, or its bytes. */
@@ -34,8 +35,12 @@ export async function openSnapshots(
 
 /** Where memory may be shared, another worker reads what the guest waits for. @throws UserError */
 async function withHelper(file: RandomSource, place: FilePlace, base: string): Promise<RandomSource> {
-  const helper = await HelperWorker.open(base, place);
+  const helper = crossOriginIsolated ? await HelperWorker.start(base) : undefined;
   if (helper === undefined) return file;
+  await helper.open(place).catch((error) => {
+    helper.end();
+    throw error;
+  });
   return {
     name: file.name,
     size: file.size,
