@@ -243,7 +243,8 @@ test('bash completes options and their values', () => {
   assert.equal(complete('trapeze', 'run', '--engine', ''), 'auto wasm reference');
   assert.equal(complete('trapeze', 'disk', 'conv'), 'convert');
   assert.equal(complete('trapeze', 'disk', 'resize', '--shr'), '--shrink');
-  assert.equal(complete('trapeze', 'disk', 'convert', '--compr'), '--compress');
+  assert.equal(complete('trapeze', 'disk', 'convert', '--compr'), '--compression-type --compress');
+  assert.equal(complete('trapeze', 'disk', 'convert', '--compression-type', ''), 'zlib zstd');
   assert.equal(complete('trapeze', 'disk', 'convert', '--format', ''), 'raw qcow2');
   assert.equal(complete('trapeze', 'isa', 'x86-64', '--format', ''), 'text json html');
   assert.equal(complete('trapeze', 'disk', 'check', '--repair', ''), 'leaks all');
