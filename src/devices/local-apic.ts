@@ -1,4 +1,5 @@
-import { matchesLogical } from './apic-destination.ts';
+import { isAddressed } from './apic-destination.ts';
+import { ApicErrors } from './apic-errors.ts';
 import { ApicVectors } from './apic-vectors.ts';
 import type { Clock, Device, IrqLine, MessageSink, PhysicalAddress, Width } from './contract.ts';
 import * as register from './local-apic-registers.ts';
@@ -57,8 +58,7 @@ export class LocalApic implements Device, MessageSink {
   #logicalDestination = 0;
   #destinationFormat = FLAT_MODEL;
   #spuriousVector = 0xff;
-  #errors = 0;
-  #errorStatus = 0;
+  readonly #errors = new ApicErrors();
   #command = 0;
   #commandHigh = 0;
   #divideConfiguration = 0;
@@ -157,8 +157,7 @@ export class LocalApic implements Device, MessageSink {
     this.#logicalDestination = state.doubleword('logicalDestination', this.#logicalDestination);
     this.#destinationFormat = state.doubleword('destinationFormat', this.#destinationFormat);
     this.#spuriousVector = state.integer('spuriousVector', this.#spuriousVector, 0, 0x1ff);
-    this.#errors = state.byte('errors', this.#errors);
-    this.#errorStatus = state.byte('errorStatus', this.#errorStatus);
+    this.#errors.transferState(state);
     this.#command = state.doubleword('command', this.#command);
     this.#commandHigh = state.doubleword('commandHigh', this.#commandHigh);
     this.#divideConfiguration = state.byte('divideConfiguration', this.#divideConfiguration);
@@ -184,8 +183,7 @@ export class LocalApic implements Device, MessageSink {
     this.#logicalDestination = 0;
     this.#destinationFormat = FLAT_MODEL;
     this.#spuriousVector = 0xff;
-    this.#errors = 0;
-    this.#errorStatus = 0;
+    this.#errors.clear();
     this.#command = 0;
     this.#commandHigh = 0;
     this.#divideConfiguration = 0;
@@ -226,7 +224,7 @@ export class LocalApic implements Device, MessageSink {
       case register.SPURIOUS_VECTOR:
         return this.#spuriousVector;
       case register.ERROR_STATUS:
-        return this.#errorStatus;
+        return this.#errors.shown;
       case register.INTERRUPT_COMMAND:
         return this.#command;
       case register.INTERRUPT_COMMAND_HIGH:
@@ -263,8 +261,7 @@ export class LocalApic implements Device, MessageSink {
         this.#writeSpuriousVector(value);
         break;
       case register.ERROR_STATUS:
-        this.#errorStatus = this.#errors;
-        this.#errors = 0;
+        this.#errors.show();
         break;
       case register.INTERRUPT_COMMAND:
         this.#sendCommand(value, this.#commandHigh >>> 24);
@@ -325,10 +322,8 @@ export class LocalApic implements Device, MessageSink {
   }
 
   #raiseError(error: number): void {
-    const known = (this.#errors & error) !== 0;
-    this.#errors |= error;
     // An error about the error interrupt's own vector must not raise another one.
-    if (!known) this.#lvt.raise(register.LVT_ERROR);
+    if (this.#errors.add(error)) this.#lvt.raise(register.LVT_ERROR);
   }
 
   #latchNmi(): void {
@@ -401,17 +396,10 @@ export class LocalApic implements Device, MessageSink {
     return ((this.#options.id >>> 4) << 16) | (1 << (this.#options.id & 15));
   }
 
-  /** Is this processor meant? (SDM vol. 3 §11.6.2) */
   #addressed(destination: number, logical: boolean, broadcast: number): boolean {
-    if (destination === broadcast) return true;
-    if (!logical) return destination === this.#options.id;
-    return matchesLogical(
-      {
-        mode: this.msrs.mode,
-        logicalDestination: this.#logicalId(),
-        destinationFormat: this.#destinationFormat,
-      },
-      destination,
-    );
+    const { id } = this.#options;
+    const logicalDestination = this.#logicalId();
+    const address = { id, mode: this.msrs.mode, logicalDestination, destinationFormat: this.#destinationFormat };
+    return isAddressed(address, { destination, logical, broadcast });
   }
 }
