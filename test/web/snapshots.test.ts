@@ -130,6 +130,7 @@ inBrowser('a machine out of a snapshot shows what of its code is hot since', asy
 inBrowser(
   'the guest goes on while its snapshot is compressed, and the snapshot is of the moment before',
   async (guest) => {
+    await guest.printed(PROMPT);
     await exec(guest, 'seq 3000000 > /tmp/seq');
     const told = await guest.page.evaluate(async () => {
       const vm = document.querySelector('trapeze-vm')!;
