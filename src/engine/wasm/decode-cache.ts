@@ -7,6 +7,7 @@ import type { CodeSize } from '../../isa/x86/prefixes.ts';
 import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE } from '../layout.ts';
+import { type BlockCounts, MAX_PATIENCE, WAS_HOT } from './block-counts.ts';
 import type { Handlers } from './handlers.ts';
 import { COUNT_AT, CROSSES_PAGE, IS_REGION, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
 import { RecordRoom } from './record-room.ts';
@@ -70,17 +71,6 @@ interface CodePage {
 }
 
 const MAX_BLOCK = 64;
-/** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
-const HOT_ENTRIES = 32000;
-/** Entries to a block before it is looked for among the regions of earlier runs, and so many times as many before it is again. */
-const FIRST_LOOK = 1000;
-const NEXT_LOOK = 4;
-/** Part of a region, it must be entered from elsewhere so many times as often: to have its code twice costs more than it gains. */
-const COVERED = 2;
-/** Stands for the entries of a block that is part of a region: more than are ever left. */
-const WAS_HOT = 2 ** 31;
-/** Code that is rewritten while it is hot has to be entered twice as often each time, up to so many doublings, before it is translated again. */
-const MAX_PATIENCE = 4;
 /** Of the records of a block, with those at its start and end that are no instructions. */
 const MOST_BYTES = (MAX_BLOCK + 2) * RECORD_SIZE;
 const MAX_INSTRUCTION = 15;
@@ -101,13 +91,6 @@ const badInstruction = (failure: 'invalid' | 'tooLong', size: CodeSize): Decoded
   prefixes: { rex: 0, lock: false, operandSize: false, addressSize: false, repeat: 'none', segment: undefined },
 });
 
-export interface Counting {
-  /** Blocks start with a record that counts how often they are entered. */
-  readonly counts: boolean;
-  /** Some blocks may be regions long before they are hot. */
-  readonly looksEarly: boolean;
-}
-
 export class DecodeCache {
   readonly #memory: Uint8Array;
   readonly #view: DataView;
@@ -115,19 +98,19 @@ export class DecodeCache {
   readonly #ramSize: number;
   readonly #handlers: Handlers;
   readonly #events: CodeEvents;
-  readonly #counts: boolean;
-  readonly #looksEarly: boolean;
+  readonly #counts: BlockCounts | undefined;
   #pages = new Map<number, CodePage>();
   readonly #room = new RecordRoom();
   /** Instructions decoded so far. */
   decoded = 0;
 
+  /** Without `counts` blocks do not start with a record that counts how often they are entered. */
   constructor(
     memory: WebAssembly.Memory,
     ramSize: number,
     handlers: Handlers,
     events: CodeEvents,
-    { counts, looksEarly }: Counting,
+    counts: BlockCounts | undefined,
   ) {
     this.#memory = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
@@ -136,7 +119,6 @@ export class DecodeCache {
     this.#handlers = handlers;
     this.#events = events;
     this.#counts = counts;
-    this.#looksEarly = looksEarly;
     for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries())
       this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
   }
@@ -180,7 +162,7 @@ export class DecodeCache {
     const start = this.#room.next;
     const bytes = this.#pageBytes(frame);
     const page = this.#page(frame);
-    if (this.#counts && most === MAX_BLOCK) this.#writeEnter(page, frame, offset);
+    if (this.#counts !== undefined && most === MAX_BLOCK) this.#writeEnter(page, frame, offset);
     let limit = most;
     let at = offset;
     let alone = 0;
@@ -226,33 +208,20 @@ export class DecodeCache {
 
   #writeEnter(page: CodePage, frame: number, offset: number): void {
     this.#header(this.#room.next, PSEUDO.enter, 0, offset);
-    this.#count(this.#room.next, this.#looksEarly ? FIRST_LOOK : HOT_ENTRIES << page.patience);
-    this.#view.setUint32(this.#room.next + COUNT_AT.frame, frame, true);
+    this.#counts!.begin(this.#room.next, frame, page.patience);
     this.#room.next += RECORD_SIZE;
   }
-  #count(record: number, left: number, whole = left): void {
-    this.#view.setUint32(record + COUNT_AT.left, left, true);
-    this.#view.setUint32(record + COUNT_AT.whole, whole, true);
-  }
-  /** Whether the block that a record starts, which was entered as often as it counts, is hot; else it counts on from there. */
+  /** As `BlockCounts`. */
   isHot(record: number): boolean {
-    const entered = this.#view.getUint32(record + COUNT_AT.whole, true);
-    const page = this.#pages.get(this.#view.getUint32(record + COUNT_AT.frame, true));
-    const hot = HOT_ENTRIES << (page?.patience ?? 0);
-    if (entered >= hot) return true;
-    const next = Math.min(entered * NEXT_LOOK, hot);
-    this.#count(record, next - entered, next);
-    return false;
+    return this.#counts!.isHot(record, this.#pages.get(this.#counts!.frame(record))?.patience ?? 0);
   }
-  /** How often the block that a record starts was entered, as far as that is known. */
   #entered(record: number): number {
-    if (!this.#counts || this.#memory[record + RECORD_AT.flags] & IS_REGION) return WAS_HOT;
-    return this.#view.getUint32(record + COUNT_AT.whole, true) - this.#view.getUint32(record + COUNT_AT.left, true);
+    if (this.#counts === undefined || this.#memory[record + RECORD_AT.flags] & IS_REGION) return WAS_HOT;
+    return this.#counts.entered(record);
   }
   /** The physical address of the block that a counting record starts. */
   placeOf(record: number): number {
-    const offset = this.#view.getUint16(record + RECORD_AT.offset, true);
-    return this.#view.getUint32(record + COUNT_AT.frame, true) * PAGE_SIZE + offset;
+    return this.#counts!.place(record);
   }
 
   #finish(page: CodePage, start: number, index: number, at: number): number {
@@ -467,8 +436,7 @@ export class DecodeCache {
   cool(physical: number, size: CodeSize): void {
     const page = this.#pages.get(Math.floor(physical / PAGE_SIZE));
     const record = page?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
-    if (record === undefined || !this.#counts) return;
-    this.#count(record, (COVERED * HOT_ENTRIES) << page!.patience, WAS_HOT);
+    if (record !== undefined) this.#counts?.cool(record, page!.patience);
   }
   /** The block of a region is interpreted again. */
   uninstall(region: InstalledRegion): void {
@@ -480,7 +448,7 @@ export class DecodeCache {
     page.regions.delete(key);
     this.#view.setUint16(record + RECORD_AT.handler, before, true);
     this.#memory[record + RECORD_AT.flags] &= ~IS_REGION;
-    if (before === PSEUDO.enter) this.#count(record, HOT_ENTRIES << page.patience, WAS_HOT);
+    if (before === PSEUDO.enter) this.#counts?.restart(record, page.patience);
   }
 
   /** Drops everything. Not while a record is being executed other than to look the next one up. */

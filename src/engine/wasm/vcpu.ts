@@ -43,6 +43,7 @@ import { CPU_BASE, PAGE_SIZE } from '../layout.ts';
 import type { EngineMemory } from '../memory.ts';
 import { checkRegisters, Registers, resetRegisters, restoreRegisters, saveRegisters } from '../registers.ts';
 import { type Executor, RunLoop } from '../run-loop.ts';
+import { BlockCounts } from './block-counts.ts';
 import { CodeCounts } from './code-counts.ts';
 import { CodeStore } from './code-store.ts';
 import { type CodeEvents, DecodeCache } from './decode-cache.ts';
@@ -122,8 +123,8 @@ export class WasmVcpu implements Vcpu, Executor {
     };
     // What is counted in them makes regions another's.
     const keeps = tier === 'both' && instrument === undefined && watch === undefined ? kept : undefined;
-    const counting = { counts: tier === 'both', looksEarly: keeps !== undefined };
-    this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, events, counting);
+    const counts = tier === 'both' ? new BlockCounts(memory.wasm, keeps !== undefined) : undefined;
+    this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, events, counts);
     const parts = { cache: this.#cache, handlers: this.#handlers, tier, events: this.#counts };
     this.#translator = new Translator({ ...parts, kept: keeps });
     this.#translateFetch = linker.procedure(translateFetch) as (distance: number) => void;

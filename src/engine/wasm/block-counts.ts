@@ -1,0 +1,70 @@
+/** How often blocks are entered, as the records count it that they start with: down from some number to the next look at the block. */
+import { PAGE_SIZE } from '../layout.ts';
+import { COUNT_AT, RECORD_AT } from './record.ts';
+
+/** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
+const HOT_ENTRIES = 32000;
+/** Entries to a block before it is looked for among the regions of earlier runs, and so many times as many before it is again. */
+const FIRST_LOOK = 1000;
+const NEXT_LOOK = 4;
+/** Part of a region, it must be entered from elsewhere so many times as often: to have its code twice costs more than it gains. */
+const COVERED = 2;
+/** Stands for the entries of a block that is part of a region: more than are ever left. */
+export const WAS_HOT = 2 ** 31;
+/** Code that is rewritten while it is hot has to be entered twice as often each time, up to so many doublings, before it is translated again. */
+export const MAX_PATIENCE = 4;
+
+export class BlockCounts {
+  readonly #view: DataView;
+  readonly #firstLook: number | undefined;
+
+  /** `looksEarly`: some blocks may be regions long before they are hot. */
+  constructor(memory: WebAssembly.Memory, looksEarly: boolean) {
+    this.#view = new DataView(memory.buffer);
+    this.#firstLook = looksEarly ? FIRST_LOOK : undefined;
+  }
+
+  #set(record: number, left: number, whole: number): void {
+    this.#view.setUint32(record + COUNT_AT.left, left, true);
+    this.#view.setUint32(record + COUNT_AT.whole, whole, true);
+  }
+  #whole(record: number): number {
+    return this.#view.getUint32(record + COUNT_AT.whole, true);
+  }
+
+  /** A block of a frame was decoded that no region has. */
+  begin(record: number, frame: number, patience: number): void {
+    const entries = this.#firstLook ?? HOT_ENTRIES << patience;
+    this.#set(record, entries, entries);
+    this.#view.setUint32(record + COUNT_AT.frame, frame, true);
+  }
+  /** Whether the block that a record starts, which was entered as often as it counts, is hot; else it counts on from there. */
+  isHot(record: number, patience: number): boolean {
+    const entered = this.#whole(record);
+    const hot = HOT_ENTRIES << patience;
+    if (entered >= hot) return true;
+    const next = Math.min(entered * NEXT_LOOK, hot);
+    this.#set(record, next - entered, next);
+    return false;
+  }
+  /** Counts the entries of a block that is part of a region from the start again: few of them pass that by. */
+  cool(record: number, patience: number): void {
+    this.#set(record, (COVERED * HOT_ENTRIES) << patience, WAS_HOT);
+  }
+  /** The block is no region any more. */
+  restart(record: number, patience: number): void {
+    this.#set(record, HOT_ENTRIES << patience, WAS_HOT);
+  }
+
+  /** How often the block was entered, as far as that is known. */
+  entered(record: number): number {
+    return this.#whole(record) - this.#view.getUint32(record + COUNT_AT.left, true);
+  }
+  frame(record: number): number {
+    return this.#view.getUint32(record + COUNT_AT.frame, true);
+  }
+  /** The physical address of the block. */
+  place(record: number): number {
+    return this.frame(record) * PAGE_SIZE + this.#view.getUint16(record + RECORD_AT.offset, true);
+  }
+}
