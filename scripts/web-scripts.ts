@@ -19,6 +19,7 @@ const LEFT_OUT: Plugin = {
     leaveOut(/src\/api\/trace\.ts$/, 'traceEngine');
     leaveOut(/src\/api\/timeline\.ts$/, 'timelineEngine');
     leaveOut(/src\/storage\/qcow2\/check\.ts$/, 'repairImage');
+    leaveOut(/src\/storage\/qcow2\/create\.ts$/, 'l1EntriesFor');
     leaveOut(/src\/storage\/qcow2\/refcounts\.ts$/, 'Refcounts');
     leaveOut(/src\/storage\/qcow2\/cluster-writer\.ts$/, 'ClusterWriter');
   },

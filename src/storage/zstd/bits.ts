@@ -1,6 +1,13 @@
 /** The data contradicts the format. */
 export class ZstdProblem extends Error {}
 
+/** So say most who find that: which table or length it is helps nobody. */
+export class Damaged extends ZstdProblem {
+  constructor() {
+    super('the data is damaged');
+  }
+}
+
 /** Bits of bytes from the first on, each byte from its lowest bit on (RFC 8878, 4.1.1). */
 export class ForwardBits {
   readonly #bytes: Uint8Array;
@@ -19,7 +26,7 @@ export class ForwardBits {
 
   skip(count: number): void {
     this.#at += count;
-    if (this.#at > this.#bytes.length * 8) throw new ZstdProblem('a table of counts ends too early');
+    if (this.#at > this.#bytes.length * 8) throw new Damaged();
   }
 
   /** Bytes of which bits were taken. */
@@ -37,7 +44,7 @@ export class BackwardBits {
   constructor(bytes: Uint8Array) {
     const last = bytes.at(-1) ?? 0;
     // The highest bit that is set is the end mark.
-    if (last === 0) throw new ZstdProblem('a stream of bits has no end');
+    if (last === 0) throw new Damaged();
     this.#bytes = bytes;
     this.left = bytes.length * 8 - Math.clz32(last) + 23;
   }

@@ -1,5 +1,5 @@
 /** Zstandard's frames (RFC 8878), without dictionaries. */
-import { ZstdProblem } from './bits.ts';
+import { Damaged, ZstdProblem } from './bits.ts';
 import type { HuffmanTable } from './huffman.ts';
 import { readLiterals } from './literals.ts';
 import { type Output, runSequences, type SequenceState } from './sequences.ts';
@@ -56,7 +56,7 @@ function readFrame(from: Uint8Array, start: number, output: Output): number {
     const size = head >>> 3;
     at += 3;
     const length = kind === 1 ? 1 : size;
-    if (size > MOST_OF_BLOCK || at + length > from.length) throw new ZstdProblem('a block leaves the data');
+    if (size > MOST_OF_BLOCK || at + length > from.length) throw new Damaged();
     const block = from.subarray(at, at + length);
     at += length;
     const before = output.at;
@@ -64,8 +64,8 @@ function readFrame(from: Uint8Array, start: number, output: Output): number {
       const literals = readLiterals(block, table);
       table = literals.table;
       runSequences(block.subarray(literals.length), literals.bytes, output, sequences);
-      if (output.at - before > MOST_OF_BLOCK) throw new ZstdProblem('a block is too long');
-    } else if (kind === 3) throw new ZstdProblem('a block of a kind that is not known');
+      if (output.at - before > MOST_OF_BLOCK) throw new Damaged();
+    } else if (kind === 3) throw new Damaged();
     else {
       if (before + size > output.bytes.length) throw new ZstdProblem('the data is too long');
       if (kind === 0) output.bytes.set(block, before);

@@ -1,5 +1,5 @@
 /** Finite state entropy: symbols by tables of states (RFC 8878, 4.1). */
-import { type BackwardBits, ForwardBits, ZstdProblem } from './bits.ts';
+import { type BackwardBits, Damaged, ForwardBits } from './bits.ts';
 
 export interface FseTable {
   /** Bits of a state's number. */
@@ -29,7 +29,7 @@ function readCounts(
   const stream = new ForwardBits(bytes);
   const log = stream.peek(4) + 5;
   stream.skip(4);
-  if (log > mostLog) throw new ZstdProblem(`a table of 2^${log} states`);
+  if (log > mostLog) throw new Damaged();
   const counts: number[] = [];
   let remaining = 1 << log;
   while (remaining > 0) {
@@ -45,9 +45,9 @@ function readCounts(
     counts.push(value - 1);
     remaining -= Math.abs(value - 1);
     if (value === 1) readZeros(stream, counts, mostSymbols);
-    if (counts.length > mostSymbols) throw new ZstdProblem('a table has too many symbols');
+    if (counts.length > mostSymbols) throw new Damaged();
   }
-  if (remaining < 0) throw new ZstdProblem('a table of counts has the wrong sum');
+  if (remaining < 0) throw new Damaged();
   return { log, counts, length: stream.length };
 }
 

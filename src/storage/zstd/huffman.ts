@@ -1,5 +1,5 @@
 /** Literals by Huffman codes (RFC 8878, 4.2). */
-import { BackwardBits, ZstdProblem } from './bits.ts';
+import { BackwardBits, Damaged } from './bits.ts';
 import { nextState, readTable } from './fse.ts';
 
 export interface HuffmanTable {
@@ -18,7 +18,7 @@ export function readHuffman(bytes: Uint8Array): { readonly table: HuffmanTable; 
   const [head] = bytes;
   const count = (head ?? 0) - 127;
   const length = 1 + (count > 0 ? Math.ceil(count / 2) : (head ?? 0));
-  if (head === undefined || length > bytes.length) throw new ZstdProblem('a Huffman table ends too early');
+  if (head === undefined || length > bytes.length) throw new Damaged();
   const coded = bytes.subarray(1, length);
   return { table: tableOf(count > 0 ? plainWeights(coded, count) : codedWeights(coded)), length };
 }
@@ -41,18 +41,17 @@ function codedWeights(bytes: Uint8Array): number[] {
     }
     [state, other] = [other, next];
   }
-  throw new ZstdProblem('a Huffman table has too many symbols');
+  throw new Damaged();
 }
 
 function tableOf(weights: number[]): HuffmanTable {
   const sum = weights.reduce((all, weight) => all + ((1 << weight) >>> 1), 0);
   const log = 32 - Math.clz32(sum);
   const last = (1 << log) - sum;
-  if (sum === 0 || log > LONGEST_CODE || (last & (last - 1)) !== 0)
-    throw new ZstdProblem('a Huffman table has codes that do not go together');
+  if (sum === 0 || log > LONGEST_CODE || (last & (last - 1)) !== 0) throw new Damaged();
   // The last weight follows from the others.
   weights.push(32 - Math.clz32(last));
-  if (weights.length > 256) throw new ZstdProblem('a Huffman table has too many symbols');
+  if (weights.length > 256) throw new Damaged();
   const [symbols, bits] = [new Uint8Array(1 << log), new Uint8Array(1 << log)];
   let at = 0;
   for (let weight = 1; weight <= log; weight++)
@@ -74,5 +73,5 @@ export function decodeStream({ log, symbols, bits }: HuffmanTable, bytes: Uint8A
     into[i] = symbols[index]!;
     stream.left -= bits[index]!;
   }
-  if (stream.left !== 0) throw new ZstdProblem('a stream of literals has the wrong length');
+  if (stream.left !== 0) throw new Damaged();
 }

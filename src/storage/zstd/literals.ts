@@ -1,5 +1,5 @@
 /** The section of literals in a block (RFC 8878, 3.1.1.3.1). */
-import { ZstdProblem } from './bits.ts';
+import { Damaged } from './bits.ts';
 import { decodeStream, type HuffmanTable, readHuffman } from './huffman.ts';
 
 export interface Literals {
@@ -39,7 +39,7 @@ export function readLiterals(block: Uint8Array, kept: HuffmanTable | undefined):
   const body = block.subarray(header, header + coded);
   const read = kind === TREELESS ? undefined : readHuffman(body);
   const table = read?.table ?? kept;
-  if (table === undefined) throw new ZstdProblem('a block uses a Huffman table that is not there');
+  if (table === undefined) throw new Damaged();
   const bytes = new Uint8Array(size);
   const streams = body.subarray(read?.length ?? 0);
   if (format === 0) decodeStream(table, streams, bytes);
@@ -48,7 +48,7 @@ export function readLiterals(block: Uint8Array, kept: HuffmanTable | undefined):
 }
 
 function check(size: number, length: number, block: Uint8Array): void {
-  if (size > MOST_LITERALS || length > block.length) throw new ZstdProblem('literals leave their block');
+  if (size > MOST_LITERALS || length > block.length) throw new Damaged();
 }
 
 function decodeFour(table: HuffmanTable, streams: Uint8Array, into: Uint8Array): void {
@@ -56,8 +56,7 @@ function decodeFour(table: HuffmanTable, streams: Uint8Array, into: Uint8Array):
   let from = JUMP_TABLE;
   for (let i = 0; i < 4; i++) {
     const length = i === 3 ? streams.length - from : (streams[2 * i] ?? 0) | ((streams[2 * i + 1] ?? 0) << 8);
-    if (length < 0 || from + length > streams.length || part * 3 > into.length)
-      throw new ZstdProblem('literals leave their block');
+    if (length < 0 || from + length > streams.length || part * 3 > into.length) throw new Damaged();
     decodeStream(
       table,
       streams.subarray(from, from + length),

@@ -1,5 +1,5 @@
 /** The section of sequences in a block: literals and matches that take turns (RFC 8878, 3.1.1.3.2). */
-import { BackwardBits, ZstdProblem } from './bits.ts';
+import { BackwardBits, Damaged, ZstdProblem } from './bits.ts';
 import { type FseTable, nextState, readTable, singleSymbol, tableOf } from './fse.ts';
 
 /** What the codes of lengths and offsets mean, and how they are coded. */
@@ -79,13 +79,13 @@ export function runSequences(section: Uint8Array, literals: Uint8Array, output: 
     const { tables, length: described } = readTables(section.subarray(length), state.tables);
     state.tables = tables;
     taken = decode(section.subarray(length + described), { count, tables, literals, output, repeats: state.repeats });
-  } else if (length !== section.length) throw new ZstdProblem('a block is longer than what it holds');
+  } else if (length !== section.length) throw new Damaged();
   append(output, literals.subarray(taken));
 }
 
 function readCount(section: Uint8Array): { readonly count: number; readonly length: number } {
   const [first, second = 0, third = 0] = section;
-  if (first === undefined) throw new ZstdProblem('a block ends too early');
+  if (first === undefined) throw new Damaged();
   if (first < 128) return { count: first, length: 1 };
   if (first < 255) return { count: ((first - 128) << 8) + second, length: 2 };
   return { count: second + (third << 8) + 0x7f00, length: 3 };
@@ -96,7 +96,7 @@ function readTables(
   kept: SequenceTables | undefined,
 ): { readonly tables: SequenceTables; readonly length: number } {
   const [modes] = section;
-  if (modes === undefined || (modes & 3) !== 0) throw new ZstdProblem('a block has modes that are not known');
+  if (modes === undefined || (modes & 3) !== 0) throw new Damaged();
   let length = 1;
   const table = (mode: number, { usual, mostLog, bits }: Field, before: FseTable | undefined): FseTable => {
     switch (mode) {
@@ -104,7 +104,7 @@ function readTables(
         return usual;
       case 1: {
         const symbol = section[length++];
-        if (symbol === undefined || symbol >= bits.length) throw new ZstdProblem('a code that is not known');
+        if (symbol === undefined || symbol >= bits.length) throw new Damaged();
         return singleSymbol(symbol);
       }
       case 2: {
@@ -113,7 +113,7 @@ function readTables(
         return read.table;
       }
       default:
-        if (before === undefined) throw new ZstdProblem('a block uses a table that is not there');
+        if (before === undefined) throw new Damaged();
         return before;
     }
   };
@@ -141,13 +141,13 @@ function decode(bytes: Uint8Array, { count, tables, literals, output, repeats }:
   let taken = 0;
   for (let left = count; left > 0; left--) {
     const offsetCode = offsets.symbols[offsetState]!;
-    if (offsetCode > LARGEST_OFFSET_CODE) throw new ZstdProblem('a match reaches behind the start');
+    if (offsetCode > LARGEST_OFFSET_CODE) throw new Damaged();
     const matchCode = matchLengths.symbols[matchState]!;
     const literalCode = literalLengths.symbols[literalState]!;
     const value = OFFSETS.bases[offsetCode]! + stream.read(offsetCode);
     const matchLength = MATCH_LENGTHS.bases[matchCode]! + stream.read(MATCH_LENGTHS.bits[matchCode]!);
     const literalLength = LITERAL_LENGTHS.bases[literalCode]! + stream.read(LITERAL_LENGTHS.bits[literalCode]!);
-    if (taken + literalLength > literals.length) throw new ZstdProblem('a block has too few literals');
+    if (taken + literalLength > literals.length) throw new Damaged();
     append(output, literals.subarray(taken, taken + literalLength));
     taken += literalLength;
     copyMatch(output, offsetOf(value, literalLength, repeats), matchLength);
@@ -156,9 +156,9 @@ function decode(bytes: Uint8Array, { count, tables, literals, output, repeats }:
       matchState = nextState(matchLengths, matchState, stream);
       offsetState = nextState(offsets, offsetState, stream);
     }
-    if (stream.left < 0) throw new ZstdProblem('a block has too few sequences');
+    if (stream.left < 0) throw new Damaged();
   }
-  if (stream.left !== 0) throw new ZstdProblem('a block has more than its sequences');
+  if (stream.left !== 0) throw new Damaged();
   return taken;
 }
 
@@ -184,7 +184,7 @@ function append(output: Output, bytes: Uint8Array): void {
 
 function copyMatch(output: Output, offset: number, length: number): void {
   const { bytes, at } = output;
-  if (offset < 1 || offset > at - output.start) throw new ZstdProblem('a match reaches behind the start');
+  if (offset < 1 || offset > at - output.start) throw new Damaged();
   if (at + length > bytes.length) throw new ZstdProblem('the data is too long');
   if (offset >= length) bytes.copyWithin(at, at - offset, at - offset + length);
   else for (let i = at; i < at + length; i++) bytes[i] = bytes[i - offset]!;
