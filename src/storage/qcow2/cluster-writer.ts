@@ -5,14 +5,14 @@ import type { CompressedClusters } from './compressed.ts';
 import { CorruptImageError, type Geometry } from './format.ts';
 import type { Header } from './header.ts';
 import { allSubclusters, type L2Entry, type StandardEntry, subclusterBits, UNALLOCATED } from './l2-entry.ts';
-import type { Mapping } from './mapping.ts';
 import type { Refcounts } from './refcounts.ts';
+import type { WritableMapping } from './writable-mapping.ts';
 
 export interface ClusterWriterParts {
   readonly file: SizedFile;
   readonly image: string;
   readonly header: Header;
-  readonly mapping: Mapping;
+  readonly mapping: WritableMapping;
   readonly reader: ClusterReader;
   readonly compressed: CompressedClusters;
   readonly refcounts: Refcounts;
@@ -30,7 +30,7 @@ export class ClusterWriter {
   readonly #image: string;
   readonly #geometry: Geometry;
   readonly #clusterSize: number;
-  readonly #mapping: Mapping;
+  readonly #mapping: WritableMapping;
   readonly #reader: ClusterReader;
   readonly #compressed: CompressedClusters;
   readonly #refcounts: Refcounts;

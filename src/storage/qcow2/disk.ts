@@ -9,8 +9,9 @@ import { CompressedClusters } from './compressed.ts';
 import { l1EntriesFor } from './create.ts';
 import { CorruptImageError, type Geometry, HEADER, viewOf, writeU64 } from './format.ts';
 import type { Header } from './header.ts';
-import { Mapping } from './mapping.ts';
+import { loadL1, Mapping } from './mapping.ts';
 import { Refcounts } from './refcounts.ts';
+import { WritableMapping } from './writable-mapping.ts';
 
 export interface Qcow2Options {
   /** How messages call the image. */
@@ -20,6 +21,12 @@ export interface Qcow2Options {
   readonly backing: BlockBackend | undefined;
   /** Called once, when the host first has no room for a write. */
   readonly onFull?: (() => void) | undefined;
+}
+
+/** What changes when an image is written. */
+interface ChangingTables {
+  readonly mapping: WritableMapping;
+  readonly refcounts: Refcounts;
 }
 
 /**
@@ -35,10 +42,9 @@ export class Qcow2Disk implements BlockBackend {
   readonly #file: SizedFile;
   readonly #geometry: Geometry;
   readonly #backing: BlockBackend | undefined;
-  readonly #mapping: Mapping;
   readonly #reader: ClusterReader;
   /** Undefined when the image is only read, as is what writes. */
-  readonly #refcounts: Refcounts | undefined;
+  readonly #tables: ChangingTables | undefined;
   readonly #writer: ClusterWriter | undefined;
   readonly #changes = new Lock();
   /** Transfers of clusters where they are: these must not be given to others meanwhile. */
@@ -54,25 +60,24 @@ export class Qcow2Disk implements BlockBackend {
     header: Header,
     options: Qcow2Options,
     mapping: Mapping,
-    refcounts: Refcounts | undefined,
+    tables: ChangingTables | undefined,
   ) {
     this.#size = header.size;
     this.readOnly = options.readOnly;
     this.#file = file;
     this.#geometry = header.geometry;
     this.#backing = options.backing;
-    this.#mapping = mapping;
     const { name: image, backing } = options;
     const compressed = new CompressedClusters(file, image, header);
     const parts = { file, image, header, mapping, compressed, backing };
     this.#reader = new ClusterReader(parts);
-    this.#refcounts = refcounts;
+    this.#tables = tables;
     this.#writer =
-      refcounts &&
+      tables &&
       new ClusterWriter({
         ...parts,
+        ...tables,
         reader: this.#reader,
-        refcounts,
         read: (offset, into) => this.read(offset, into),
         commit: () => this.#commit(),
       });
@@ -91,10 +96,13 @@ export class Qcow2Disk implements BlockBackend {
         `${options.name}: the image is marked as corrupt and may only be read: copy what is left with \`trapeze disk convert\``,
       );
     if (!options.readOnly && header.dirty) await repairImage(file, header, options.name);
-    const mapping = await Mapping.open(file, options.name, header);
-    const refcounts = options.readOnly ? undefined : await Refcounts.open(file, options.name, header);
-    if (refcounts !== undefined) mapping.reserve(refcounts);
-    return new Qcow2Disk(file, header, options, mapping, refcounts);
+    const l1 = await loadL1(file, header);
+    if (options.readOnly)
+      return new Qcow2Disk(file, header, options, new Mapping(file, options.name, header, l1), undefined);
+    const mapping = new WritableMapping(file, options.name, header, l1);
+    const refcounts = await Refcounts.open(file, options.name, header);
+    mapping.reserve(refcounts);
+    return new Qcow2Disk(file, header, options, mapping, { mapping, refcounts });
   }
 
   get size(): number {
@@ -138,13 +146,13 @@ export class Qcow2Disk implements BlockBackend {
   }
 
   async flush(): Promise<void> {
-    if (this.#refcounts === undefined) return;
+    if (this.#tables === undefined) return;
     await this.#changes.run(() => this.#commit());
   }
 
   async close(): Promise<void> {
     try {
-      if (this.#refcounts !== undefined && this.#broken === undefined)
+      if (this.#tables !== undefined && this.#broken === undefined)
         await this.#changes.run(async () => {
           await this.#commit();
           // Counts of what the first has given up.
@@ -169,9 +177,9 @@ export class Qcow2Disk implements BlockBackend {
   async resize(size: number): Promise<number> {
     const before = this.#size;
     const entries = l1EntriesFor(size, this.#geometry);
-    const refcounts = this.#refcounts!;
+    const { mapping, refcounts } = this.#tables!;
     if (size > before) {
-      await this.#change(() => this.#mapping.grow(entries, refcounts));
+      await this.#change(() => mapping.grow(entries, refcounts));
       this.#size = size;
       // What the last cluster has behind the old end, and what the backing disk would show there.
       const stop = Math.min(size, Math.max(this.#clusterEnd(before), this.#backing?.size ?? 0));
@@ -181,7 +189,7 @@ export class Qcow2Disk implements BlockBackend {
       if (kept > size) await this.writeZeroes(size, Math.min(kept, before) - size);
       for (let at = kept; at < before; )
         at += await this.#change((writer) => writer.discardClusters(at, this.#clusterEnd(before)));
-      await this.#change(async () => this.#mapping.shrink(entries, refcounts));
+      await this.#change(async () => mapping.shrink(entries, refcounts));
       this.#size = size;
     }
     await this.flush();
@@ -216,10 +224,10 @@ export class Qcow2Disk implements BlockBackend {
   #change<T>(action: (writer: ClusterWriter) => Promise<T>): Promise<T> {
     return this.#changes.run(async () => {
       this.#mayWrite();
-      const refcounts = this.#refcounts!;
+      const { mapping, refcounts } = this.#tables!;
       try {
         if (this.#autoclear) await this.#clearFeatures();
-        if (refcounts.crowded || this.#mapping.crowded) await this.#commit();
+        if (refcounts.crowded || mapping.crowded) await this.#commit();
         return await action(this.#writer!);
       } catch (error) {
         throw this.#failed(error);
@@ -237,12 +245,12 @@ export class Qcow2Disk implements BlockBackend {
   }
 
   async #commit(): Promise<void> {
-    const refcounts = this.#refcounts!;
+    const { mapping, refcounts } = this.#tables!;
     if (this.#broken !== undefined) throw this.#broken;
     try {
-      if (refcounts.changed || this.#mapping.changed) await refcounts.write();
+      if (refcounts.changed || mapping.changed) await refcounts.write();
       else await this.#file.flush();
-      if (this.#mapping.changed) await this.#mapping.write();
+      if (mapping.changed) await mapping.write();
       if (!refcounts.waiting) return;
       await Promise.allSettled([...this.#transfers]);
       await refcounts.settle();
