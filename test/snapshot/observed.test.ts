@@ -1,7 +1,12 @@
 /** Machines out of snapshots that are profiled, and whose instructions are counted: from there on. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
+import { restoreProfilingMachine } from '../../src/api/profile.ts';
+import type { RestoreOptions } from '../../src/api/restore.ts';
+import type { SnapshotSource } from '../../src/api/snapshot-sources.ts';
+import { nodeHost } from '../../src/host/node/host.ts';
+import { type NodeRestoreOptions, restoreFrom } from '../../src/host/node/restore.ts';
 import { PROMPT } from '../support/boot.ts';
 import { scratch, trapeze } from '../support/trapeze.ts';
 
@@ -38,7 +43,30 @@ test('a profile and counts of a machine out of a snapshot begin where it went on
     [['profile', '--snapshot', file('gone.snap')], /gone\.snap: no such file/],
   ] as const) {
     const { code, stderr } = await trapeze(wrong);
-    assert.equal(code, 2);
-    assert.match(stderr, line);
+    assert.deepEqual([code, line.test(stderr)], [2, true], stderr);
+  }
+});
+
+test('a snapshot that is not restored in the end is closed', async (t) => {
+  const file = scratch(t);
+  const snapshot = file('prompt.snap');
+  assert.equal((await trapeze(['snapshot', 'save', snapshot, '--memory', '64M', '--at', PROMPT])).code, 0);
+  const isOpen = (): boolean =>
+    readdirSync('/proc/self/fd').some((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === snapshot;
+      } catch {
+        return false;
+      }
+    });
+  let wasOpen = false;
+  const refuse = async (source: SnapshotSource, options: RestoreOptions): Promise<unknown> => {
+    wasOpen ||= isOpen();
+    return restoreProfilingMachine(nodeHost, source, options);
+  };
+  for (const options of [{ tier: 'interpreter' }, { base: snapshot }, { load: 'never' }]) {
+    wasOpen = false;
+    await assert.rejects(restoreFrom(snapshot, options as NodeRestoreOptions, refuse));
+    assert.deepEqual([wasOpen, isOpen()], [true, false], JSON.stringify(options));
   }
 });

@@ -1,6 +1,6 @@
 /** Machines out of snapshots in files and on servers. */
 import type { RestoreOptions } from '../../api/restore.ts';
-import type { SnapshotSource } from '../../api/snapshot-sources.ts';
+import { closeSources, type SnapshotSource } from '../../api/snapshot-sources.ts';
 import { openSources } from './snapshot-files.ts';
 
 /** As `RestoreOptions`; the base may be a file or an address too. */
@@ -14,6 +14,12 @@ export async function restoreFrom<T>(
   { base, ...options }: NodeRestoreOptions,
   restore: (source: SnapshotSource, options: RestoreOptions) => Promise<T>,
 ): Promise<T> {
-  const [source, opened] = await openSources(base === undefined ? [snapshot] : [snapshot, base], options.load);
-  return restore(source!, { ...options, base: opened });
+  const given = base === undefined ? [snapshot] : [snapshot, base];
+  const sources = await openSources(given, options.load);
+  try {
+    return await restore(sources[0]!, { ...options, base: sources[1] });
+  } catch (error) {
+    await closeSources(sources.filter((_, i) => typeof given[i] === 'string'));
+    throw error;
+  }
 }

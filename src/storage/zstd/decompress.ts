@@ -1,4 +1,7 @@
-/** Zstandard's frames (RFC 8878), without dictionaries. */
+/**
+ * Zstandard's frames (RFC 8878), without dictionaries. Browsers have none, and the library that there is gives data where the format has an
+ * error: a damaged disk must not read as a whole one.
+ */
 import { Damaged, ZstdProblem } from './bits.ts';
 import type { HuffmanTable } from './huffman.ts';
 import { readLiterals } from './literals.ts';
