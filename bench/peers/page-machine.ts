@@ -1,12 +1,9 @@
 /**
- * Boots a guest in a page of Debian's Chromium, for a second time, and prints what it prints, until it ends: KERNEL INITRD APPEND MEMORY.
- * The first time fills what the browser keeps, as earlier runs do for the other peers.
+ * Boots a guest in a page of Debian's Chromium and prints what it prints, until it ends: KERNEL INITRD APPEND MEMORY. It is the page's first
+ * visit: the browser has no regions of earlier ones.
  */
 import process from 'node:process';
 import { inBrowser } from '../in-browser.ts';
-
-/** The browser writes what it keeps behind the machine's end. */
-const WRITING_MS = 1000;
 
 const [kernel, initrd, append, memory] = process.argv.slice(2);
 
@@ -17,20 +14,14 @@ await inBrowser(async (page, address) => {
   // A page of the same server without a machine of its own.
   await page.goto(`${address}licences.txt`);
   const options = { kernel: `${address}bench-kernel`, initrd: `${address}bench-initrd`, append, memory };
-  const visit = (prints: boolean): Promise<unknown> =>
-    page.evaluate(`import('/trapeze-vm.js').then(async () => {
+  const ending = await page.evaluate(`import('/trapeze-vm.js').then(async () => {
     const vm = document.body.appendChild(document.createElement('trapeze-vm'));
-    if (${prints}) vm.addEventListener('output', ({ detail }) => print(detail.text));
+    vm.addEventListener('output', ({ detail }) => print(detail.text));
     const ended = new Promise((resolve) =>
       vm.addEventListener('statechange', ({ detail }) => detail.state === 'off' && resolve(detail.result?.kind)),
     );
     await vm.start(${JSON.stringify(options)});
-    const ending = await ended;
-    vm.remove();
-    return ending;
+    return ended;
   })`);
-  await visit(false);
-  await page.waitForTimeout(WRITING_MS);
-  const ending = await visit(true);
   if (ending !== 'poweredOff') throw new Error(`the machine ended as ${ending}`);
 });

@@ -40,7 +40,8 @@ export interface RegionFile {
   readonly everyMs?: number;
   /** Undefined: as many as there are room for on a disk. */
   readonly mostBytes?: number;
-  write(content: Uint8Array): void;
+  /** What it returns does not reject. */
+  write(content: Uint8Array): void | Promise<void>;
 }
 
 /** Compresses on another thread. */

@@ -25,7 +25,7 @@ export function keepNowAndThen({ engineCode, time }: Host, { kept }: KeptCode): 
   if (kept === undefined || everyMs === undefined) return cancel;
   const wait = (): void => {
     cancel = time.setTimer(everyMs, () => {
-      if (kept.changed) regions?.write(kept.content());
+      if (kept.changed) void regions?.write(kept.content());
       wait();
     });
   };
@@ -34,8 +34,8 @@ export function keepNowAndThen({ engineCode, time }: Host, { kept }: KeptCode): 
 }
 
 /** A machine has ended: what it made is there for the next one. */
-export function keepCode({ engineCode }: Host, { store, kept }: KeptCode): void {
+export async function keepCode({ engineCode }: Host, { store, kept }: KeptCode): Promise<void> {
   if (store.changed) engineCode?.write(store.content());
-  if (kept?.changed) engineCode?.regions?.write(kept.content());
+  if (kept?.changed) await engineCode?.regions?.write(kept.content());
   kept?.close();
 }

@@ -111,7 +111,7 @@ export class Machine {
       await arrival?.close();
       await this.#closeDisks();
       keepNoMore();
-      keepCode(this.#host, this.#code);
+      await keepCode(this.#host, this.#code);
     }
   }
 

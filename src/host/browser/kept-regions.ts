@@ -20,7 +20,7 @@ export async function keptRegions(prefix: string, version: string): Promise<Regi
       open: () =>
         content === undefined ? undefined : { read: (at, length) => content.slice(at, at + length), close: () => {} },
       // Where there is no room the next visit takes a little longer.
-      write: (bytes) => void replace(cache, prefix, address, bytes).catch(() => {}),
+      write: (bytes) => replace(cache, prefix, address, bytes).catch(() => {}),
     };
   } catch {
     return undefined;
