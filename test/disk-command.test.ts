@@ -148,6 +148,8 @@ test('a mistake is one line that names the fix, exit code 2, and no file', async
     [['create', '--compression-type', 'zstd', '--compat', '0.10', out, '1G'], /zstd compression is of version 3/],
     [['create', '--compat', '0.10', '--refcount-bits', '8', out, '1G'], /--compat 0\.10 have 16/],
     [['create', '--format', 'raw', '--backing', raw, out], /a raw image cannot have a backing file/],
+    [['create', '--format', 'raw', '--extended-l2', out, '1M'], /--extended-l2: a raw image has no such thing/],
+    [['create', '--format', 'raw', '--compression-type', 'zstd', out, '1M'], /--compression-type: a raw image/],
     [['create', '--backing', file('gone'), out], /gone does not exist/],
     [['create', file('no/place'), '1G'], /no\/place: there is no folder \S+\/no: make it \(mkdir -p \S+\/no\)/],
     [['info', cut], /cut\.qcow2: .* behind the end of the file: the file is not whole/],

@@ -59,15 +59,24 @@ export interface CheckFlags extends InfoFlags {
 
 const INTERRUPTED = 130;
 
-function shapeOf({
-  format,
-  clusterSize,
-  refcountBits,
-  compat,
-  extendedL2,
-  compressionType,
-  force,
-}: ShapeFlags): ImageShape {
+/** What only qcow2 images have, where it is not as usual. */
+const QCOW2_ALONE: readonly (readonly [option: string, isAsked: (flags: ShapeFlags) => boolean])[] = [
+  ['--cluster-size', ({ clusterSize }) => clusterSize !== '64K'],
+  ['--refcount-bits', ({ refcountBits }) => refcountBits !== '16'],
+  ['--compat', ({ compat }) => compat !== '1.1'],
+  ['--extended-l2', ({ extendedL2 }) => extendedL2 === true],
+  ['--compression-type', ({ compressionType }) => compressionType !== 'zlib'],
+];
+
+function refuseForRaw(flags: ShapeFlags): void {
+  const asked = flags.format === 'raw' ? QCOW2_ALONE.find(([, isAsked]) => isAsked(flags)) : undefined;
+  if (asked !== undefined)
+    throw new UserError(`${asked[0]}: a raw image has no such thing: leave it out, or choose --format qcow2`);
+}
+
+function shapeOf(flags: ShapeFlags): ImageShape {
+  refuseForRaw(flags);
+  const { format, clusterSize, refcountBits, compat, extendedL2, compressionType, force } = flags;
   if (compat === '0.10' && refcountBits !== '16')
     throw new UserError('--refcount-bits: images of --compat 0.10 have 16: leave one of the two out');
   return {

@@ -107,7 +107,7 @@ const CHOICE = process.env.TRAPEZE_CODE_CACHE;
 const OFF = 'off';
 
 function regions(): EngineCode['regions'] {
-  if (CHOICE === OFF) return undefined;
+  if (CHOICE?.toLowerCase() === OFF) return undefined;
   const usual = inCheckout
     ? join(CODE, '../.cache/engine')
     : join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'trapeze');

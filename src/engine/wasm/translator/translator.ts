@@ -13,7 +13,7 @@ import { KnownCode, type KnownPage, type Surroundings } from './known-code.ts';
 import { mayGoTo, type Reach, reachOf, readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
 
-/** Regions kept. Each takes 30 to 60 KB of the host's memory. */
+/** Regions that are there at once: each takes tens of KB of the host's memory, for its code and what V8 makes of that. */
 const MAX_REGIONS = 4096;
 /** The oldest, which make room together: what of them is hot is soon found again. */
 const EVICTED = 128;
