@@ -399,7 +399,13 @@ export class DecodeCache {
       indirect: [...page.indirect].filter((k) => (k & 3) === SIZE_CODE[size]).map((k) => k >> 2),
       record: (offset) => page.starts.get(offset * 4 + SIZE_CODE[size]),
       entered: (record) => this.#entered(record),
+      target: (start, index) => this.#target(start, index),
     };
+  }
+  /** Where the computed jump went last that is an instruction of a block; 0 where it did not. */
+  #target(start: number, index: number): bigint {
+    if (this.#counts === undefined) return 0n;
+    return this.#view.getBigUint64(start + (1 + index) * RECORD_SIZE + RECORD_AT.target, true);
   }
   /** From now on the record of the start at `physical` has the handler of a region that covers some ranges of memory. */
   install(

@@ -4,6 +4,7 @@
  */
 import { external } from '../../isa/ir/procedure.ts';
 import { storesIn } from '../../isa/ir/purity.ts';
+import { walk } from '../../isa/ir/statements.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
 import { CS_AT, EXIT, IP_BASE, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS, TRANSLATED } from '../../isa/x86/state.ts';
@@ -208,13 +209,17 @@ export class MainLoop {
 
   #body(body: readonly Statement[], depth: number): void {
     const e = this.#e;
+    const hasImmediate = [...walk(body)].some((s) => s.kind === 'field' && s.name === 'immediate');
     const target: Target = {
       cpuBase: this.#m.cpuBase,
       functionIndex: this.#m.functionIndex,
       field: pushField,
       beforeCall: noteRecord(this.#m.cpuBase),
       fault: (_code, inner) => e.br(this.#to('fault', depth + inner)),
-      jump: (_code, inner, link, pushTarget) => this.#jump(depth + inner, link, pushTarget, 1),
+      jump: (_code, inner, link, pushTarget) => {
+        if (link === undefined && !hasImmediate) this.#noteTarget(pushTarget);
+        this.#jump(depth + inner, link, pushTarget, 1);
+      },
       exit: () => {
         throw new Error('an instruction of the main loop does not leave it');
       },
@@ -230,6 +235,14 @@ export class MainLoop {
     e.op('i32_add');
     e.set(REC);
     e.br(this.#to('loop', depth));
+  }
+
+  /** The translator wants to know where computed jumps go. */
+  #noteTarget(pushTarget: () => void): void {
+    const e = this.#e;
+    e.get(REC);
+    pushTarget();
+    writeStore(e.code, 'i64', RECORD_AT.target);
   }
 
   /** `retired`: 1 where the record is an instruction. */

@@ -4,7 +4,10 @@ import type { FieldName } from '../../isa/ir/types.ts';
 /** Bytes of a record. */
 export const RECORD_SIZE = 32;
 
-/** Byte positions. `index`: instructions before it in its block. Links share the displacement's place: no instruction has both. */
+/**
+ * Byte positions. `index`: instructions before it in its block. Links share the displacement's place: no instruction has both. `target`, where
+ * a jump to a computed address went last, has the immediate's place where the instruction has none.
+ */
 export const RECORD_AT = {
   handler: 0,
   length: 2,
@@ -17,6 +20,7 @@ export const RECORD_AT = {
   scale: 14,
   flags: 15,
   immediate: 16,
+  target: 16,
   displacement: 24,
   link: [24, 28],
 } as const;

@@ -285,9 +285,10 @@ export class WasmVcpu implements Vcpu, Executor {
       size === 64 ? this.#translations.recall(base + BigInt(offset)) : undefined;
     const follow = (offset: number): number | undefined => {
       const target = size === 64 ? this.#translations.quadwordAt(base + BigInt(offset)) : undefined;
-      return target === undefined ? undefined : Number(BigInt.asIntN(64, target - base));
+      return target === undefined ? undefined : offsetOf(target);
     };
-    this.#translator.entered(record, size, { find, follow });
+    const offsetOf = (linear: bigint): number => Number(BigInt.asIntN(64, linear - base));
+    this.#translator.entered(record, size, { find, follow, offsetOf });
     return record;
   }
 

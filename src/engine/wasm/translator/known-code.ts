@@ -12,6 +12,8 @@ export interface KnownPage {
   record(offset: number): number | undefined;
   /** How often the block that a record starts was entered, as far as that is known. */
   entered(record: number): number;
+  /** Linear address that a computed jump led to last, by the record of its block and its index in that; 0 where there is none. */
+  target(record: number, index: number): bigint;
 }
 
 /** What is known around the page of a hot block, by offsets from that. */
@@ -20,7 +22,12 @@ export interface Surroundings {
   find(offset: number): number | undefined;
   /** The offset that a pointer at an offset leads to, as far as memory is known. */
   follow(offset: number): number | undefined;
+  /** The offset of a linear address. */
+  offsetOf(linear: bigint): number | undefined;
 }
+
+/** What is known of memory. */
+type Memory = Pick<Surroundings, 'follow' | 'offsetOf'>;
 
 /** Farther away nothing is part of a region: offsets are 32-bit numbers. */
 const FARTHEST = 2 ** 30;
@@ -32,22 +39,17 @@ export class KnownCode {
   /** By distance in pages from the entry's. */
   readonly #pages = new Map<number, KnownPage>();
   readonly #find: (offset: number) => KnownPage | undefined;
-  readonly #follow: Surroundings['follow'];
+  readonly #near: Memory;
   readonly #everything: boolean;
 
   /**
    * `entry`: the page of the hot block. `find`: the page at an offset, where the processor went lately. `everything`: of the entry's page
    * also what was not executed is wanted.
    */
-  constructor(
-    entry: KnownPage,
-    find: (offset: number) => KnownPage | undefined,
-    follow: Surroundings['follow'],
-    everything: boolean,
-  ) {
+  constructor(entry: KnownPage, find: (offset: number) => KnownPage | undefined, near: Memory, everything: boolean) {
     this.#pages.set(0, entry);
     this.#find = find;
-    this.#follow = follow;
+    this.#near = near;
     this.#everything = everything;
   }
 
@@ -78,7 +80,15 @@ export class KnownCode {
   }
   /** Where a pointer at an offset leads now, if code there was executed. */
   pointedTo(offset: number): number | undefined {
-    const target = this.#follow(offset);
+    return this.#wanted(this.#near.follow(offset));
+  }
+  /** Where the computed jump led last that is an instruction of the block at an offset. */
+  ledTo(block: number, index: number): number | undefined {
+    const page = this.page(block);
+    const record = page?.record(KnownCode.within(block));
+    return record === undefined ? undefined : this.#wanted(this.#near.offsetOf(page!.target(record, index)));
+  }
+  #wanted(target: number | undefined): number | undefined {
     return target !== undefined && Math.abs(target) <= FARTHEST && this.isWanted(target) ? target : undefined;
   }
   /** Guest-physical address of what lies at an offset of a page that is known. */

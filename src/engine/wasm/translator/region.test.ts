@@ -3,22 +3,26 @@ import { test } from 'node:test';
 import { KnownCode } from './known-code.ts';
 import { readRegion } from './region.ts';
 
-/** Code at the start of a page, all of it executed often. */
-function codeOf(...bytes: number[]): KnownCode {
+const LINEAR = 0x400000n;
+
+/** Code at the start of a page, all of it executed often. `target`: where its computed jumps went last; `indirect`: where such went at all. */
+function codeOf(bytes: readonly number[], target = 0n, indirect: readonly number[] = []): KnownCode {
   const page = {
     frame: 1,
-    bytes: Uint8Array.of(...bytes),
-    indirect: [],
+    bytes: Uint8Array.from(bytes),
+    indirect,
     record: (offset: number): number => offset,
     entered: () => Number.MAX_SAFE_INTEGER,
+    target: () => target,
   };
   const elsewhere = (): undefined => undefined;
-  return new KnownCode(page, elsewhere, elsewhere, true);
+  const near = { follow: elsewhere, offsetOf: (linear: bigint) => Number(linear - LINEAR) };
+  return new KnownCode(page, elsewhere, near, true);
 }
 
 test('what runs into a loop ends where the loop starts', () => {
   // xor eax,eax; inc eax; cmp eax,10; jne to the INC; hlt
-  const { blocks } = readRegion(codeOf(0x31, 0xc0, 0xff, 0xc0, 0x83, 0xf8, 10, 0x75, 0xf9, 0xf4), 0, 64);
+  const { blocks } = readRegion(codeOf([0x31, 0xc0, 0xff, 0xc0, 0x83, 0xf8, 10, 0x75, 0xf9, 0xf4]), 0, 64);
   assert.deepEqual(
     blocks.map(({ offset, instructions, taken, next }) => ({ offset, count: instructions.length, taken, next })),
     [
@@ -26,4 +30,25 @@ test('what runs into a loop ends where the loop starts', () => {
       { offset: 2, count: 3, taken: 2, next: 9 },
     ],
   );
+});
+
+test('what a pointer led to last is part of the region, however far away, and so is the way back', () => {
+  const [callee, behind] = [0xf00, 4];
+  const bytes = new Array<number>(0x1000).fill(0x90);
+  // inc ecx; call rax; jmp to the INC
+  bytes.splice(0, 6, 0xff, 0xc1, 0xff, 0xd0, 0xeb, 0xfa);
+  // ret
+  bytes[callee] = 0xc3;
+  const { blocks, targets } = readRegion(codeOf(bytes, LINEAR + BigInt(callee), [callee, behind]), 0, 64);
+  assert.deepEqual(
+    blocks.map(({ offset }) => offset),
+    [0, behind, callee],
+  );
+  assert.deepEqual(targets, [behind, callee]);
+});
+
+test('a pointer that led to code that is not known leaves the region', () => {
+  const { blocks, targets } = readRegion(codeOf([0xff, 0xd0], LINEAR + 0x5000n), 0, 64);
+  assert.equal(blocks.length, 1);
+  assert.deepEqual(targets, []);
 });

@@ -186,8 +186,10 @@ function targetsOf(block: RegionBlock, code: KnownCode, returns: ReadonlySet<num
   if (returns.size === 0 && !isIndirect(block)) return [];
   const near = (target: number): boolean => isIndirect(block) && Math.abs(target - block.offset) < NEAR;
   const known = code.indirect().filter((target) => returns.has(target) || near(target));
+  if (!isIndirect(block)) return known;
   const pointed = block.pointer === undefined ? undefined : code.pointedTo(block.pointer);
-  return pointed === undefined ? known : [...known, pointed];
+  const last = pointed ?? code.ledTo(block.offset, block.instructions.length - 1);
+  return last === undefined ? known : [...known, last];
 }
 
 /**

@@ -26,7 +26,7 @@ const recordName = (i: number): string => `r${i}`;
 
 type RegionParts = Pick<KeptRegion, 'blocks' | 'records' | 'wasm' | 'imports'>;
 
-const NOTHING_AROUND: Surroundings = { find: () => undefined, follow: () => undefined };
+const NOTHING_AROUND: Surroundings = { find: () => undefined, follow: () => undefined, offsetOf: () => undefined };
 
 interface Made {
   readonly reach: Reach;
@@ -107,7 +107,7 @@ export class Translator {
       const record = near.find(offset);
       return record === undefined ? undefined : this.#cache.pageOf(record, size);
     };
-    return new KnownCode(known, pageAt, (offset) => near.follow(offset), this.#tier === 'translator');
+    return new KnownCode(known, pageAt, near, this.#tier === 'translator');
   }
 
   #translate(entry: Entry, remakes: number, near: Surroundings): void {
