@@ -5,6 +5,7 @@ import { walk } from '../isa/ir/statements.ts';
 import type { Statement } from '../isa/ir/types.ts';
 import { bodyOf } from '../isa/x86/body.ts';
 import { ENCODINGS } from '../isa/x86/instruction-set.ts';
+import { OVERSHOOT } from './run-loop.ts';
 
 const INTERRUPT = 0x20;
 const HANDLER = 0x3000;
@@ -81,7 +82,7 @@ function stopsAlike(where: 'port' | 'memory'): void {
         const [before, left] = [vcpu.retired(), end - vcpu.retired()];
         assert.deepEqual(vcpu.run(left), { kind: 'budgetSpent' }, name);
         if (kicks.length === calls) assert.equal(vcpu.retired() - before, left, name);
-        else assert(vcpu.retired() - kicks[calls] < 1000, name);
+        else assert(vcpu.retired() - kicks[calls] < 2 * OVERSHOOT, name);
         stops.push({ retired: vcpu.retired(), ...guest.registers() });
       }
     }

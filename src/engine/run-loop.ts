@@ -20,7 +20,7 @@ export interface Executor {
 /** Exceptions that a run may deliver however small its budget of instructions. */
 const MIN_PATIENCE = 1000;
 /** More instructions than any engine executes between two looks at its limit. */
-export const OVERSHOOT = 512;
+export const OVERSHOOT = 1024;
 /** Where stops are exact, instructions from a device's call in the middle of a block to the stop that it asks for, in every tier. */
 const EXACT_LATENCY = OVERSHOOT + 64;
 /** Instructions of one step on the way to an exact stop. */

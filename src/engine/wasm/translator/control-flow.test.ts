@@ -1,31 +1,39 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { controlFlowOf } from './control-flow.ts';
+import { controlFlowOf, type FlowNode } from './control-flow.ts';
+
+const plain = (...successors: number[]): FlowNode => ({ successors, computed: false, length: 2 });
 
 const regions = fc.integer({ min: 1, max: 12 }).chain((n) =>
   fc.record({
-    blocks: fc.array(fc.uniqueArray(fc.nat(n - 1), { maxLength: 2 }), { minLength: n, maxLength: n }),
-    computed: fc.array(fc.boolean(), { minLength: n, maxLength: n }),
+    blocks: fc.array(
+      fc.record({
+        successors: fc.uniqueArray(fc.nat(n - 1), { maxLength: 2 }),
+        computed: fc.boolean(),
+        length: fc.option(fc.integer({ min: 1, max: 8 }), { nil: undefined }),
+      }),
+      { minLength: n, maxLength: n },
+    ),
     targets: fc.uniqueArray(fc.nat(n - 1), { maxLength: 4 }),
   }),
 );
 
 test('no edge is left that makes a region irreducible, and none is lost', () => {
   fc.assert(
-    fc.property(regions, ({ blocks, computed, targets }) => {
-      const flow = controlFlowOf(blocks, computed, targets);
+    fc.property(regions, ({ blocks, targets }) => {
+      const flow = controlFlowOf(blocks, targets);
       const { structure, dispatched } = flow;
       const node = blocks.length;
       for (const t of targets) assert.ok(flow.targets.includes(t));
       assert.ok(flow.root === 0 || (flow.root === node && flow.targets.includes(0)));
-      for (const [n, successors] of blocks.entries()) {
+      for (const [n, { successors, computed }] of blocks.entries()) {
         if (structure.order[n] < 0) continue;
         for (const s of successors) {
           if (dispatched[n].has(s)) assert.ok(flow.root === node && flow.targets.includes(s));
           else assert.ok(!structure.isIrreducible(n, s));
         }
-        if (computed[n] && targets.length > 0) assert.ok(!structure.isIrreducible(n, node));
+        if (computed && targets.length > 0) assert.ok(!structure.isIrreducible(n, node));
       }
       for (const t of structure.order[node] < 0 ? [] : flow.targets) assert.ok(!structure.isIrreducible(node, t));
     }),
@@ -34,7 +42,7 @@ test('no edge is left that makes a region irreducible, and none is lost', () => 
 });
 
 test('what is reducible starts at its first block', () => {
-  const { root, dispatched } = controlFlowOf([[1, 2], [0], []], [false, false, true], [1]);
+  const { root, dispatched } = controlFlowOf([plain(1, 2), plain(0), { ...plain(), computed: true }], [1]);
   assert.equal(root, 0);
   assert.deepEqual(
     dispatched.map((d) => d.size),
@@ -43,8 +51,38 @@ test('what is reducible starts at its first block', () => {
 });
 
 test('a loop with two ways in goes through the switch', () => {
-  const { root, targets, dispatched } = controlFlowOf([[1, 2], [2], [1]], [false, false, false], []);
+  const { root, targets, dispatched } = controlFlowOf([plain(1, 2), plain(2), plain(1)], []);
   assert.equal(root, 3);
   assert.ok(targets.includes(0));
   assert.ok(dispatched.some((d) => d.size > 0));
+});
+
+test('a loop whose rounds are written out is short, has one way in and one back, and what follows comes behind it', () => {
+  fc.assert(
+    fc.property(regions, ({ blocks, targets }) => {
+      const { structure, loops, root } = controlFlowOf(blocks, targets);
+      const { order, children, isMerge } = structure;
+      const parent = order.map((_, n) => children.findIndex((c) => c.includes(n)));
+      const isUnder = (n: number, top: number): boolean => n === top || (n !== root && isUnder(parent[n], top));
+      for (const [header, members] of loops) {
+        const all = [...members];
+        assert.ok(all.reduce((sum, n) => sum + blocks[n].length!, 0) <= 6);
+        assert.equal(all.filter((n) => blocks[n].successors.includes(header)).length, 1);
+        for (const n of all) {
+          assert.ok(isUnder(n, header));
+          for (const s of blocks[n].successors.filter((s) => !members.has(s))) {
+            assert.ok(isMerge[s] || order[s] <= order[n]);
+            assert.ok(!all.includes(parent[s]) || parent[s] === header);
+          }
+        }
+      }
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test('the rounds of a loop of two blocks are written out', () => {
+  const { loops, structure } = controlFlowOf([plain(1), plain(2, 3), plain(1, 4), plain(), plain()], []);
+  assert.deepEqual([...loops], [[1, new Set([1, 2])]]);
+  assert.deepEqual([...structure.children[1]].sort(), [2, 3, 4]);
 });

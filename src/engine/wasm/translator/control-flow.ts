@@ -3,6 +3,7 @@
  * irreducible, a return into the middle of a loop for one, the region starts at the switch, so that no loop is entered but through it, and
  * such edges go through it as well.
  */
+import { smallLoops, withCommonEnds } from './small-loops.ts';
 import { type Graph, type Structure, structureOf } from './structure.ts';
 
 export interface ControlFlow {
@@ -13,18 +14,30 @@ export interface ControlFlow {
   readonly targets: readonly number[];
   /** The blocks that each block goes to through the switch, though it knows them. */
   readonly dispatched: readonly ReadonlySet<number>[];
+  /** The loops whose rounds are written out: their blocks, by their headers. */
+  readonly loops: ReadonlyMap<number, ReadonlySet<number>>;
+}
+
+/** What a region's control flow follows from. */
+export interface FlowNode {
+  /** Where its branches lead. */
+  readonly successors: readonly number[];
+  /** It ends in a computed jump. */
+  readonly computed: boolean;
+  /** In instructions; undefined where no loop with it may have its rounds written out. */
+  readonly length: number | undefined;
 }
 
 const NONE: ReadonlySet<number> = new Set();
 
-/** `blocks`: where branches of each lead; `computed`: which end in computed jumps; `targets`: of those. The switch's number is the next. */
-export function controlFlowOf(blocks: Graph, computed: readonly boolean[], targets: readonly number[]): ControlFlow {
-  const node = blocks.length;
+/** `targets`: of computed jumps. The switch's number is the one behind the blocks'. */
+export function controlFlowOf(nodes: readonly FlowNode[], targets: readonly number[]): ControlFlow {
+  const node = nodes.length;
   const known = new Set(targets);
   const dispatched: ReadonlySet<number>[] = new Array(node).fill(NONE);
   for (let root = 0; ; root = node) {
     if (root === node) known.add(0);
-    const graph = graphOf(blocks, computed, known, dispatched);
+    const graph = graphOf(nodes, known, dispatched);
     const structure = structureOf(graph, root);
     let reducible = true;
     for (let n = 0; n < graph.length; n++) {
@@ -37,23 +50,32 @@ export function controlFlowOf(blocks: Graph, computed: readonly boolean[], targe
         known.add(s);
       }
     }
-    if (reducible) return { structure, root, targets: [...known], dispatched };
+    if (!reducible) continue;
+    const lengths = nodes.map(({ length }, n) => (graph[n].includes(node) ? undefined : length));
+    const loops = smallLoops(graph, structure, [...lengths, undefined]);
+    return {
+      structure: loops.size === 0 ? structure : structureOf(withCommonEnds(graph, loops), root),
+      root,
+      targets: [...known],
+      dispatched,
+      loops,
+    };
   }
 }
 
 /** The blocks, and the switch that leads to `known`. */
 function graphOf(
-  blocks: Graph,
-  computed: readonly boolean[],
+  nodes: readonly FlowNode[],
   known: ReadonlySet<number>,
   dispatched: readonly ReadonlySet<number>[],
 ): Graph {
   const graph: (readonly number[])[] = [];
-  for (let n = 0; n < blocks.length; n++) {
+  for (let n = 0; n < nodes.length; n++) {
+    const { successors, computed } = nodes[n];
     const through = dispatched[n];
-    const direct = through.size === 0 ? blocks[n] : blocks[n].filter((s) => !through.has(s));
-    const switches = (computed[n] && known.size > 0) || direct.length < blocks[n].length;
-    graph.push(switches ? [...direct, blocks.length] : direct);
+    const direct = through.size === 0 ? successors : successors.filter((s) => !through.has(s));
+    const switches = (computed && known.size > 0) || direct.length < successors.length;
+    graph.push(switches ? [...direct, nodes.length] : direct);
   }
   graph.push([...known]);
   return graph;

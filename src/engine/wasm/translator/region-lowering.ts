@@ -11,13 +11,13 @@ import type { RegionListing } from '../region-listing.ts';
 import { StatementMap } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import { type ControlFlow, controlFlowOf } from './control-flow.ts';
-import { ExitLowering, type Place, type RegionPlace } from './exit-lowering.ts';
+import type { Place, RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region, RegionBlock } from './region.ts';
 import { registerOf } from './registers-used.ts';
-import type { Structure } from './structure.ts';
 import { branchToTarget } from './target-search.ts';
+import { TreeLowering } from './tree-lowering.ts';
 
 /** Bytes that most regions' code takes less than. */
 const LIKELY_SIZE = 16384;
@@ -27,14 +27,11 @@ const PARAMETERS = 1;
 /** What is around a region; `makers` know the recipes of its blocks. */
 type Surroundings = Omit<RegionPlace, 'type' | 'flags'> & { readonly makers: FlagMakers };
 
-export class RegionLowering extends ExitLowering {
+export class RegionLowering extends TreeLowering {
   readonly #blocks: readonly RegionBlock[];
   /** Blocks by their offsets. */
   readonly #numbers = new Map<number, number>();
-  readonly #flow: ControlFlow;
-  readonly #structure: Structure;
-  /** Where branches to loop headers and merge points go, by block. */
-  readonly #labels = new Map<number, number>();
+  protected override readonly flow: ControlFlow;
   /** Offsets that the switch leads to. */
   readonly #targets: readonly number[];
   /** Where a computed jump goes. */
@@ -60,11 +57,14 @@ export class RegionLowering extends ExitLowering {
     super(code, locals, target, blocks, place);
     this.#blocks = blocks;
     for (let i = 0; i < blocks.length; i++) this.#numbers.set(blocks[i].offset, i);
-    const graph = blocks.map(({ taken, next }) => this.#numbersOf(taken, next));
-    this.#flow = controlFlowOf(graph, blocks.map(isComputed), this.#numbersOf(...targets));
-    this.#structure = this.#flow.structure;
-    this.#targets = this.#flow.targets.map((n) => blocks[n].offset);
-    if (this.#structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));
+    const nodes = blocks.map((b) => ({
+      successors: this.#numbersOf(b.taken, b.next),
+      computed: isComputed(b),
+      length: mayRepeat(b) ? b.instructions.length : undefined,
+    }));
+    this.flow = controlFlowOf(nodes, this.#numbersOf(...targets));
+    this.#targets = this.flow.targets.map((n) => blocks[n].offset);
+    if (this.flow.structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));
     this.groupPages(blocks.map(({ plan }) => plan.pages));
     this.keepInvariants(blocks.map(({ plan }) => plan.invariants));
     this.#computed = locals.take('i64');
@@ -116,11 +116,11 @@ export class RegionLowering extends ExitLowering {
   #function(): void {
     this.prologue();
     this.computeInvariants();
-    if (this.#flow.root !== 0) {
+    if (this.flow.root !== 0) {
       this.#pushIp(this.#blocks[0].offset);
       this.code.set(this.#computed);
     }
-    this.#tree(this.#flow.root);
+    this.tree(this.flow.root);
     this.epilogue();
   }
 
@@ -134,35 +134,7 @@ export class RegionLowering extends ExitLowering {
     this.code.byte(OP.i64_add);
   }
 
-  // --- control flow -------------------------------------------------------------------------------------------------------------
-
-  /** The code of a block and of all that it dominates. */
-  #tree(n: number): void {
-    const merges = this.#structure.children[n].filter((c) => this.#structure.isMerge[c]);
-    if (!this.#structure.isLoopHeader[n]) {
-      this.#within(n, merges);
-      return;
-    }
-    this.open(OP.loop);
-    this.#labels.set(n, this.depth);
-    this.#within(n, merges);
-    this.close();
-  }
-  /** `merges`: blocks that follow, the last in reverse postorder first; those before `from` are open. */
-  #within(n: number, merges: readonly number[], from = 0): void {
-    if (from === merges.length) {
-      this.#body(n);
-      return;
-    }
-    const outer = merges[from];
-    this.open(OP.block);
-    this.#labels.set(outer, this.depth);
-    this.#within(n, merges, from + 1);
-    this.close();
-    this.#tree(outer);
-  }
-
-  #body(n: number): void {
+  protected override blockCode(n: number): void {
     if (n === this.#blocks.length) {
       this.#switch(n);
       return;
@@ -324,7 +296,7 @@ export class RegionLowering extends ExitLowering {
     return isComputed(block) && this.#targets.length > 0;
   }
   #isDispatched(to: number): boolean {
-    return this.#flow.dispatched[this.#block].has(to);
+    return this.flow.dispatched[this.#block].has(to);
   }
 
   /** Goes to one of the known targets of computed jumps, or leaves the region. */
@@ -355,12 +327,10 @@ export class RegionLowering extends ExitLowering {
   }
 
   #branch(to: number, place: Place): void {
-    const { order, isMerge } = this.#structure;
-    const isBack = order[to] <= order[this.#block];
-    if (isBack || this.#blocks[this.#block]?.attends) this.#leaveAtLimit(place);
+    const looks = this.goesBack(this.#block, to) && !this.goesOn(to);
+    if (looks || this.#blocks[this.#block]?.attends) this.#leaveAtLimit(place);
     this.#checkPage(to, place);
-    if (isBack || isMerge[to]) this.br(this.#labels.get(to)!);
-    else this.#tree(to);
+    this.goTo(this.#block, to);
   }
 
   /** Leaves the region where the budget of instructions is spent. */
@@ -409,6 +379,12 @@ export class RegionLowering extends ExitLowering {
     this.close();
     this.close();
   }
+}
+
+/** A loop with this block may have its rounds written out. */
+function mayRepeat({ instructions, taken, offset, attends }: RegionBlock): boolean {
+  // One instruction that goes back to itself has a REP prefix.
+  return !attends && !(taken === offset && instructions.length === 1);
 }
 
 /** Why a block's jump over `link` leaves the region. */

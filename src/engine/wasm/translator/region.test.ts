@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OVERSHOOT } from '../../run-loop.ts';
 import { KnownCode } from './known-code.ts';
-import { readRegion } from './region.ts';
+import { LONGEST_WAY, readRegion } from './region.ts';
 
 const LINEAR = 0x400000n;
 
@@ -51,4 +52,8 @@ test('a pointer that led to code that is not known leaves the region', () => {
   const { blocks, targets } = readRegion(codeOf([0xff, 0xd0], LINEAR + 0x5000n), 0, 64);
   assert.equal(blocks.length, 1);
   assert.deepEqual(targets, []);
+});
+
+test('no way through a region is longer than what a run may be too long', () => {
+  assert.ok(LONGEST_WAY <= OVERSHOOT);
 });

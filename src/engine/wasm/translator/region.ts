@@ -10,6 +10,7 @@ import { withoutDeadFlags } from './dead-flags.ts';
 import { type BlockPlan, planOf } from './flag-lowering.ts';
 import { KnownCode } from './known-code.ts';
 import { registersUsed, type Use } from './registers-used.ts';
+import { MAX_MORE } from './small-loops.ts';
 
 /** One instruction of a block. */
 export interface RegionInstruction {
@@ -61,6 +62,8 @@ const MAX_INSTRUCTIONS = 600;
 const NEAR = 768;
 const NONE: ReadonlySet<number> = new Set();
 const MAX_BLOCK_LENGTH = 64;
+/** More instructions than a region executes between two looks at their limit, and one block behind it. */
+export const LONGEST_WAY = MAX_INSTRUCTIONS + MAX_MORE + 2 * MAX_BLOCK_LENGTH;
 
 type Changing<T> = { -readonly [K in keyof T]: T[K] };
 
