@@ -56,6 +56,7 @@ export class Machine {
   readonly #disks: readonly BlockBackend[];
   readonly #listeners = new Set<OutputListener>();
   readonly #text = new ConsoleText();
+  #waitListener = (_waits: boolean): void => {};
   /** Memory that comes while the guest runs. */
   #arrival: PageArrival | undefined;
   #startedNs: bigint | undefined;
@@ -155,6 +156,7 @@ export class Machine {
       base: base && { file: base, zero },
       inflateNow,
       milliseconds: () => Number(this.#host.time.nowNs()) / NS_PER_MS,
+      waits: (waits) => this.#waits(waits),
       failed: (error) => this.#virtual.fail(error),
       changed: () => {
         const { bytes, pages, arrived } = arrival.figures;
@@ -240,6 +242,19 @@ export class Machine {
     } finally {
       stopTimer();
     }
+  }
+
+  /**
+   * Calls `listener` with true when the guest waits for a part of its memory, which takes long or may, and now and then while it does, and
+   * with false when it goes on. All that happens on this thread waits too, so that nothing else can be answered meanwhile.
+   */
+  onWait(listener: (waits: boolean) => void): void {
+    this.#waitListener = listener;
+  }
+
+  #waits(waits: boolean): void {
+    if (!waits) this.#virtual.waited();
+    this.#waitListener(waits);
   }
 
   /** What the run did so far, or did when it has ended. */

@@ -220,6 +220,15 @@ export class Machine {
     return false;
   }
 
+  /**
+   * The processor waited in the middle of an instruction, and with it all that the host has to do: if that was long the host has its turn
+   * behind this instruction. Under the virtual clock only the guest decides where a slice ends.
+   */
+  waited(): void {
+    const { time, clock } = this.#options;
+    if (clock === 'real' && time.nowNs() - this.#lastBreathNs > SLICE_NS) this.#kick();
+  }
+
   /** Ends the run as `stopped`. */
   stop(): void {
     this.#request({ kind: 'stopped' });

@@ -33,6 +33,8 @@ export interface ArrivalParts {
   readonly base?: { readonly file: ArrivalFile; readonly zero: Iterable<number> } | undefined;
   readonly inflateNow: InflateNow;
   readonly milliseconds: () => number;
+  /** The guest waits, which takes long or may, and with it all that happens on this thread; false: it goes on. Said again now and then. */
+  readonly waits: (waits: boolean) => void;
   /** Memory is lost for good: stops the processor by throwing where it runs, else answers false. */
   readonly failed: (error: Error) => boolean;
   /** More has come. */
@@ -67,7 +69,9 @@ export class PageArrival {
   #pages = 0;
   #arrived = 0;
   #waits = 0;
+  /** Before the wait that there may be now. */
   #waitedMs = 0;
+  #waitingSince: number | undefined;
   #fileBytes = 0;
   #failure: Error | undefined;
   #closed = false;
@@ -119,7 +123,9 @@ export class PageArrival {
 
   get figures(): ArrivalFigures {
     const bytes = this.#feeds.reduce((sum, feed) => sum + feed.bytes, this.#fileBytes);
-    return { pages: this.#pages, arrived: this.#arrived, waits: this.#waits, waitedMs: this.#waitedMs, bytes };
+    const waiting = this.#waitingSince === undefined ? 0 : this.#parts.milliseconds() - this.#waitingSince;
+    const waitedMs = this.#waitedMs + waiting;
+    return { pages: this.#pages, arrived: this.#arrived, waits: this.#waits, waitedMs, bytes };
   }
 
   /** Lets come what the processor used last. @throws UserError when it cannot be had */
@@ -183,16 +189,20 @@ export class PageArrival {
   /** The guest looks at a page: it waits, and with it all that happens here. */
   #bring(page: number): boolean {
     if (this.#failure !== undefined) return this.#parts.failed(this.#failure);
-    const { milliseconds } = this.#parts;
-    const start = milliseconds();
+    const { milliseconds, waits } = this.#parts;
+    const since = milliseconds();
     const { feed, section } = this.#pieces[this.#pieceOf[page]! - 1]!;
+    this.#waits += 1;
+    this.#waitingSince = since;
     try {
-      feed.comeNow(section);
+      feed.comeNow(section, () => waits(true));
     } catch (error) {
       return this.#fail(error);
+    } finally {
+      this.#waitingSince = undefined;
+      this.#waitedMs += milliseconds() - since;
     }
-    this.#waits += 1;
-    this.#waitedMs += milliseconds() - start;
+    waits(false);
     return true;
   }
 

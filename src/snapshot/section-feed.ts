@@ -19,8 +19,11 @@ export interface SectionFeed {
   readonly bytes: number;
   /** Lets sections come, in this order; resolves when they have, or nothing more is wanted. @throws UserError when one cannot be had */
   come(sections: readonly number[]): Promise<void>;
-  /** Lets one come at once, with the caller's thread waiting. @throws UserError when it cannot be had */
-  comeNow(section: number): void;
+  /**
+   * Lets one come at once, with the caller's thread waiting. `slow` is called before the wait is long, and now and then while it is where
+   * the thread can do that. @throws UserError when it cannot be had
+   */
+  comeNow(section: number, slow: () => void): void;
   /** Nothing more is wanted. */
   close(): void;
 }
@@ -140,8 +143,9 @@ export class OwnFeed implements SectionFeed {
     return this.#reader.come(sections);
   }
 
-  comeNow(section: number): void {
+  comeNow(section: number, slow: () => void): void {
     const place = this.#places[section]!;
+    slow();
     const bytes = this.#source.readNow(place.offset, place.length);
     this.#bytesNow += bytes.length;
     const { stored, length } = sectionOf(bytes, 'PAGE', place, this.#source);

@@ -91,5 +91,8 @@ export type Message =
   | { readonly kind: 'ended'; readonly result: Result; readonly crashReport: string | undefined }
   /** `line`: for a person, when `expected`. */
   | { readonly kind: 'failed'; readonly line: string; readonly expected: boolean }
+  /** The guest waits for a part of its memory, and with it the worker, which hears nothing meanwhile; said again now and then where it can be. */
+  | { readonly kind: 'waits'; readonly statistics: Statistics }
+  | { readonly kind: 'goesOn' }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: Answers[Asked]['answer'] }
   | { readonly kind: 'refused'; readonly id: number; readonly line: string };

@@ -26,7 +26,6 @@ export class Session {
   #base: Source | undefined;
   #profile: ((view: ProfileView) => Profile | undefined) | undefined;
   /** Asked for before there was a machine. */
-  #stopped = false;
   readonly #early: Given[] = [];
 
   constructor(post: (message: Message) => void) {
@@ -40,7 +39,6 @@ export class Session {
         void this.#run(request);
         break;
       case 'stop':
-        this.#stopped = true;
         this.#machine?.stop();
         break;
       case 'shown':
@@ -59,9 +57,9 @@ export class Session {
     try {
       const machine = await this.#create(start);
       machine.onOutput((bytes, port) => this.#output.add(bytes, port));
+      machine.onWait(this.#waiting(machine));
       this.#machine = machine;
       for (const request of this.#early) give(machine, request);
-      if (this.#stopped) machine.stop();
       this.#post({ kind: 'started' });
       const result = await machine.run();
       this.#output.flush();
@@ -92,6 +90,16 @@ export class Session {
     });
     this.#profile = profile;
     return machine;
+  }
+
+  /** Says once that the guest goes on, and only if it was said that it waits. */
+  #waiting(machine: Machine): (waits: boolean) => void {
+    let told = false;
+    return (waits) => {
+      if (waits) this.#post({ kind: 'waits', statistics: machine.statistics() });
+      else if (told) this.#post({ kind: 'goesOn' });
+      told = waits;
+    };
   }
 
   async #answer({ id, question }: Ask): Promise<void> {

@@ -25,19 +25,26 @@ export interface VmListener {
 }
 
 interface Waiting {
+  readonly about: Asked;
   readonly answered: (answer: unknown) => void;
   readonly refused: (error: Error) => void;
 }
 
 /** Milliseconds that a machine gets to end by itself. */
 const PATIENCE_MS = 2000;
+/** And one whose guest waits for its memory. */
+const SHORT_PATIENCE_MS = 30;
 
 export class Vm {
   readonly #worker: Worker;
   readonly #listener: VmListener;
   readonly #waiting = new Map<number, Waiting>();
   #asked = 0;
+  #started = false;
+  #stopping = false;
   #over = false;
+  /** The machine as it stands, while the guest waits for its memory: its worker hears nothing then. */
+  #stands: Statistics | undefined;
 
   /** Starts a machine. `base`: the folder of the static build. */
   constructor(
@@ -58,7 +65,7 @@ export class Vm {
   resize(size: TerminalSize): void {
     this.#post({ kind: 'resize', size });
   }
-  /** Resolves when the guest stands still. */
+  /** Resolves when the guest stands still, or waits: it goes no further then. */
   pause(): Promise<undefined> {
     return this.#ask('pause', {});
   }
@@ -74,7 +81,9 @@ export class Vm {
   /** Pulls the plug. */
   stop(): void {
     this.#post({ kind: 'stop' });
-    setTimeout(() => this.terminate(), PATIENCE_MS);
+    this.#stopping = true;
+    this.#endIfItStands();
+    setTimeout(() => this.terminate(), this.#started ? PATIENCE_MS : 0);
   }
   /** At once, whatever the machine does. */
   terminate(): void {
@@ -97,9 +106,25 @@ export class Vm {
     if (this.#over) return Promise.reject(new Error('the machine has ended'));
     const id = this.#asked++;
     this.#post({ kind: 'ask', id, question: { about, ...question } as Extract<Request, { kind: 'ask' }>['question'] });
-    return new Promise((resolve, reject) =>
-      this.#waiting.set(id, { answered: (answer) => resolve(answer as Answers[K]['answer']), refused: reject }),
-    );
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { about, answered: (answer) => resolve(answer as Answers[K]['answer']), refused: reject });
+      this.#answerWhileItStands();
+    });
+  }
+
+  /** What the worker answers later is not needed then. */
+  #answerWhileItStands(): void {
+    const statistics = this.#stands;
+    if (statistics === undefined) return;
+    for (const [id, { about }] of this.#waiting) {
+      if (about === 'pause') this.#settle(id)?.answered(undefined);
+      else if (about === 'statistics') this.#settle(id)?.answered(statistics);
+    }
+  }
+
+  /** After a wait that is short the machine ends in order. */
+  #endIfItStands(): void {
+    if (this.#stopping) setTimeout(() => this.#stands !== undefined && this.terminate(), SHORT_PATIENCE_MS);
   }
 
   #post(request: Request): void {
@@ -113,6 +138,7 @@ export class Vm {
         this.#listener.progress(message.progress);
         break;
       case 'started':
+        this.#started = true;
         this.#listener.started();
         break;
       case 'output':
@@ -122,6 +148,14 @@ export class Vm {
         break;
       case 'warning':
         this.#listener.warning(message.line);
+        break;
+      case 'waits':
+        this.#stands = message.statistics;
+        this.#answerWhileItStands();
+        this.#endIfItStands();
+        break;
+      case 'goesOn':
+        this.#stands = undefined;
         break;
       case 'answer':
         this.#settle(message.id)?.answered(message.answer);

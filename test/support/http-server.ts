@@ -29,6 +29,8 @@ export type Behaviour =
   | 'redirect'
   /** Sends the range after a while. */
   | 'slow'
+  /** Sends the range when the test says so: it is in `held` until then. */
+  | 'hold'
   | { readonly status: number; readonly retryAfter?: string };
 
 export interface HttpServer {
@@ -51,6 +53,8 @@ export interface HttpServer {
   preflights: number;
   /** Called when a request is left without an answer, or with half of one. */
   onStall: () => void;
+  /** What sends to those whom `hold` met, in the order in which they asked. */
+  readonly held: (() => void)[];
   /** Ends all connections and takes no more. */
   die(): void;
 }
@@ -86,6 +90,7 @@ export async function serve(test: TestContext, content: Uint8Array): Promise<Htt
     sent: 0,
     preflights: 0,
     onStall: () => {},
+    held: [],
     die,
   };
   return state;
@@ -146,13 +151,19 @@ function answerRange(
       ...headers,
     });
   const half = body.subarray(0, body.length / 2);
-  state.sent += body.length;
+  if (behaviour !== 'hold') state.sent += body.length;
   switch (behaviour) {
     case 'serve':
       head(from, { 'content-length': `${body.length}` }).end(body);
       break;
     case 'slow':
       setTimeout(() => head(from, { 'content-length': `${body.length}` }).end(body), SLOW_MS);
+      break;
+    case 'hold':
+      state.held.push(() => {
+        state.sent += body.length;
+        head(from, { 'content-length': `${body.length}` }).end(body);
+      });
       break;
     case 'drop':
       response.destroy();

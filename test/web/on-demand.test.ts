@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { readPlaces } from '../../src/snapshot/random-access.ts';
 import { PROMPT } from '../support/boot.ts';
 import { buildPage, openBrowser, type Site, serve } from '../support/browser.ts';
@@ -69,15 +70,43 @@ async function enter(guest: GuestPage, line: string, answer: string): Promise<vo
   await guest.printed(answer);
 }
 
-inBrowser('a guest answers before its memory has come, and finds all of it', async (guest, place) => {
-  const { server } = place;
-  server.usual = 'slow';
-  await open(guest, place);
-  await guest.state('Running');
-  await enter(guest, 'echo $((6*7))', '\n42\r\n');
+/** Instructions that the guest has executed; -1 before it runs. */
+const executed = ({ page }: GuestPage): Promise<number> =>
+  page.evaluate(async () => {
+    const vm = document.querySelector('trapeze-vm')!;
+    return vm.state === 'running' || vm.state === 'paused' ? (await vm.statistics()).instructions : -1;
+  });
+
+/** Does something while the server sends a part only when the guest gets no further without one; it sends all after that. */
+async function sparingly(guest: GuestPage, server: HttpServer, act: () => Promise<void>): Promise<void> {
+  let acts = true;
+  const acted = act().finally(() => (acts = false));
+  for (let before = -1; acts; ) {
+    const now = await executed(guest);
+    if (now === before) server.held.shift()?.();
+    before = now;
+    await setTimeout(100);
+  }
+  await acted;
   const { sent } = server;
   assert.ok(sent < snapshot.length / 3, `${sent} of ${snapshot.length} bytes`);
+  serveAgain(server);
+}
+
+function serveAgain(server: HttpServer): void {
   server.usual = 'serve';
+  for (const send of server.held.splice(0)) send();
+}
+
+inBrowser('a guest answers before its memory has come, and finds all of it', async (guest, place) => {
+  const { server } = place;
+  server.plan.push('serve');
+  server.usual = 'hold';
+  await open(guest, place);
+  await sparingly(guest, server, async () => {
+    await guest.state('Running');
+    await enter(guest, 'echo $((6*7))', '\n42\r\n');
+  });
   await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
   const statistics = await guest.page.evaluate(() => document.querySelector('trapeze-vm')!.statistics());
   assert.ok(statistics.arrival!.waits > 0, 'the guest never waited');
@@ -165,14 +194,72 @@ inBrowser('a server that does not answer ranges is read from start to end', asyn
 inBrowser(
   'a small snapshot and its large base both come while the guest runs',
   async (guest, { site, server: base, changed }) => {
-    base.usual = 'slow';
+    base.usual = 'hold';
     const query = `?snapshot=${encodeURIComponent(changed.url)}&snapshot-base=${encodeURIComponent(base.url)}`;
     await guest.open(`${site.address}${query}`);
-    await guest.state('Running');
-    await enter(guest, 'echo "<$later>"', '\n<42>\r\n');
-    const { sent } = base;
-    assert.ok(sent < snapshot.length / 3, `${sent} of ${snapshot.length} bytes`);
-    base.usual = 'serve';
+    await sparingly(guest, base, async () => {
+      await guest.state('Running');
+      await enter(guest, 'echo "<$later>"', '\n<42>\r\n');
+    });
     await enter(guest, 'md5sum /tmp/noise', `${sum}  /tmp/noise`);
   },
 );
+
+/** Lets the guest look at memory that its server does not send, and waits until it waits. */
+async function waitInVain(guest: GuestPage, { server }: Place): Promise<void> {
+  server.usual = 'hold';
+  await guest.page.evaluate(() => document.querySelector('trapeze-vm')!.write('md5sum /tmp/noise\n'));
+  await standsStill(guest);
+}
+
+async function standsStill(guest: GuestPage): Promise<void> {
+  for (let [before, now] = [-1, await executed(guest)]; before !== now; [before, now] = [now, await executed(guest)])
+    await setTimeout(200);
+}
+
+inBrowser('a machine whose guest waits for its server tells how it stands, and pauses', async (guest, place) => {
+  const { server } = place;
+  server.usual = 'slow';
+  await open(guest, place);
+  await guest.state('Running');
+  await enter(guest, 'echo $((6*7))', '\n42\r\n');
+  await waitInVain(guest, place);
+  const arrival = await guest.page.evaluate(async () => {
+    const vm = document.querySelector('trapeze-vm')!;
+    await vm.pause();
+    return (await vm.statistics()).arrival!;
+  });
+  assert.ok(arrival.waits > 0 && arrival.arrived < arrival.pages, JSON.stringify(arrival));
+  await guest.state('Paused');
+  serveAgain(server);
+  // All comes, and the guest does not go on.
+  await guest.page.waitForFunction(async () => {
+    const { arrival } = await document.querySelector('trapeze-vm')!.statistics();
+    return arrival!.arrived === arrival!.pages;
+  });
+  await standsStill(guest);
+  const text = await guest.page.evaluate(() => (globalThis as unknown as { seen: { text: string } }).seen.text);
+  assert.ok(!text.includes(sum), text);
+  await guest.page.evaluate(() => document.querySelector('trapeze-vm')!.resume());
+  await guest.printed(`${sum}  /tmp/noise`);
+});
+
+inBrowser('a machine whose guest waits for its server is stopped, and the next one starts', async (guest, place) => {
+  const { server } = place;
+  server.usual = 'slow';
+  await open(guest, place);
+  await guest.state('Running');
+  await enter(guest, 'echo $((6*7))', '\n42\r\n');
+  await waitInVain(guest, place);
+  await guest.page.evaluate(async () => {
+    // What is done when nothing has happened for long is never done here.
+    const soon = globalThis.setTimeout;
+    const noneLong = (act: () => void, ms = 0): unknown => (ms >= 1000 ? 0 : soon(act, ms));
+    Object.assign(globalThis, { setTimeout: noneLong });
+    await document.querySelector('trapeze-vm')!.stop();
+    Object.assign(globalThis, { setTimeout: soon });
+  });
+  await guest.state('Off');
+  await guest.page.evaluate(() => document.querySelector('trapeze-vm')!.start({}));
+  await guest.printed(PROMPT);
+});

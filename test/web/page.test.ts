@@ -393,3 +393,22 @@ inBrowser('changes to a disk on a server are kept from start to start', async (g
   assert.ok(disks[0]!.keptHits > 0 && disks[0]!.failures === 0, JSON.stringify(disks));
   await guest.page.getByRole('row', { name: /^disk 1 / }).waitFor();
 });
+
+inBrowser('a machine that ends with its element gives its disk to the next one', async (guest) => {
+  await guest.printed(PROMPT);
+  const states = await guest.page.evaluate(async () => {
+    const vm = document.querySelector('trapeze-vm')!;
+    const place = vm.parentElement!;
+    await vm.stop();
+    const seen: string[] = [];
+    for (let cycle = 0; cycle < 10; cycle++) {
+      await vm.start({ disks: [{ image: new URL('zeros.img', location.href).href, overlay: 'ours' }] });
+      seen.push(vm.state);
+      vm.remove();
+      await new Promise((resolve) => vm.addEventListener('statechange', resolve, { once: true }));
+      place.prepend(vm);
+    }
+    return seen;
+  });
+  assert.deepEqual(states, Array(10).fill('running'));
+});

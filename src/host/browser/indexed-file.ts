@@ -1,7 +1,7 @@
 /** Files in IndexedDB, for browsers without a private file system: chunks of 64 KiB, and the length. */
 import type { SizedFile } from '../../storage/file.ts';
 import { UserError } from '../../user-error.ts';
-import { full, isQuota } from './opfs-file.ts';
+import { full, isQuota, TakenError } from './opfs-file.ts';
 
 const DATABASE = 'trapeze-files';
 const CHUNKS = 'chunks';
@@ -32,7 +32,7 @@ async function lock(name: string): Promise<() => void> {
   if (locks === undefined) return () => {};
   return await new Promise<() => void>((resolve, reject) => {
     const held = locks.request(`${DATABASE} ${name}`, { ifAvailable: true }, (granted) => {
-      if (granted === null) reject(new UserError(`${name}: another page or machine uses this file: stop that first`));
+      if (granted === null) reject(new TakenError(name));
       else return new Promise<void>((release) => resolve(release));
       return undefined;
     });

@@ -10,8 +10,7 @@ export async function openOpfsFile(name: string): Promise<SizedFile | undefined>
     const file = await root.getFileHandle(encodeURIComponent(name), { create: true });
     handle = await file.createSyncAccessHandle();
   } catch (error) {
-    if (error instanceof DOMException && error.name === 'NoModificationAllowedError')
-      throw new UserError(`${name}: another page or machine uses this file: stop that first`);
+    if (error instanceof DOMException && error.name === 'NoModificationAllowedError') throw new TakenError(name);
     return undefined;
   }
   return new OpfsFile(handle);
@@ -50,6 +49,12 @@ class OpfsFile implements SizedFile {
 
   async close(): Promise<void> {
     this.#handle.close();
+  }
+}
+
+export class TakenError extends UserError {
+  constructor(name: string) {
+    super(`${name}: another page or machine uses this file: stop that first`);
   }
 }
 

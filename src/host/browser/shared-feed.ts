@@ -9,6 +9,9 @@ import { Staging } from './staging.ts';
 const contentBytes = ({ runs }: PlacedPages): number =>
   4 + runs.reduce((sum, [, count]) => sum + count, 0) * (4 + 4096);
 
+/** Milliseconds after which a wait is long, and those who want to know hear of it again. */
+const LONG_MS = 50;
+
 export class SharedFeed implements SectionFeed {
   readonly #helper: HelperWorker;
   readonly #sections: readonly PlacedPages[];
@@ -37,14 +40,18 @@ export class SharedFeed implements SectionFeed {
     return new Promise((came, failed) => this.#coming.push({ came, failed }));
   }
 
-  comeNow(section: number): void {
+  comeNow(section: number, slow: () => void): void {
     this.#helper.post({ kind: 'comeNow', section });
+    let told = performance.now();
     for (;;) {
       const rung = Atomics.load(this.#bell, 0);
       this.#take();
       if (this.#failure !== undefined) throw this.#failure;
       if (!this.#taker.wants(section)) return;
-      Atomics.wait(this.#bell, 0, rung);
+      Atomics.wait(this.#bell, 0, rung, LONG_MS);
+      if (performance.now() - told < LONG_MS) continue;
+      slow();
+      told = performance.now();
     }
   }
 
