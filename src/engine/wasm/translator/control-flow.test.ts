@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { controlFlowOf, type FlowNode } from './control-flow.ts';
+import { betterEntries, controlFlowOf, type FlowNode } from './control-flow.ts';
 
 const plain = (...successors: number[]): FlowNode => ({ successors, computed: false, length: 2 });
 
@@ -85,4 +85,29 @@ test('the rounds of a loop of two blocks are written out', () => {
   const { loops, structure } = controlFlowOf([plain(1), plain(2, 3), plain(1, 4), plain(), plain()], []);
   assert.deepEqual([...loops], [[1, new Set([1, 2])]]);
   assert.deepEqual([...structure.children[1]].sort(), [2, 3, 4]);
+});
+
+test('a region that starts in the middle of a loop has a better entry', () => {
+  // An outer loop 1 → 2 → 3 → 1 around an inner one, 2 → 3 → 2; the first block is in the outer loop and leads into both.
+  const nodes = [plain(1, 3), plain(2), plain(3, 0), plain(2, 1)];
+  assert.ok(betterEntries(nodes, []).length > 0);
+  assert.deepEqual(betterEntries([plain(1), plain(2, 0), plain(1)], []), []);
+});
+test('from a better entry nothing goes through the switch', () => {
+  fc.assert(
+    fc.property(regions, ({ blocks, targets }) => {
+      for (const n of betterEntries(blocks, targets)) {
+        assert.notEqual(n, 0);
+        const renumber = (m: number): number => (m === n ? 0 : m === 0 ? n : m);
+        const renumbered = blocks.map((_, m) => {
+          const node = blocks[renumber(m)];
+          return { ...node, successors: node.successors.map(renumber) };
+        });
+        const flow = controlFlowOf(renumbered, targets.map(renumber));
+        assert.equal(flow.root, 0);
+        assert.ok(blocks.every((_, m) => flow.structure.order[m] >= 0));
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });

@@ -3,6 +3,7 @@
  * irreducible, a return into the middle of a loop for one, the region starts at the switch, so that no loop is entered but through it, and
  * such edges go through it as well.
  */
+import type { Region, RegionBlock } from './region.ts';
 import { smallLoops, withCommonEnds } from './small-loops.ts';
 import { type Graph, type Structure, structureOf } from './structure.ts';
 
@@ -29,6 +30,30 @@ export interface FlowNode {
 }
 
 const NONE: ReadonlySet<number> = new Set();
+
+/** The block ends in a computed jump. */
+export const isComputed = ({ ending }: RegionBlock): boolean => ending !== 'plain' && ending !== 'call';
+
+/** A loop with this block may have its rounds written out. */
+function mayRepeat({ instructions, taken, offset, attends }: RegionBlock): boolean {
+  // One instruction that goes back to itself has a REP prefix.
+  return !attends && !(taken === offset && instructions.length === 1);
+}
+
+/** The blocks of a region as nodes, and the targets of its computed jumps. */
+export function nodesOf({ blocks, targets }: Region): readonly [readonly FlowNode[], readonly number[]] {
+  const numbers = new Map(blocks.map(({ offset }, n) => [offset, n]));
+  const known = (offset: number | undefined): readonly number[] => {
+    const n = offset === undefined ? undefined : numbers.get(offset);
+    return n === undefined ? [] : [n];
+  };
+  const nodes = blocks.map((b) => ({
+    successors: [...known(b.taken), ...known(b.next)],
+    computed: isComputed(b),
+    length: mayRepeat(b) ? b.instructions.length : undefined,
+  }));
+  return [nodes, targets.flatMap(known)];
+}
 
 /** `targets`: of computed jumps. The switch's number is the one behind the blocks'. */
 export function controlFlowOf(nodes: readonly FlowNode[], targets: readonly number[]): ControlFlow {
@@ -61,6 +86,29 @@ export function controlFlowOf(nodes: readonly FlowNode[], targets: readonly numb
       loops,
     };
   }
+}
+
+/**
+ * Blocks, besides the first, from which a region would reach all of its blocks with no branch through the switch, where it does not from
+ * the first: that is then in the middle of a loop.
+ */
+export function betterEntries(nodes: readonly FlowNode[], targets: readonly number[]): readonly number[] {
+  const graph = graphOf(nodes, new Set(targets), new Array(nodes.length).fill(NONE));
+  const candidates = enteredIrreducibly(graph, structureOf(graph));
+  return [...candidates].filter((root) => {
+    if (root === nodes.length) return false;
+    const structure = structureOf(graph, root);
+    return nodes.every((_, n) => structure.order[n] >= 0) && enteredIrreducibly(graph, structure).size === 0;
+  });
+}
+/** Where the edges lead that make a graph irreducible. */
+function enteredIrreducibly(graph: Graph, structure: Structure): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (let n = 0; n < graph.length; n++) {
+    if (structure.order[n] < 0) continue;
+    for (const s of graph[n]) if (structure.isIrreducible(n, s)) found.add(s);
+  }
+  return found;
 }
 
 /** The blocks, and the switch that leads to `known`. */

@@ -10,7 +10,7 @@ import type { RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
 import { StatementMap } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
-import { type ControlFlow, controlFlowOf } from './control-flow.ts';
+import { type ControlFlow, controlFlowOf, isComputed, nodesOf } from './control-flow.ts';
 import type { Place, RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
@@ -47,22 +47,18 @@ export class RegionLowering extends TreeLowering {
   #instruction = 0;
 
   private constructor(
-    { blocks, targets }: Region,
+    region: Region,
     code: ByteWriter,
     locals: Locals,
     target: Target,
     place: RegionPlace,
     listing: RegionListing | undefined,
   ) {
+    const { blocks } = region;
     super(code, locals, target, blocks, place);
     this.#blocks = blocks;
     for (let i = 0; i < blocks.length; i++) this.#numbers.set(blocks[i].offset, i);
-    const nodes = blocks.map((b) => ({
-      successors: this.#numbersOf(b.taken, b.next),
-      computed: isComputed(b),
-      length: mayRepeat(b) ? b.instructions.length : undefined,
-    }));
-    this.flow = controlFlowOf(nodes, this.#numbersOf(...targets));
+    this.flow = controlFlowOf(...nodesOf(region));
     this.#targets = this.flow.targets.map((n) => blocks[n].offset);
     if (this.flow.structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));
     this.groupPages(blocks.map(({ plan }) => plan.pages));
@@ -252,14 +248,6 @@ export class RegionLowering extends TreeLowering {
     this.leaveIf('fault', this.#offset(), () => this.loadState(FAULT.offset, 'i32'));
   }
 
-  #numbersOf(...offsets: readonly (number | undefined)[]): number[] {
-    const numbers: number[] = [];
-    for (const offset of offsets) {
-      const n = this.#numberOf(offset);
-      if (n !== undefined) numbers.push(n);
-    }
-    return numbers;
-  }
   #numberOf(offset: number | undefined): number | undefined {
     return offset === undefined ? undefined : this.#numbers.get(offset);
   }
@@ -381,19 +369,11 @@ export class RegionLowering extends TreeLowering {
   }
 }
 
-/** A loop with this block may have its rounds written out. */
-function mayRepeat({ instructions, taken, offset, attends }: RegionBlock): boolean {
-  // One instruction that goes back to itself has a REP prefix.
-  return !attends && !(taken === offset && instructions.length === 1);
-}
-
 /** Why a block's jump over `link` leaves the region. */
 function exitOf(block: RegionBlock, link: 0 | 1 | undefined): RegionExit {
   if (!leaves(block.statements)) return 'barrier';
   return link === undefined ? 'computedJump' : 'jump';
 }
-
-const isComputed = (b: RegionBlock): boolean => b.ending !== 'plain' && b.ending !== 'call';
 
 function leaves(statements: readonly Statement[]): boolean {
   const last = statements.at(-1);

@@ -7,10 +7,11 @@ import type { Handlers } from '../handlers.ts';
 import type { KeptRegion, KeptRegions } from '../kept-regions.ts';
 import type { Tier } from '../tier.ts';
 import type { TranslationEvents } from '../translation-events.ts';
+import { betterEntries, nodesOf } from './control-flow.ts';
 import { FlagMakers } from './flag-makers.ts';
 import { codeOf, isHere, keyOf } from './kept-code.ts';
 import { KnownCode, type KnownPage, type Surroundings } from './known-code.ts';
-import { mayGoTo, type Reach, reachOf, readRegion } from './region.ts';
+import { mayGoTo, type Reach, type Region, reachOf, readRegion } from './region.ts';
 import { RegionLowering } from './region-lowering.ts';
 
 /** Regions that are there at once: each takes tens of KB of the host's memory, for its code and what V8 makes of that. */
@@ -31,6 +32,8 @@ const NOTHING_AROUND: Surroundings = { find: () => undefined, follow: () => unde
 interface Made {
   readonly reach: Reach;
   readonly remakes: number;
+  /** Where on its page it starts: not at the hot block where that is in the middle of a loop. */
+  readonly start: number;
 }
 
 /** A place where a region may begin. */
@@ -58,6 +61,8 @@ export class Translator {
   readonly #kept: KeptRegions | undefined;
   /** The oldest first. */
   readonly #regions = new Map<InstalledRegion, Made>();
+  /** Regions that were made in place of one that starts in the middle of a loop, by where that would have started. */
+  readonly #instead = new Map<number, InstalledRegion>();
 
   constructor({ cache, handlers, tier, events, kept }: TranslatorParts) {
     this.#cache = cache;
@@ -110,12 +115,14 @@ export class Translator {
     return new KnownCode(known, pageAt, near, this.#tier === 'translator');
   }
 
-  #translate(entry: Entry, remakes: number, near: Surroundings): void {
-    const { physical, size } = entry;
-    const around = this.#around(entry, near);
+  #translate(hot: Entry, remakes: number, near: Surroundings): void {
+    const around = this.#around(hot, near);
     if (around === undefined) return;
     this.#events.translationStarted();
-    const region = this.#events.prepare(readRegion(around, physical % PAGE_SIZE, size));
+    const { start, region: found } = this.#read(around, hot);
+    const region = this.#events.prepare(found);
+    const entry = { physical: around.physical(start), size: hot.size };
+    const { physical, size } = entry;
     const { blocks } = region;
     if (blocks.length === 0) return;
     const makers = this.#makers.need(blocks);
@@ -134,11 +141,29 @@ export class Translator {
       code = RegionLowering.write(listing?.watch(m) ?? m, region, place, listing);
       return code;
     });
-    const made = { reach: reachOf(region), remakes };
+    const made = { reach: reachOf(region), remakes, start };
     const parts = { ...codeOf(region, around), records, imports: assembly.imports, wasm: assembly.bytes, note: made };
-    if (makers !== undefined) this.#kept?.add(keyOf(around, physical % PAGE_SIZE, size), { ...parts, makers });
-    this.#install(entry, parts, made, around);
+    if (makers !== undefined) this.#kept?.add(keyOf(around, hot.physical % PAGE_SIZE, size), { ...parts, makers });
+    this.#install(hot, parts, made, around);
     this.#events.regionMade({ physical, size, region, code, listing });
+  }
+
+  /** The region of a hot block. In the middle of a loop it rather starts at another block of its page, which is soon entered: once. */
+  #read(around: KnownCode, { physical, size }: Entry): { readonly start: number; readonly region: Region } {
+    const start = physical % PAGE_SIZE;
+    const region = readRegion(around, start, size);
+    if (this.#tier === 'translator' || this.#instead.has(physical)) return { start, region };
+    for (const n of betterEntries(...nodesOf(region))) {
+      const { offset } = region.blocks[n];
+      if (!this.#isFree(around, offset, size)) continue;
+      const other = readRegion(around, offset, size);
+      if (other.blocks.length >= region.blocks.length) return { start: offset, region: other };
+    }
+    return { start, region };
+  }
+  /** A region can start at an offset from the entry's page. */
+  #isFree(around: KnownCode, offset: number, size: CodeSize): boolean {
+    return KnownCode.distanceOf(offset) === 0 && this.#cache.regionAt(around.physical(offset), size) !== undefined;
   }
 
   /** Installs a region of an earlier run, if there is one of the same code. */
@@ -147,27 +172,33 @@ export class Translator {
     if (around === undefined) return false;
     this.#events.translationStarted();
     const { physical, size } = entry;
-    const region = this.#kept!.find(keyOf(around, physical % PAGE_SIZE, size), (r) => this.#isUsable(r, around));
+    const region = this.#kept!.find(keyOf(around, physical % PAGE_SIZE, size), (r) => this.#isUsable(r, around, size));
     if (region === undefined) return false;
     this.#install(entry, region, region.note as Made, around);
     this.#events.regionKept(region, physical);
     return true;
   }
-  #isUsable(region: KeptRegion, around: KnownCode): boolean {
-    if (!isHere(region, around) || !this.#handlers.hasAll(region.imports)) return false;
+  #isUsable(region: KeptRegion, around: KnownCode, size: CodeSize): boolean {
+    if (!isHere(region, around) || !this.#isFree(around, (region.note as Made).start, size)) return false;
+    if (!this.#handlers.hasAll(region.imports)) return false;
     return region.makers.every((number) => this.#makers.isThere(number));
   }
 
-  #install({ physical, size }: Entry, region: RegionParts, made: Made, around: KnownCode): void {
+  /** Installs a region that was made for a hot block. */
+  #install(hot: Entry, region: RegionParts, made: Made, around: KnownCode): void {
     if (this.#regions.size >= MAX_REGIONS) this.#evict();
     const { blocks, records, wasm, imports } = region;
+    const { size } = hot;
+    const physical = around.physical(made.start);
     const numbers = Object.fromEntries(records.map((offset, i) => [recordName(i), around.record(offset)!]));
     const assembly = { bytes: wasm, imports, procedures: [] };
     const handler = this.#handlers.install(assembly, size === 64, numbers);
     // They are entered inside the region now; one that is entered from elsewhere as well will be hot again.
     for (const { offset } of blocks) this.#cache.cool(around.physical(offset), size);
     const ranges = blocks.map(({ offset, length }) => [around.physical(offset), length] as const);
-    this.#regions.set(this.#cache.install(physical, size, handler, ranges), made);
+    const installed = this.#cache.install(physical, size, handler, ranges);
+    this.#regions.set(installed, made);
+    if (physical !== hot.physical) this.#instead.set(hot.physical, installed);
   }
 
   /** Not while a region is executed. */
@@ -180,6 +211,7 @@ export class Translator {
 
   /** Nothing leads to some regions any more. */
   dropped(regions: readonly InstalledRegion[]): void {
+    for (const [place, region] of this.#instead) if (regions.includes(region)) this.#instead.delete(place);
     for (const region of regions) {
       this.#regions.delete(region);
       this.#handlers.free(region.handler, region.size === 64);
