@@ -39,26 +39,37 @@ export interface FlagValues {
 }
 
 /** What the flags were last computed from. Conditions are then computed from that, and the flags themselves may never be needed. */
-type Origin =
+export type FlagOrigin =
   | { readonly kind: 'difference'; readonly a: Value; readonly b: Value; readonly result: Value }
   | { readonly kind: 'sum'; readonly a: Value; readonly result: Value }
   | { readonly kind: 'logic'; readonly result: Value }
   /** ZF, SF and PF alone follow the result. */
-  | { readonly kind: 'result'; readonly result: Value }
+  | { readonly kind: 'result'; readonly result: Value; readonly carry: Value | undefined }
   /** Each flag by itself. */
   | { readonly kind: 'each'; readonly flags: FlagValues };
 
+const resultAlone = (result: Value): FlagOrigin => ({ kind: 'result', result, carry: undefined });
+
 export class Flags {
   readonly #b: IrBuilder;
-  #origin: Origin | undefined;
+  #origin: FlagOrigin | undefined;
 
   constructor(b: IrBuilder) {
     this.#b = b;
   }
 
   /** Flags that may or may not have been set come from nowhere in particular. */
-  #remember(origin: Origin | undefined): void {
+  #remember(origin: FlagOrigin | undefined): void {
     this.#origin = this.#b.nested ? undefined : origin;
+  }
+
+  /** What the flags were last computed from, as far as that is known. */
+  get origin(): FlagOrigin | undefined {
+    return this.#origin;
+  }
+  /** The flags were computed from this before the body. */
+  assume(origin: FlagOrigin): void {
+    this.#origin = origin;
   }
 
   /** From a result and the carry out of each of its bits. */
@@ -74,7 +85,7 @@ export class Flags {
   add(a: Value, c: Value, r: Value, withCarry = false): void {
     const b = this.#b;
     this.#arithmetic(r, b.or(b.and(a, c), b.and(b.or(a, c), b.not(r))));
-    this.#remember(withCarry ? { kind: 'result', result: r } : { kind: 'sum', a, result: r });
+    this.#remember(withCarry ? resultAlone(r) : { kind: 'sum', a, result: r });
   }
 
   /** `r = a - b`, or `a - b - CF` with `withCarry`. */
@@ -83,7 +94,7 @@ export class Flags {
     const isZero = c.kind === 'const' && c.value === 0n && !withCarry;
     // To take nothing away carries nothing.
     this.#arithmetic(r, isZero ? c : b.or(b.and(b.not(a), c), b.and(b.not(b.xor(a, c)), r)));
-    this.#remember(withCarry ? { kind: 'result', result: r } : { kind: 'difference', a, b: c, result: r });
+    this.#remember(withCarry ? resultAlone(r) : { kind: 'difference', a, b: c, result: r });
   }
 
   /** AND, OR, XOR, TEST: CF, OF and AF are clear. */
@@ -100,7 +111,7 @@ export class Flags {
     const aux = b.or(b.shl(carry, 31), b.shl(b.xor(carry, b.zext(of, 'i32')), 30));
     b.set(FLAG_AUX, aux);
     b.set(FLAG_RESULT, b.sext(r, 'i64'));
-    this.#remember({ kind: 'result', result: r });
+    this.#remember({ kind: 'result', result: r, carry: cf });
   }
 
   /** Sets CF alone. */
@@ -108,11 +119,11 @@ export class Flags {
     const b = this.#b;
     const change = b.neg(b.zext(b.xor(this.cf(), cf), 'i32'));
     b.set(FLAG_AUX, b.xor(b.get(FLAG_AUX), b.and(change, CARRY_AND_OVERFLOW)));
-    this.#keepResult();
+    this.#keepResult(cf);
   }
-  #keepResult(): void {
+  #keepResult(carry: Value): void {
     const result = this.#result;
-    this.#remember(result && { kind: 'result', result });
+    this.#remember(result && { kind: 'result', result, carry });
   }
 
   get #result(): Value | undefined {
@@ -125,7 +136,7 @@ export class Flags {
     const carry = b.zext(cf, 'i32');
     const top = b.or(b.shl(carry, 31), b.shl(b.xor(carry, b.zext(of, 'i32')), 30));
     b.set(FLAG_AUX, b.or(b.and(b.get(FLAG_AUX), ~CARRY_AND_OVERFLOW), top));
-    this.#keepResult();
+    this.#keepResult(cf);
   }
 
   /** INC and DEC: as `add` or `sub` without CF. Call with the old CF. */
@@ -156,6 +167,8 @@ export class Flags {
         return b.const('i1', 0);
       case 'each':
         return this.#origin.flags.cf;
+      case 'result':
+        return this.#origin.carry ?? b.ltS(b.get(FLAG_AUX), 0);
       default:
         return b.ltS(b.get(FLAG_AUX), 0);
     }

@@ -1,5 +1,6 @@
 /** Blocks that were built before: regions that overlap have the same ones, and to build one takes longer than to compare its bytes. */
 import type { CodeSize } from '../../../isa/x86/prefixes.ts';
+import type { KnownFlags } from './known-flags.ts';
 import type { BlockCode } from './region.ts';
 
 /** Where a block starts and what is known of its page. */
@@ -12,9 +13,12 @@ export interface BlockPlace {
   readonly physical: number;
   /** What its page holds from there on. */
   readonly bytes: Uint8Array;
+  /** What is known of the flags there. */
+  readonly flags: KnownFlags | undefined;
 }
 
 interface Known {
+  readonly flags: string | undefined;
   readonly code: BlockCode;
   /** Those that were decoded, with those of the instruction behind it. */
   readonly bytes: Uint8Array;
@@ -55,7 +59,7 @@ export class BlockCache {
   /** `cut`: the block ends where another one starts. */
   add(place: BlockPlace, code: BlockCode, cut: boolean): void {
     const bytes = place.bytes.slice(0, endOf(code) - place.start + MAX_INSTRUCTION);
-    this.#keep(keyOf(place), { code, bytes, cut });
+    this.#keep(keyOf(place), { code, bytes, cut, flags: place.flags?.text });
   }
 
   #keep(key: number, known: Known): void {
@@ -72,11 +76,11 @@ export class BlockCache {
 }
 
 function isStill(
-  { code, bytes, cut }: Known,
-  { base, bytes: now }: BlockPlace,
+  { code, bytes, cut, flags: assumed }: Known,
+  { base, bytes: now, flags }: BlockPlace,
   starts: ReadonlyMap<number, unknown>,
 ): boolean {
-  if (bytes.length > now.length) return false;
+  if (bytes.length > now.length || assumed !== flags?.text) return false;
   for (let i = 0; i < bytes.length; i++) if (bytes[i] !== now[i]) return false;
   for (let i = 1; i < code.instructions.length; i++) if (starts.has(code.instructions[i].offset + base)) return false;
   return !cut || starts.has(endOf(code) + base);

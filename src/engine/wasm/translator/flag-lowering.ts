@@ -20,6 +20,7 @@ import { StatementSet } from '../statement-map.ts';
 import type { Locals, Target } from '../target.ts';
 import { type Insertions, insertionsOf, KEPT } from './insertions.ts';
 import { type Invariants, invariantsIn } from './invariants.ts';
+import { inputRead } from './known-flags.ts';
 import { type PageAccesses, pageAccesses } from './page-accesses.ts';
 import { PageLowering } from './page-lowering.ts';
 import { MAX_INPUTS, type Recipe, recipeOf } from './recipes.ts';
@@ -195,6 +196,11 @@ export class FlagLowering extends PageLowering {
   }
 
   protected override readState(v: GetNode): void {
+    const input = inputRead(v);
+    if (input >= 0) {
+      this.code.get(this.#inputs[input]);
+      return;
+    }
     if (isFlag(v.state.offset)) this.settleFlags();
     super.readState(v);
   }

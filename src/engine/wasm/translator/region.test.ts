@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OVERSHOOT } from '../../run-loop.ts';
 import { KnownCode } from './known-code.ts';
+import { readsFlags } from './known-flags.ts';
 import { LONGEST_WAY, readRegion } from './region.ts';
 
 const LINEAR = 0x400000n;
@@ -56,4 +57,29 @@ test('a pointer that led to code that is not known leaves the region', () => {
 
 test('no way through a region is longer than what a run may be too long', () => {
   assert.ok(LONGEST_WAY <= OVERSHOOT);
+});
+
+/** By the offsets of blocks, whether they read flags that were computed before them. */
+const readFlags = (...bytes: number[]): ReadonlyMap<number, boolean> =>
+  new Map(readRegion(codeOf(bytes), 0, 64).blocks.map((b) => [b.offset, readsFlags(b.statements)]));
+
+test('blocks behind a comparison know what was compared', () => {
+  // 0: cmp eax,ecx; je 8  4: jb 8  6: dec edx  8: ret
+  assert.deepEqual(
+    [...readFlags(0x39, 0xc8, 0x74, 0x04, 0x72, 0x02, 0xff, 0xca, 0xc3)].sort(),
+    [0, 4, 6, 8].map((offset) => [offset, false]),
+  );
+});
+test('a block that is reached with different flags reads them', () => {
+  // 0: cmp eax,ecx; je 6  4: test edx,edx  6: setb al; ret
+  assert.equal(readFlags(0x39, 0xc8, 0x74, 0x02, 0x85, 0xd2, 0x0f, 0x92, 0xc0, 0xc3).get(6), true);
+});
+test('a block that is reached behind two comparisons knows what either compared', () => {
+  // 0: test eax,eax; je 8  4: cmp eax,ecx; jmp 10  8: cmp edx,ebx  10: setb al; ret
+  const code = [0x85, 0xc0, 0x74, 0x04, 0x39, 0xc8, 0xeb, 0x02, 0x39, 0xda, 0x0f, 0x92, 0xc0, 0xc3];
+  assert.equal(readFlags(...code).get(10), false);
+});
+test('a loop whose rounds change the flags does not know them at its start', () => {
+  // 0: cmp eax,ecx  2: setb dl; inc eax; jne 2  9: ret
+  assert.equal(readFlags(0x39, 0xc8, 0x0f, 0x92, 0xc2, 0xff, 0xc0, 0x75, 0xf9, 0xc3).get(2), true);
 });

@@ -8,7 +8,9 @@ import { BlockBuilder } from './block-builder.ts';
 import { BlockCache, type BlockPlace } from './block-cache.ts';
 import { withoutDeadFlags } from './dead-flags.ts';
 import { type BlockPlan, planOf } from './flag-lowering.ts';
+import { withKnownFlags } from './flags-between.ts';
 import { KnownCode } from './known-code.ts';
+import { assume, type FlagsBehind, flagsBehind, type KnownFlags, readsFlags } from './known-flags.ts';
 import { registersUsed, type Use } from './registers-used.ts';
 import { MAX_MORE } from './small-loops.ts';
 
@@ -39,6 +41,9 @@ export interface BlockCode {
   readonly attends: boolean;
   /** Offset of the pointer that a computed jump or call goes through, where that is a constant. */
   readonly pointer: number | undefined;
+  /** It reads flags that were computed before it. */
+  readonly readsFlags: boolean;
+  readonly flags: FlagsBehind;
 }
 
 /** A block of a region: offsets are from the entry's page, but in its statements, which take IP_BASE for the start of the block's. */
@@ -65,6 +70,7 @@ const MAX_BLOCK_LENGTH = 64;
 /** More instructions than a region executes between two looks at their limit, and one block behind it. */
 export const LONGEST_WAY = MAX_INSTRUCTIONS + MAX_MORE + 2 * MAX_BLOCK_LENGTH;
 
+type Ending = Pick<BlockCode, 'taken' | 'next' | 'ending' | 'attends' | 'pointer'>;
 type Changing<T> = { -readonly [K in keyof T]: T[K] };
 
 /** The instruction that stops the machine: only the main loop can do that. */
@@ -82,11 +88,12 @@ function readBlock(
   start: number,
   size: CodeSize,
   starts: ReadonlyMap<number, unknown>,
+  flags?: KnownFlags,
 ): RegionBlock | undefined {
   const { bytes, frame } = code.page(start)!;
   const within = KnownCode.within(start);
   const base = start - within;
-  const place = { start: within, base, size, physical: code.physical(start), bytes: bytes.subarray(within) };
+  const place = { start: within, base, size, physical: code.physical(start), bytes: bytes.subarray(within), flags };
   let block = built.find(place, starts);
   if (block === undefined) {
     block = buildBlock(place, starts);
@@ -111,15 +118,16 @@ function placed(block: BlockCode, base: number): BlockCode {
 }
 
 function buildBlock(
-  { start, base, size, bytes }: BlockPlace,
+  { start, base, size, bytes, flags }: BlockPlace,
   starts: ReadonlyMap<number, unknown>,
 ): BlockCode | undefined {
   const b = new BlockBuilder(undefined);
+  if (flags !== undefined) assume(b, flags);
   const instructions: Changing<RegionInstruction>[] = [];
   let at = start;
-  const block = (ending: Pick<BlockCode, 'taken' | 'next' | 'ending' | 'attends' | 'pointer'>): BlockCode => ({
+  const block = (ending: Ending): BlockCode => ({
     offset: start,
-    ...finished(b.statements, instructions),
+    ...finished(b, instructions),
     ...ending,
   });
   while (at - start < bytes.length) {
@@ -139,11 +147,7 @@ function buildBlock(
 const PLAIN = { taken: undefined, ending: 'plain', attends: false, pointer: undefined } as const;
 
 /** How a block ends behind an instruction that always leaves, at offset `end`. */
-function endOfJump(
-  d: Decoded,
-  end: number,
-  b: BlockBuilder,
-): Pick<BlockCode, 'taken' | 'next' | 'ending' | 'attends' | 'pointer'> {
+function endOfJump(d: Decoded, end: number, b: BlockBuilder): Ending {
   const { fields, parameters } = d;
   // REP goes back to itself over link 0.
   const taken =
@@ -159,11 +163,19 @@ function endOfJump(
 }
 
 function finished(
-  all: readonly Statement[],
+  b: BlockBuilder,
   instructions: readonly Changing<RegionInstruction>[],
-): Pick<BlockCode, 'instructions' | 'statements' | 'plan' | 'registers'> {
-  const statements = withoutDeadFlags(all, instructions);
-  return { statements, instructions, plan: planOf(statements), registers: registersUsed(statements) };
+): Pick<BlockCode, 'instructions' | 'statements' | 'plan' | 'registers' | 'readsFlags' | 'flags'> {
+  const statements = withoutDeadFlags(b.statements, instructions);
+  const plan = planOf(statements);
+  return {
+    statements,
+    instructions,
+    plan,
+    registers: registersUsed(statements),
+    readsFlags: readsFlags(statements),
+    flags: flagsBehind(statements, plan.recipes, b.flags.origin),
+  };
 }
 
 /** Of an instruction that ends at an offset: where its operand is, if it lies at a constant distance. */
@@ -226,7 +238,12 @@ export function readRegion(code: KnownCode, entry: number, size: CodeSize): Regi
   for (const block of runningIntoLoops(blocks)) {
     blocks.set(block.offset, readBlock(code, block.offset, size, blocks)!);
   }
-  return { blocks: [...blocks.values()], targets: [...targets].filter((offset) => blocks.has(offset)) };
+  const region = { blocks: [...blocks.values()], targets: [...targets].filter((offset) => blocks.has(offset)) };
+  return { ...region, blocks: withKnownFlags(region, (block, flags) => readAgain(code, block, size, flags)) };
+}
+/** The same block, which knows the flags where it starts. */
+function readAgain(code: KnownCode, block: RegionBlock, size: CodeSize, flags: KnownFlags): RegionBlock {
+  return readBlock(code, block.offset, size, new Map([[endOf(block), block]]), flags)!;
 }
 
 /**
