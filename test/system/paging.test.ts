@@ -257,6 +257,29 @@ for (const [name, make] of Object.entries(SYSTEM_ENGINES)) {
       assert.equal(guest.get('RAX'), 0x11221122n);
     });
 
+    test('INVLPG of a page makes instructions that begin on the page before and end there what they are now', () => {
+      const PAGES = -(1n << 39n);
+      const tableOf = (level: number): number => 0x60000 + level * 0x1000;
+      const [first, ...frames] = [0x90000, 0x91000, 0x92000];
+      const present = ENTRY.P | ENTRY.RW;
+      const code: number[] = [];
+      // MOV QWORD [table], frame; INVLPG [RSI]; CALL RDI.
+      for (const frame of frames) {
+        code.push(0x48, 0xc7, 0x04, 0x25, ...dword(tableOf(2) + 8), ...dword(frame | present), 0x0f, 0x01, 0x3e);
+        code.push(0xff, 0xd7);
+      }
+      const registers = { RDI: PAGES + 0xffdn, RSI: PAGES + 0x1000n, RAX: 0n, CR4: CR4.PAE };
+      guest.start('long', code, { registers });
+      guest.setNumber(PLACE.tables + 8 * 511, 8, tableOf(0) | present);
+      for (let level = 0; level < 2; level++) guest.setNumber(tableOf(level), 8, tableOf(level + 1) | present);
+      guest.setNumber(tableOf(2), 8, first! | present);
+      // ADD EAX, imm32, of which a byte is on the first page; RET.
+      guest.write(first! + 0xffd, [0x81, 0xc0, 1]);
+      for (const [i, frame] of frames.entries()) guest.write(frame, [0, 0, i + 1, 0xc3]);
+      assert.equal(guest.run().vector, 3);
+      assert.equal(guest.get('RAX'), 0x0300_0002n);
+    });
+
     test('INVPCID refuses bad types and descriptors', () => {
       const invalidate = (type: bigint, pcid: bigint, address: bigint, cr4 = CR4.PAE): number => {
         // INVPCID RAX, [data].

@@ -30,6 +30,7 @@ const JUMP_CACHE_BYTES = JUMP_CACHE.pages * PAGE_OF_JUMPS;
 const SLOT_BITS = Math.log2(JUMP_CACHE.slots);
 const PAGE_BITS = Math.log2(PAGE_SIZE);
 const GENERATIONS = 0x1000;
+const MAX_INSTRUCTION = 15;
 const GLOBAL_WORD = TLB_ENTRY.global >> 2;
 const WRITE_WORD = TLB_ENTRY.writeTag >> 2;
 const ADDEND_WORD = TLB_ENTRY.addend >> 2;
@@ -211,6 +212,7 @@ export class Translations {
       this.#dropEntry(at);
     }
     this.#dropJumpsTo(page);
+    this.#dropCrossing(page);
   }
   /** Most pages that are dropped have never held code. */
   #dropJumpsTo(page: number): void {
@@ -220,6 +222,16 @@ export class Translations {
     const start = (JUMP_CACHE_BASE + (page % JUMP_CACHE.pages) * PAGE_OF_JUMPS) >> 2;
     for (let at = start; at < start + (PAGE_OF_JUMPS >> 2); at += JUMP_CACHE.entrySize >> 2) {
       if (words[at] >>> PAGE_BITS === page) words.fill(EMPTY, at, at + 2);
+    }
+  }
+
+  /** Ways to instructions that may begin on the page before and end on this one. */
+  #dropCrossing(page: number): void {
+    const end = page << PAGE_BITS;
+    if (this.#jumpsTo[(end - 1) >>> PAGE_BITS] === 0) return;
+    for (let low = end - MAX_INSTRUCTION + 1; low < end; low++) {
+      const at = placeInJumps(low >>> 0);
+      if (this.#words[at] === low >>> 0) this.#words.fill(EMPTY, at, at + 2);
     }
   }
 
