@@ -7,6 +7,7 @@ import { printPieces } from '../../isa/ir/printer.ts';
 import { nextNumber } from '../../isa/ir/statements.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { registerAt, STATE_SIZE } from '../../isa/x86/state.ts';
+import { joined } from '../../joined.ts';
 import { CPU_BASE, PAGE_SIZE, PROFILE_BASE, PROFILE_END, RAM_BASE } from '../layout.ts';
 import { RegionListing } from './region-listing.ts';
 import type { RegionWatch } from './region-watch.ts';
@@ -106,7 +107,7 @@ export class RegionProfile implements RegionWatch {
     const all = this.#made.get(key) ?? [];
     this.#made.set(key, all);
     const pages = new Map<number, Uint8Array>();
-    for (const { frame } of region.region.blocks) {
+    for (const frame of region.region.blocks.flatMap(({ frames }) => frames)) {
       const at = RAM_BASE + frame * PAGE_SIZE;
       if (!pages.has(frame)) pages.set(frame, this.#memory.slice(at, at + PAGE_SIZE));
     }
@@ -148,7 +149,11 @@ export class RegionProfile implements RegionWatch {
       executions: this.#executions(prepared),
       instructions: prepared.block.instructions.map(({ offset, length }, i) => ({
         address: BigInt.asUintN(64, start + BigInt(offset)),
-        bytes: bytesAt(pages.get(prepared.block.frame)!, offset, length),
+        bytes: bytesAt(
+          prepared.block.frames.map((frame) => pages.get(frame)!),
+          offset,
+          length,
+        ),
         ir: prepared.ir[i] ?? '',
         wasm: wasm.get(`${n} ${i}`) ?? [],
       })),
@@ -157,9 +162,10 @@ export class RegionProfile implements RegionWatch {
   }
 }
 
-const bytesAt = (page: Uint8Array, offset: number, length: number): Uint8Array => {
+/** `pages`: the one that the offset is on, and those behind it. */
+const bytesAt = (pages: readonly Uint8Array[], offset: number, length: number): Uint8Array => {
   const at = KnownCode.within(offset);
-  return page.subarray(at, at + length);
+  return joined(pages).subarray(at, at + length);
 };
 
 /** The block, with its counter's increment first. */

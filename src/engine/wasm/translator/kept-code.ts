@@ -3,7 +3,7 @@ import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { checkOf, type KeptBlock, type KeptRegion } from '../kept-regions.ts';
 import { KnownCode } from './known-code.ts';
-import type { Region } from './region.ts';
+import { endOf, type Region, type RegionBlock } from './region.ts';
 
 /** Bytes of the entry that are part of the key: its block has as many, or the rest of the page is short. */
 const KEY_BYTES = 4;
@@ -17,10 +17,7 @@ export function keyOf(code: KnownCode, entry: number, size: CodeSize): number {
 
 /** The code of a region, which it is known by. */
 export function codeOf({ blocks }: Region, known: KnownCode): Pick<KeptRegion, 'blocks' | 'code' | 'instructions'> {
-  const stretches = blocks.map(({ offset, instructions }) => {
-    const last = instructions[instructions.length - 1];
-    return { offset, length: last.offset + last.length - offset };
-  });
+  const stretches = blocks.flatMap(stretchesOf);
   const code = new Uint8Array(stretches.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const stretch of stretches) {
@@ -28,6 +25,17 @@ export function codeOf({ blocks }: Region, known: KnownCode): Pick<KeptRegion, '
     at += stretch.length;
   }
   return { blocks: stretches, code, instructions: blocks.reduce((sum, b) => sum + b.instructions.length, 0) };
+}
+
+/** The code of a block, by pages. */
+function stretchesOf(block: RegionBlock): readonly KeptBlock[] {
+  const { offset, base } = block;
+  const [end, next] = [endOf(block), base + PAGE_SIZE];
+  if (end <= next) return [{ offset, length: end - offset }];
+  return [
+    { offset, length: next - offset },
+    { offset: next, length: end - next },
+  ];
 }
 
 function bytesOf({ offset, length }: KeptBlock, known: KnownCode): Uint8Array | undefined {
@@ -38,7 +46,7 @@ function bytesOf({ offset, length }: KeptBlock, known: KnownCode): Uint8Array | 
 /** The same code lies around the entry, and all records are there that the region asks for. */
 export function isHere({ blocks, code, records }: KeptRegion, known: KnownCode): boolean {
   // A page is found by a block where the processor went lately: any of them will do.
-  for (const { offset } of blocks) known.page(offset);
+  for (const offset of [...blocks.map((block) => block.offset), ...records]) known.page(offset);
   let at = 0;
   for (const block of blocks) {
     const bytes = bytesOf(block, known);

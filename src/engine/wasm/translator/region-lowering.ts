@@ -14,7 +14,7 @@ import { type ControlFlow, controlFlowOf, isComputed, nodesOf } from './control-
 import type { Place, RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
-import type { Region, RegionBlock } from './region.ts';
+import { endOf, type Region, type RegionBlock } from './region.ts';
 import { registerOf } from './registers-used.ts';
 import { branchToTarget } from './target-search.ts';
 import { TreeLowering } from './tree-lowering.ts';
@@ -67,8 +67,7 @@ export class RegionLowering extends TreeLowering {
     this.#distance = locals.take('i64');
     this.#scratch = locals.take('i32');
     this.#dropped = locals.take('i32');
-    for (const { offset } of blocks) {
-      const page = KnownCode.distanceOf(offset);
+    for (const page of blocks.flatMap(pagesOf)) {
       if (page !== 0 && !this.#checked.has(page)) this.#checked.set(page, locals.take('i32'));
     }
     this.#listing = listing;
@@ -317,7 +316,7 @@ export class RegionLowering extends TreeLowering {
   #branch(to: number, place: Place): void {
     const looks = this.goesBack(this.#block, to) && !this.goesOn(to);
     if (looks || this.#blocks[this.#block]?.attends) this.#leaveAtLimit(place);
-    this.#checkPage(to, place);
+    this.#checkPages(to, place);
     this.goTo(this.#block, to);
   }
 
@@ -340,14 +339,25 @@ export class RegionLowering extends TreeLowering {
     this.close();
   }
 
-  /** Leaves the region unless the page of the block `to` lies where it did when the region was made. Once is enough. */
-  #checkPage(to: number, place: Place): void {
+  /** Leaves the region unless the pages of the block `to` lie where they did when the region was made. */
+  #checkPages(to: number, place: Place): void {
     if (to === this.#blocks.length) return;
-    const { offset } = this.#blocks[to];
-    const page = KnownCode.distanceOf(offset);
+    const block = this.#blocks[to];
+    const [page, next] = pagesOf(block);
     const from = this.#blocks[this.#block];
+    if (from?.base !== block.base) this.#checkPage(page, this.#known(block), place);
+    // Behind it is code that was executed.
+    if (next !== undefined) this.#checkPage(next, endOf(block), place);
+  }
+  /** The offset of a block of the same page that has a record. */
+  #known(block: RegionBlock): number {
+    if (block.frames.length === 1) return block.offset;
+    return this.#blocks.find(({ base, frames }) => base === block.base && frames.length === 1)!.offset;
+  }
+  /** Looks where the block at an offset is, unless its page was looked at before. */
+  #checkPage(page: number, offset: number, place: Place): void {
     const checked = this.#checked.get(page);
-    if (checked === undefined || (from !== undefined && KnownCode.distanceOf(from.offset) === page)) return;
+    if (checked === undefined) return;
     const e = new Emitter(this.target.cpuBase, this.code);
     this.code.get(checked);
     this.code.byte(OP.i32_eqz);
@@ -368,6 +378,9 @@ export class RegionLowering extends TreeLowering {
     this.close();
   }
 }
+
+/** Distances of the pages that a block lies on. */
+const pagesOf = ({ offset, frames }: RegionBlock): number[] => frames.map((_, i) => KnownCode.distanceOf(offset) + i);
 
 /** Why a block's jump over `link` leaves the region. */
 function exitOf(block: RegionBlock, link: 0 | 1 | undefined): RegionExit {

@@ -3,13 +3,15 @@ import type { Statement } from '../../../isa/ir/types.ts';
 import { type Decoded, decode } from '../../../isa/x86/decoder.ts';
 import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { IP_BASE_AT, ZERO_AT } from '../../../isa/x86/state.ts';
+import { joined } from '../../../joined.ts';
 import { alwaysLeaves } from '../../bodies.ts';
+import { PAGE_SIZE } from '../../layout.ts';
 import { BlockBuilder } from './block-builder.ts';
 import { BlockCache, type BlockPlace } from './block-cache.ts';
 import { withoutDeadFlags } from './dead-flags.ts';
 import { type BlockPlan, planOf } from './flag-lowering.ts';
 import { withKnownFlags } from './flags-between.ts';
-import { KnownCode } from './known-code.ts';
+import { KnownCode, type KnownPage } from './known-code.ts';
 import { assume, type FlagsBehind, flagsBehind, type KnownFlags, readsFlags } from './known-flags.ts';
 import { registersUsed, type Use } from './registers-used.ts';
 import { MAX_MORE } from './small-loops.ts';
@@ -50,8 +52,8 @@ export interface BlockCode {
 export interface RegionBlock extends BlockCode {
   /** Offset of its page. */
   readonly base: number;
-  /** Guest-physical page number. */
-  readonly frame: number;
+  /** Guest-physical page numbers: its page's, and the next one's where its only instruction lies on both. */
+  readonly frames: readonly number[];
 }
 
 export interface Region {
@@ -69,6 +71,8 @@ const NONE: ReadonlySet<number> = new Set();
 const MAX_BLOCK_LENGTH = 64;
 /** More instructions than a region executes between two looks at their limit, and one block behind it. */
 export const LONGEST_WAY = MAX_INSTRUCTIONS + MAX_MORE + 2 * MAX_BLOCK_LENGTH;
+const MAX_INSTRUCTION = 15;
+const NO_BLOCKS: ReadonlyMap<number, unknown> = new Map();
 
 type Ending = Pick<BlockCode, 'taken' | 'next' | 'ending' | 'attends' | 'pointer'>;
 type Changing<T> = { -readonly [K in keyof T]: T[K] };
@@ -97,10 +101,23 @@ function readBlock(
   let block = built.find(place, starts);
   if (block === undefined) {
     block = buildBlock(place, starts);
-    if (block === undefined) return undefined;
+    if (block === undefined) return readCrossing(code, place, frame);
     built.add(place, block, !alwaysLeaves(block.statements) && starts.has(endOf(block) + base));
   }
-  return { ...placed(block, base), base, frame };
+  return { ...placed(block, base), base, frames: [frame] };
+}
+
+/** A block of one instruction, which goes on in the next page; undefined unless code there was executed that follows it. */
+function readCrossing(code: KnownCode, place: BlockPlace, frame: number): RegionBlock | undefined {
+  const { base, bytes } = place;
+  const next = base + PAGE_SIZE;
+  let page: KnownPage | undefined;
+  for (let length = 1; length < MAX_INSTRUCTION && page === undefined; length++) page = code.page(next + length);
+  if (page === undefined || bytes.length >= MAX_INSTRUCTION) return undefined;
+  const both = joined([bytes, page.bytes.subarray(0, MAX_INSTRUCTION - bytes.length)]);
+  const block = buildBlock({ ...place, bytes: both }, NO_BLOCKS, 1);
+  if (block === undefined || !code.isWanted(endOf(block) + base)) return undefined;
+  return { ...placed(block, base), base, frames: [frame, page.frame] };
 }
 
 /** The block with its offsets from the entry's page. */
@@ -120,6 +137,7 @@ function placed(block: BlockCode, base: number): BlockCode {
 function buildBlock(
   { start, base, size, bytes, flags }: BlockPlace,
   starts: ReadonlyMap<number, unknown>,
+  most = MAX_BLOCK_LENGTH,
 ): BlockCode | undefined {
   const b = new BlockBuilder(undefined);
   if (flags !== undefined) assume(b, flags);
@@ -132,7 +150,7 @@ function buildBlock(
   });
   while (at - start < bytes.length) {
     const result = decode(bytes, size, at - start);
-    if (typeof result === 'string' || stops(result) || instructions.length === MAX_BLOCK_LENGTH) break;
+    if (typeof result === 'string' || stops(result) || instructions.length === most) break;
     // What another block has already is not translated twice.
     if (at !== start && starts.has(at + base)) break;
     const stores = b.instruction(result, at);
@@ -207,6 +225,12 @@ function targetsOf(block: RegionBlock, code: KnownCode, returns: ReadonlySet<num
   return last === undefined ? known : [...known, last];
 }
 
+/** At the end of a block's page, where instructions begin that are on two pages and have no records that count. */
+function mayCross(code: KnownCode, block: RegionBlock, offset: number): boolean {
+  const isAtEnd = offset - block.base < PAGE_SIZE && offset - block.base > PAGE_SIZE - MAX_INSTRUCTION;
+  return isAtEnd && code.record(offset) === undefined;
+}
+
 /**
  * The blocks that branches reach from `entry`: direct ones to what was executed before, and computed ones to places that are
  * known to be their targets.
@@ -227,7 +251,8 @@ export function readRegion(code: KnownCode, entry: number, size: CodeSize): Regi
     blocks.set(offset, block);
     instructions += block.instructions.length;
     for (const successor of [block.taken, block.next])
-      if (successor !== undefined && code.isWanted(successor)) queue.push(successor);
+      if (successor !== undefined && (code.isWanted(successor) || mayCross(code, block, successor)))
+        queue.push(successor);
     if (comesBack(block)) returns.add(endOf(block));
     returning ||= block.ending === 'return';
     for (const target of targetsOf(block, code, returning ? returns : NONE)) {
@@ -295,7 +320,7 @@ export function mayGoTo({ computed, returns, exits, known }: Reach, target: numb
   );
 }
 
-function endOf(block: BlockCode): number {
+export function endOf(block: BlockCode): number {
   const last = block.instructions[block.instructions.length - 1];
   return last.offset + last.length;
 }
