@@ -393,10 +393,11 @@ export class DecodeCache {
     return page?.starts.get(offset * 4 + SIZE_CODE[size]) === record ? this.#known(frame, page, size) : undefined;
   }
   #known(frame: number, page: CodePage, size: CodeSize): KnownPage {
+    const code = SIZE_CODE[size];
     return {
       frame,
       bytes: this.#pageBytes(frame),
-      indirect: [...page.indirect].filter((k) => (k & 3) === SIZE_CODE[size]).map((k) => k >> 2),
+      indirect: () => [...page.indirect].filter((k) => (k & 3) === code).map((k) => k >> 2),
       record: (offset) => page.starts.get(offset * 4 + SIZE_CODE[size]),
       entered: (record) => this.#entered(record),
       target: (start, index) => this.#target(start, index),

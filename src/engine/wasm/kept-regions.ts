@@ -157,6 +157,11 @@ export class KeptRegions {
     return checkOf(bytes) === part.check ? bytes : undefined;
   }
 
+  /** There may be a region of a key. */
+  has(key: number): boolean {
+    this.#load();
+    return this.#regions.has(key);
+  }
   /** The first region of a key that is accepted. */
   find(key: number, accepts: (region: KeptRegion) => boolean): KeptRegion | undefined {
     this.#load();

@@ -2,17 +2,15 @@
 import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { checkOf, type KeptBlock, type KeptRegion } from '../kept-regions.ts';
-import { KnownCode } from './known-code.ts';
+import { KnownCode, type KnownPage } from './known-code.ts';
 import { endOf, type Region, type RegionBlock } from './region.ts';
 
 /** Bytes of the entry that are part of the key: its block has as many, or the rest of the page is short. */
 const KEY_BYTES = 4;
 
-/** Under what regions are kept whose entry is there. */
-export function keyOf(code: KnownCode, entry: number, size: CodeSize): number {
-  const { bytes } = code.page(entry)!;
-  const within = entry % PAGE_SIZE;
-  return checkOf(Uint8Array.of(size, within, within >> 8, ...bytes.subarray(within, within + KEY_BYTES)));
+/** Under what regions are kept whose entry is at an offset of its page. */
+export function keyOf({ bytes }: KnownPage, entry: number, size: CodeSize): number {
+  return checkOf(Uint8Array.of(size, entry, entry >> 8, ...bytes.subarray(entry, entry + KEY_BYTES)));
 }
 
 /** The code of a region, which it is known by. */

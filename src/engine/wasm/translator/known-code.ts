@@ -7,7 +7,7 @@ export interface KnownPage {
   readonly frame: number;
   readonly bytes: Uint8Array;
   /** Offsets of blocks that indirect jumps lead to. */
-  readonly indirect: readonly number[];
+  indirect(): readonly number[];
   /** The record of the block at an offset, which was executed or is about to be. */
   record(offset: number): number | undefined;
   /** How often the block that a record starts was entered, as far as that is known. */
@@ -97,6 +97,6 @@ export class KnownCode {
   }
   /** Offsets of all blocks that indirect jumps lead to. */
   indirect(): readonly number[] {
-    return [...this.#pages].flatMap(([distance, page]) => page.indirect.map((o) => distance * PAGE_SIZE + o));
+    return [...this.#pages].flatMap(([distance, page]) => page.indirect().map((o) => distance * PAGE_SIZE + o));
   }
 }

@@ -12,7 +12,7 @@ function codeOf(bytes: readonly number[], target = 0n, indirect: readonly number
   const page = {
     frame: 1,
     bytes: Uint8Array.from(bytes),
-    indirect,
+    indirect: () => indirect,
     record: (offset: number): number => offset,
     entered: () => Number.MAX_SAFE_INTEGER,
     target: () => target,

@@ -88,7 +88,7 @@ export class Translator {
     this.#cache.uninstall(left);
     this.#events.regionsDropped(1);
     this.dropped([left]);
-    this.#translate(left, 1, near);
+    if (!this.#find(left, near, entry)) this.#translate(left, 1, near);
   }
   /** The newest region that is left for a place and was not made anew yet: one is enough, translating takes long. */
   #lastLeftFor({ physical, size }: Entry): InstalledRegion | undefined {
@@ -106,13 +106,16 @@ export class Translator {
 
   /** The code around an entry; undefined where no region can begin. */
   #around({ physical, size }: Entry, near: Surroundings): KnownCode | undefined {
-    const known = this.#cache.regionAt(physical, size);
-    if (known === undefined) return undefined;
+    const page = this.#cache.regionAt(physical, size);
+    return page === undefined ? undefined : this.#knownFrom(page, size, near);
+  }
+  /** `page`: the entry's. */
+  #knownFrom(page: KnownPage, size: CodeSize, near: Surroundings): KnownCode {
     const pageAt = (offset: number): KnownPage | undefined => {
       const record = near.find(offset);
       return record === undefined ? undefined : this.#cache.pageOf(record, size);
     };
-    return new KnownCode(known, pageAt, near, this.#tier === 'translator');
+    return new KnownCode(page, pageAt, near, this.#tier === 'translator');
   }
 
   #translate(hot: Entry, remakes: number, near: Surroundings): void {
@@ -143,7 +146,8 @@ export class Translator {
     });
     const made = { reach: reachOf(region), remakes, start };
     const parts = { ...codeOf(region, around), records, imports: assembly.imports, wasm: assembly.bytes, note: made };
-    if (makers !== undefined) this.#kept?.add(keyOf(around, hot.physical % PAGE_SIZE, size), { ...parts, makers });
+    if (makers !== undefined)
+      this.#kept?.add(keyOf(around.page(0)!, hot.physical % PAGE_SIZE, size), { ...parts, makers });
     this.#install(hot, parts, made, around);
     this.#events.regionMade({ physical, size, region, code, listing });
   }
@@ -166,13 +170,17 @@ export class Translator {
     return KnownCode.distanceOf(offset) === 0 && this.#cache.regionAt(around.physical(offset), size) !== undefined;
   }
 
-  /** Installs a region of an earlier run, if there is one of the same code. */
-  #find(entry: Entry, near: Surroundings): boolean {
-    const around = this.#kept === undefined ? undefined : this.#around(entry, near);
-    if (around === undefined) return false;
-    this.#events.translationStarted();
+  /** Installs a region of an earlier run, if there is one of the same code; `goal`: that goes there as well, on the same page. */
+  #find(entry: Entry, near: Surroundings, goal = entry): boolean {
     const { physical, size } = entry;
-    const region = this.#kept!.find(keyOf(around, physical % PAGE_SIZE, size), (r) => this.#isUsable(r, around, size));
+    const page = this.#kept === undefined ? undefined : this.#cache.regionAt(physical, size);
+    if (page === undefined) return false;
+    const key = keyOf(page, physical % PAGE_SIZE, size);
+    if (!this.#kept!.has(key)) return false;
+    this.#events.translationStarted();
+    const around = this.#knownFrom(page, size, near);
+    const goes = ({ blocks }: KeptRegion): boolean => blocks.some(({ offset }) => offset === goal.physical % PAGE_SIZE);
+    const region = this.#kept!.find(key, (r) => goes(r) && this.#isUsable(r, around, size));
     if (region === undefined) return false;
     this.#install(entry, region, region.note as Made, around);
     this.#events.regionKept(region, physical);
