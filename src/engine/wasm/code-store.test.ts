@@ -39,6 +39,15 @@ test('an engine adds to the code that was kept what it needs besides', () => {
   assert.deepEqual(registers, run(new CodeStore()));
 });
 
+test('an engine makes anew what is left out of the code that was kept, and what needs that', () => {
+  const all = new CodeStore();
+  const registers = run(all);
+  for (const wanted of [/^main loop/, /^procedure/, /^(?!main loop)/, / R/]) {
+    const some = CodeStore.from(all.content()).only((key) => wanted.test(key));
+    assert.deepEqual(run(CodeStore.from(some.content())), registers);
+  }
+});
+
 test('a guest of 64-bit code does not need what was made for 32-bit code', () => {
   const bytesIn = (store: CodeStore): number => {
     const guest = new SystemGuest(createWasmEngine({ memoryBytes: 2 ** 20, store }));

@@ -48,6 +48,15 @@ export class CodeStore {
     return joined([length, index, ...parts]);
   }
 
+  /** Another store with the modules of some keys, but for those that import from the rest. */
+  only(wanted: (key: string) => boolean): CodeStore {
+    const store = new CodeStore();
+    const has = (name: string): boolean => this.#owners.has(name) === store.#owners.has(name);
+    // A module is younger than those that it imports from.
+    for (const [key, module] of this.#modules) if (wanted(key) && module.imports.every(has)) store.add(key, module);
+    return store;
+  }
+
   get(key: string): StoredModule | undefined {
     return this.#modules.get(key);
   }
