@@ -5,7 +5,7 @@ import { COUNT_AT, RECORD_AT } from './record.ts';
 /** Entries to a block before it is hot: to translate it takes as long as to interpret it some thousand times. */
 const HOT_ENTRIES = 32000;
 /** Entries to a block before it is looked for among the regions of earlier runs, and so many times as many before it is again. */
-const FIRST_LOOK = 1000;
+const FIRST_LOOK = 250;
 const NEXT_LOOK = 4;
 /** Part of a region, it must be entered from elsewhere so many times as often: to have its code twice costs more than it gains. */
 const COVERED = 2;
