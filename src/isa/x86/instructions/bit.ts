@@ -27,12 +27,12 @@ const bitTest =
       const address = wordAddress(x, offset.get(), type, change !== undefined);
       const value = change ? x.loadForWrite(type, address) : x.load(type, address);
       if (change) x.store(address, change(x, value, mask));
-      x.flags.setCarry(test(value));
+      x.flags.setCarryAndOverflow(test(value), x.const('i1', 0));
       return;
     }
     const value = change ? base.getForWrite() : base.get();
     if (change) base.set(change(x, value, mask));
-    x.flags.setCarry(test(value));
+    x.flags.setCarryAndOverflow(test(value), x.const('i1', 0));
   };
 
 const BIT_TEST_UNDEFINED = RFLAGS.OF | RFLAGS.SF | RFLAGS.AF | RFLAGS.PF;
@@ -69,7 +69,8 @@ const scan =
       () => {},
       () => dst.set(x.trunc(found, type)),
     );
-    x.flags.setAll({ ...x.flags.all(), zf: isZero });
+    // Besides ZF they are undefined: so the flags before need not be known.
+    x.flags.logic(value);
   };
 const SCAN_UNDEFINED = RFLAGS.CF | RFLAGS.OF | RFLAGS.SF | RFLAGS.AF | RFLAGS.PF;
 const BSF = instruction({
