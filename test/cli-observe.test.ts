@@ -104,6 +104,18 @@ test('what one run translates is there for the next, unless nothing is to be kep
   assert.deepEqual(await run(), [made, 0]);
 });
 
+test('a folder for what is translated that cannot be used is told in one line, and the run goes on', async (t) => {
+  const file = scratch(t);
+  const kernel = file('kernel', tinyGuest(countDown, debugExit(0)));
+  const plain = file('plain', 'no folder');
+  for (const place of [plain, `${plain}/below`]) {
+    keepCodeIn(t, place);
+    const { code, stderr } = await trapeze(['run', '--kernel', kernel, ...END]);
+    const line = `trapeze: TRAPEZE_CODE_CACHE: ${place} is no folder, so that nothing is kept there: name a folder of yours, or off\n`;
+    assert.deepEqual([code, stderr], [1, line]);
+  }
+});
+
 test('--trace perfetto:FILE writes slices and instants, nested and in the order of time', async (t) => {
   const file = scratch(t);
   const [kernel, out] = [file('kernel', tinyGuest(countDown, print('hello'), debugExit(0))), file('t.json')];

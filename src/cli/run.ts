@@ -3,6 +3,7 @@ import { closeSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { describeSnapshot } from '../api/describe-snapshot.ts';
 import { OptionError } from '../api/options.ts';
+import { codeFolderProblem } from '../host/node/engine-code.ts';
 import { outputProblem } from '../host/node/file-problem.ts';
 import type {
   MachineOptions,
@@ -57,6 +58,8 @@ export async function run(flags: RunFlags, make: MakeMachine = Machine, save?: S
   const onTimeline: TimelineListener | undefined = timeline && ((events) => timeline.add(events));
   try {
     session = await Session.create(flags, { serial, serialFile, onTimeline }, make);
+    const codeProblem = codeFolderProblem();
+    if (codeProblem !== undefined) session.say(`trapeze: ${codeProblem}`);
     if (save !== undefined) session.saveAt(save);
     const code = await session.run(flags);
     if (statsFile !== undefined) writeTo(statsFile, flags.stats!, session.statisticsFile());

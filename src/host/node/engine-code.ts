@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import {
+  accessSync,
   closeSync,
+  constants,
   mkdirSync,
   openSync,
   readdirSync,
@@ -106,8 +108,24 @@ const inCheckout = import.meta.url.endsWith('.ts');
 const CHOICE = process.env.TRAPEZE_CODE_CACHE;
 const OFF = 'off';
 
+const isOff = CHOICE?.toLowerCase() === OFF;
+
+/** What is wrong with the folder that was asked for: nothing is kept then, and all else is as ever. */
+export function codeFolderProblem(): string | undefined {
+  if (!CHOICE || isOff) return undefined;
+  try {
+    mkdirSync(CHOICE, { recursive: true });
+    accessSync(CHOICE, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const reason = code === 'EEXIST' || code === 'ENOTDIR' ? 'is no folder' : `cannot be written (${code})`;
+    return `TRAPEZE_CODE_CACHE: ${CHOICE} ${reason}, so that nothing is kept there: name a folder of yours, or ${OFF}`;
+  }
+}
+
 function regions(): EngineCode['regions'] {
-  if (CHOICE?.toLowerCase() === OFF) return undefined;
+  if (isOff) return undefined;
   const usual = inCheckout
     ? join(CODE, '../.cache/engine')
     : join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'trapeze');
