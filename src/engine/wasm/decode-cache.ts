@@ -4,13 +4,14 @@
  */
 import { type Decoded, decode } from '../../isa/x86/decoder.ts';
 import type { CodeSize } from '../../isa/x86/prefixes.ts';
-import { IP_BASE_AT } from '../../isa/x86/state.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE } from '../layout.ts';
 import { type BlockCounts, MAX_PATIENCE, WAS_HOT } from './block-counts.ts';
+import { type CodePage, cover, type InstalledRegion, isCovered, newPage } from './code-page.ts';
 import type { Handlers } from './handlers.ts';
 import { COUNT_AT, CROSSES_PAGE, IS_REGION, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
 import { RecordRoom } from './record-room.ts';
+import { RecordWriter } from './record-writer.ts';
 import type { KnownPage } from './translator/known-code.ts';
 
 /** Who must hear what happens to code. */
@@ -35,47 +36,10 @@ export interface CodePlace {
   nextPage(): number | undefined;
 }
 
-/** A region in place of the block that its entry starts. */
-export interface InstalledRegion {
-  /** Guest-physical address of the entry. */
-  readonly physical: number;
-  readonly size: CodeSize;
-  /** The handler of the entry's record, and the one it had before. */
-  readonly handler: number;
-  readonly before: number;
-  /** Page numbers of all its code. */
-  readonly frames: readonly number[];
-}
-
-interface CodePage {
-  /** Record of each decoded start: page offset * 4 + code size. */
-  readonly starts: Map<number, number>;
-  /** The same for blocks of few instructions: key of `starts` * `MAX_BLOCK` + most instructions. */
-  readonly short: Map<number, number>;
-  /** First and last + 1 addresses of runs of records, one after another: there are many runs. */
-  runs: number[];
-  /** A bit for each byte that was decoded. */
-  readonly covered: Uint32Array;
-  /** Frames whose last instruction ends in this page. */
-  readonly leaders: Set<number>;
-  /** Regions by their start. */
-  readonly regions: Map<number, InstalledRegion>;
-  /** Regions that start elsewhere and have code of this page too. */
-  readonly foreign: Set<InstalledRegion>;
-  /** Starts that were first reached by an indirect jump. */
-  readonly indirect: Set<number>;
-  /** Stores since its code was dropped. */
-  idleStores: number;
-  /** How often regions that start here were dropped because code changed, at most `MAX_PATIENCE`. */
-  patience: number;
-}
-
 const MAX_BLOCK = 64;
 /** Of the records of a block, with those at its start and end that are no instructions. */
 const MOST_BYTES = (MAX_BLOCK + 2) * RECORD_SIZE;
 const MAX_INSTRUCTION = 15;
-/** Records are written as words of the host, which like WebAssembly has the lowest byte first. */
-const [LENGTH_SHIFT, INDEX_SHIFT] = [8 * RECORD_AT.length, 8 * RECORD_AT.index];
 /**
  * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew
  * costs about as much as they do.
@@ -94,15 +58,13 @@ const badInstruction = (failure: 'invalid' | 'tooLong', size: CodeSize): Decoded
 export class DecodeCache {
   readonly #memory: Uint8Array;
   readonly #view: DataView;
-  readonly #words: Uint32Array;
+  readonly #writer: RecordWriter;
   readonly #ramSize: number;
   readonly #handlers: Handlers;
   readonly #events: CodeEvents;
   readonly #counts: BlockCounts | undefined;
   #pages = new Map<number, CodePage>();
   readonly #room = new RecordRoom();
-  /** Instructions decoded so far. */
-  decoded = 0;
 
   /** Without `counts` blocks do not start with a record that counts how often they are entered. */
   constructor(
@@ -114,24 +76,21 @@ export class DecodeCache {
   ) {
     this.#memory = new Uint8Array(memory.buffer);
     this.#view = new DataView(memory.buffer);
-    this.#words = new Uint32Array(memory.buffer);
+    this.#writer = new RecordWriter(memory);
     this.#ramSize = ramSize;
     this.#handlers = handlers;
     this.#events = events;
     this.#counts = counts;
     for (const [i, handler] of [PSEUDO.start, PSEUDO.fault].entries())
-      this.#header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
+      this.#writer.header(RECORDS_BASE + i * RECORD_SIZE, handler, 0, 0);
   }
 
   static readonly start = RECORDS_BASE;
   static readonly fault = RECORDS_BASE + RECORD_SIZE;
 
-  #header(at: number, handler: number, index: number, offset: number): void {
-    const words = this.#words;
-    const first = at >> 2;
-    words[first] = handler | (index << INDEX_SHIFT);
-    words[first + 1] = offset;
-    for (let i = first + 2; i < first + RECORD_SIZE / 4; i++) words[i] = 0;
+  /** Instructions decoded so far. */
+  get decoded(): number {
+    return this.#writer.instructions;
   }
 
   /** The record of a block that was decoded before. */
@@ -178,13 +137,9 @@ export class DecodeCache {
       const decoded =
         typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;
       const handler = this.#handlers.handlerOf(decoded);
-      this.#write(this.#room.next, decoded, handler.number, index, at);
+      this.#writer.instruction(this.#room.next, decoded, handler.number, index, at);
       alone = this.#pair(alone, handler.number, decoded.parameters.long);
-      this.#cover(
-        page,
-        at,
-        typeof result === 'string' ? Math.min(MAX_INSTRUCTION, PAGE_SIZE - at) : decoded.fields.length,
-      );
+      cover(page, at, typeof result === 'string' ? Math.min(MAX_INSTRUCTION, PAGE_SIZE - at) : decoded.fields.length);
       at += decoded.fields.length;
       this.#room.next += RECORD_SIZE;
       const { end } = handler;
@@ -207,7 +162,7 @@ export class DecodeCache {
   }
 
   #writeEnter(page: CodePage, frame: number, offset: number): void {
-    this.#header(this.#room.next, PSEUDO.enter, 0, offset);
+    this.#writer.header(this.#room.next, PSEUDO.enter, 0, offset);
     this.#counts!.begin(this.#room.next, frame, page.patience);
     this.#room.next += RECORD_SIZE;
   }
@@ -225,7 +180,7 @@ export class DecodeCache {
   }
 
   #finish(page: CodePage, start: number, index: number, at: number): number {
-    this.#header(this.#room.next, PSEUDO.fallThrough, index, at);
+    this.#writer.header(this.#room.next, PSEUDO.fallThrough, index, at);
     this.#room.next += RECORD_SIZE;
     page.runs.push(start, this.#room.next);
     return start;
@@ -246,32 +201,16 @@ export class DecodeCache {
     const page = this.#page(frame);
     const start = this.#room.next;
     const handler = this.#handlers.handlerOf(decoded);
-    this.#write(start, decoded, handler.number, 0, offset);
+    this.#writer.instruction(start, decoded, handler.number, 0, offset);
     this.#memory[start + RECORD_AT.flags] = CROSSES_PAGE;
-    this.#cover(page, offset, here);
+    cover(page, offset, here);
     const other = this.#page(next);
-    this.#cover(other, 0, Math.max(1, decoded.fields.length - here));
+    cover(other, 0, Math.max(1, decoded.fields.length - here));
     other.leaders.add(frame);
     this.#room.next += RECORD_SIZE;
     if (handler.end === 'jump') page.runs.push(start, this.#room.next);
     else this.#finish(page, start, 1, offset + decoded.fields.length);
     return start;
-  }
-
-  #write(at: number, { fields, parameters }: Decoded, handler: number, index: number, offset: number): void {
-    const words = this.#words;
-    const first = at >> 2;
-    words[first] = handler | (fields.length << LENGTH_SHIFT) | (index << INDEX_SHIFT);
-    words[first + 1] = offset | (fields.segment << 16);
-    words[first + 2] = fields.reg | (fields.rm << 16);
-    words[first + 3] = fields.index | (fields.scale << 16);
-    if (fields.immediate !== 0n) this.#view.setBigInt64(at + RECORD_AT.immediate, fields.immediate, true);
-    else words[first + 4] = words[first + 5] = 0;
-    // Relative to the start of the code page, which IP_BASE holds.
-    const relative = parameters.memory && fields.rm === IP_BASE_AT ? offset + fields.length : 0;
-    words[first + 6] = fields.displacement + relative;
-    words[first + 7] = 0;
-    this.decoded++;
   }
 
   /** The bytes of a frame; what is not RAM reads as all ones. */
@@ -290,18 +229,7 @@ export class DecodeCache {
   #page(frame: number): CodePage {
     const known = this.#pages.get(frame);
     if (known !== undefined) return known;
-    const page: CodePage = {
-      starts: new Map(),
-      short: new Map(),
-      runs: [],
-      covered: new Uint32Array(PAGE_SIZE / 32),
-      leaders: new Set(),
-      regions: new Map(),
-      foreign: new Set(),
-      indirect: new Set(),
-      idleStores: 0,
-      patience: 0,
-    };
+    const page = newPage();
     this.#pages.set(frame, page);
     if (this.#setFlag(frame, true)) this.#events.newPage(frame * PAGE_SIZE);
     return page;
@@ -312,14 +240,6 @@ export class DecodeCache {
     // Its bytes have come: they were decoded.
     this.#memory[PAGE_FLAGS_BASE + frame] = holdsCode ? PAGE_FLAG.code : 0;
     return true;
-  }
-
-  #cover(page: CodePage, at: number, length: number): void {
-    const end = Math.min(at + length, PAGE_SIZE);
-    for (let from = at, bits: number; from < end; from += bits) {
-      bits = Math.min(32 - (from & 31), end - from);
-      page.covered[from >> 5] |= (bits === 32 ? -1 : (1 << bits) - 1) << (from & 31);
-    }
   }
 
   /** Bytes of RAM were or will be written: instructions decoded from them become stale. */
@@ -421,7 +341,7 @@ export class DecodeCache {
     const frames = new Set<number>();
     for (const [at, length] of ranges) {
       frames.add(Math.floor(at / PAGE_SIZE));
-      this.#cover(this.#pages.get(Math.floor(at / PAGE_SIZE))!, at % PAGE_SIZE, length);
+      cover(this.#pages.get(Math.floor(at / PAGE_SIZE))!, at % PAGE_SIZE, length);
     }
     const record = page.starts.get(key)!;
     const before = this.#view.getUint16(record + RECORD_AT.handler, true);
@@ -470,9 +390,4 @@ export class DecodeCache {
     this.#events.dropped(regions);
     this.#events.cleared();
   }
-}
-
-function isCovered({ covered }: CodePage, from: number, to: number): boolean {
-  for (let i = from; i < to; i++) if (covered[i >> 5] & (1 << (i & 31))) return true;
-  return false;
 }

@@ -2,7 +2,8 @@
 import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { IMPORTS } from '../assembly.ts';
-import { DecodeCache, type InstalledRegion } from '../decode-cache.ts';
+import type { InstalledRegion } from '../code-page.ts';
+import { DecodeCache } from '../decode-cache.ts';
 import type { Handlers } from '../handlers.ts';
 import type { KeptRegion, KeptRegions } from '../kept-regions.ts';
 import type { Tier } from '../tier.ts';
