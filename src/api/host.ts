@@ -62,7 +62,7 @@ export interface Host extends HostServices {
   openDisk(path: string, mode: DiskMode, report: (line: string) => void, extras?: DiskExtras): Promise<BlockBackend>;
   /** Undefined: each run makes the engine's code anew. */
   readonly engineCode?: EngineCode;
-  /** For a snapshot to be saved, where the platform's own streams would compress on this thread; undefined: there is none. */
+  /** For a snapshot to be saved, so that the guest goes on meanwhile; undefined: there is none. */
   packer?(): Promise<Packer | undefined>;
   /** @throws UserError when the package is incomplete. */
   embeddedGuest(): Promise<EmbeddedGuest>;

@@ -117,7 +117,7 @@ export class Machine {
   }
 
   /**
-   * Writes a snapshot of the whole machine, which stands still meanwhile (in a page until its memory was copied) and then goes on.
+   * Writes a snapshot of the whole machine, which stands still until its memory was copied, and goes on while that is compressed and written.
    * @throws UserError when the machine does not run.
    */
   async save(target: ByteTarget, options: SaveOptions = {}): Promise<void> {

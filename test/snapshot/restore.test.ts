@@ -227,3 +227,28 @@ test('the command saves, tells about and refuses snapshots', async (t) => {
   assert.equal(late.code, 3);
   assert.deepEqual(readFileSync(file), bytes, 'what had the name before is still there');
 });
+
+test('a guest goes on while its snapshot is written, and the snapshot is of the moment before', async () => {
+  const { machine, run } = await atPrompt();
+  machine.write('n=0; while :; do n=$((n+1)); echo n=$n; sleep 0.05; done\n');
+  const counted = async (): Promise<number> => Number((await machine.waitForText(/n=(\d+)\r/)).groups[0]);
+  const before = await counted();
+  const parts: Uint8Array[] = [];
+  let later = 0;
+  const target = new WritableStream<Uint8Array>({
+    async write(part) {
+      // Behind the header nothing is written before the guest has gone on.
+      if (parts.length > 0) while (later <= before + 20) later = await counted();
+      parts.push(part);
+    },
+  });
+  await machine.save(target);
+  machine.stop();
+  await run;
+  const again = await restored(Buffer.concat(parts));
+  const ended = again.run();
+  const [first] = (await again.waitForText(/n=(\d+)\r/)).groups;
+  again.stop();
+  await ended;
+  assert.ok(Number(first) < later, `${later}, then ${first}`);
+});

@@ -1,6 +1,7 @@
 /** Node as the place where machines run. */
 import { readFile } from 'node:fs/promises';
 import type { Host } from '../../api/host.ts';
+import { deflate } from '../../snapshot/compression.ts';
 import { isHttp } from '../../storage/http/address.ts';
 import { embeddedGuest } from './embedded-guest.ts';
 import { engineCode } from './engine-code.ts';
@@ -14,6 +15,8 @@ export const nodeHost: Host = {
   openDisk,
   embeddedGuest,
   engineCode,
+  // Node compresses in threads of its own.
+  packer: async () => ({ deflate, end: () => {} }),
   async readFile(path) {
     if (isHttp(path)) return await readRemoteFile(path);
     try {
