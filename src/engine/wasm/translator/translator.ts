@@ -123,7 +123,7 @@ export class Translator {
     const around = this.#around(hot, near);
     if (around === undefined) return;
     this.#events.translationStarted();
-    const { start, region: found } = this.#read(around, hot);
+    const { start, region: found } = this.#read(around, hot, remakes > 0);
     const region = this.#events.prepare(found);
     const entry = { physical: around.physical(start), size: hot.size };
     const { physical, size } = entry;
@@ -153,11 +153,18 @@ export class Translator {
     this.#events.regionMade({ physical, size, region, code, listing });
   }
 
-  /** The region of a hot block. In the middle of a loop it rather starts at another block of its page, which is soon entered: once. */
-  #read(around: KnownCode, { physical, size }: Entry): { readonly start: number; readonly region: Region } {
+  /**
+   * The region of a hot block. In the middle of a loop it rather starts at another block of its page, which is soon entered: once, and not
+   * where the region is made anew, for what goes to it goes on there.
+   */
+  #read(
+    around: KnownCode,
+    { physical, size }: Entry,
+    again: boolean,
+  ): { readonly start: number; readonly region: Region } {
     const start = physical % PAGE_SIZE;
     const region = readRegion(around, start, size);
-    if (this.#tier === 'translator' || this.#instead.has(physical)) return { start, region };
+    if (again || this.#tier === 'translator' || this.#instead.has(physical)) return { start, region };
     for (const n of betterEntries(...nodesOf(region))) {
       const { offset } = region.blocks[n];
       if (!this.#isFree(around, offset, size)) continue;
