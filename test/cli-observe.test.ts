@@ -114,6 +114,10 @@ test('a folder for what is translated that cannot be used is told in one line, a
     const line = `trapeze: TRAPEZE_CODE_CACHE: ${place} is no folder, so that nothing is kept there: name a folder of yours, or off\n`;
     assert.deepEqual([code, stderr], [1, line]);
   }
+  keepCodeIn(t, '/proc/none/below');
+  const { code, stderr } = await trapeze(['run', '--kernel', kernel, ...END]);
+  assert.equal(code, 1);
+  assert.match(stderr, /^trapeze: TRAPEZE_CODE_CACHE: \/proc\/none\/below cannot be written \(ENOENT\), [^\n]*\n$/);
 });
 
 test('--trace perfetto:FILE writes slices and instants, nested and in the order of time', async (t) => {

@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import type { EngineCode } from '../../api/host.ts';
@@ -77,6 +77,18 @@ function openKept(path: string): KeptBytes | undefined {
   };
 }
 
+/** Makes a folder and what it lies in. Node's own way of doing that does not come to an end below /proc, where none can be made. */
+function makeFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
+}
+
 /** In a folder of its own, for the sources as they were when this was first asked: when one has changed since, nothing is there. */
 export function cachedCode(folder: string, sources: string): EngineCode {
   let known: string | undefined;
@@ -85,7 +97,7 @@ export function cachedCode(folder: string, sources: string): EngineCode {
   /** A file appears when it is whole. Where nothing can be written the next start takes a little longer. */
   const write = (path: () => string, content: Uint8Array): void => {
     try {
-      mkdirSync(folder, { recursive: true });
+      makeFolder(folder);
       for (const old of readdirSync(folder))
         if (OURS.test(old) && !old.startsWith(state())) rmSync(join(folder, old), { force: true });
       const unfinished = `${path()}.${process.pid}`;
@@ -114,7 +126,7 @@ const isOff = CHOICE?.toLowerCase() === OFF;
 export function codeFolderProblem(): string | undefined {
   if (!CHOICE || isOff) return undefined;
   try {
-    mkdirSync(CHOICE, { recursive: true });
+    makeFolder(CHOICE);
     accessSync(CHOICE, constants.W_OK);
     return undefined;
   } catch (error) {
