@@ -205,8 +205,13 @@ inBrowser(
   },
 );
 
-/** Lets the guest look at memory that its server does not send, and waits until it waits. */
-async function waitInVain(guest: GuestPage, { server }: Place): Promise<void> {
+/** Opens the snapshot, lets its guest look at memory that its server does not send, and waits until it waits. */
+async function openAndWaitInVain(guest: GuestPage, place: Place): Promise<void> {
+  const { server } = place;
+  server.usual = 'slow';
+  await open(guest, place);
+  await guest.state('Running');
+  await enter(guest, 'echo $((6*7))', '\n42\r\n');
   server.usual = 'hold';
   await guest.page.evaluate(() => document.querySelector('trapeze-vm')!.write('md5sum /tmp/noise\n'));
   await standsStill(guest);
@@ -218,12 +223,7 @@ async function standsStill(guest: GuestPage): Promise<void> {
 }
 
 inBrowser('a machine whose guest waits for its server tells how it stands, and pauses', async (guest, place) => {
-  const { server } = place;
-  server.usual = 'slow';
-  await open(guest, place);
-  await guest.state('Running');
-  await enter(guest, 'echo $((6*7))', '\n42\r\n');
-  await waitInVain(guest, place);
+  await openAndWaitInVain(guest, place);
   const arrival = await guest.page.evaluate(async () => {
     const vm = document.querySelector('trapeze-vm')!;
     await vm.pause();
@@ -231,7 +231,7 @@ inBrowser('a machine whose guest waits for its server tells how it stands, and p
   });
   assert.ok(arrival.waits > 0 && arrival.arrived < arrival.pages, JSON.stringify(arrival));
   await guest.state('Paused');
-  serveAgain(server);
+  serveAgain(place.server);
   // All comes, and the guest does not go on.
   await guest.page.waitForFunction(async () => {
     const { arrival } = await document.querySelector('trapeze-vm')!.statistics();
@@ -245,12 +245,7 @@ inBrowser('a machine whose guest waits for its server tells how it stands, and p
 });
 
 inBrowser('a machine whose guest waits for its server is stopped, and the next one starts', async (guest, place) => {
-  const { server } = place;
-  server.usual = 'slow';
-  await open(guest, place);
-  await guest.state('Running');
-  await enter(guest, 'echo $((6*7))', '\n42\r\n');
-  await waitInVain(guest, place);
+  await openAndWaitInVain(guest, place);
   await guest.page.evaluate(async () => {
     // What is done when nothing has happened for long is never done here.
     const soon = globalThis.setTimeout;

@@ -3,6 +3,7 @@
  * in place, so that whoever is walking them notices at the next one.
  */
 import { type Decoded, decode } from '../../isa/x86/decoder.ts';
+import { MAX_LENGTH } from '../../isa/x86/instruction-reader.ts';
 import type { CodeSize } from '../../isa/x86/prefixes.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE } from '../layout.ts';
@@ -39,7 +40,6 @@ export interface CodePlace {
 const MAX_BLOCK = 64;
 /** Of the records of a block, with those at its start and end that are no instructions. */
 const MOST_BYTES = (MAX_BLOCK + 2) * RECORD_SIZE;
-const MAX_INSTRUCTION = 15;
 /**
  * A page whose code was dropped stays watched for so many stores, because what is rewritten is rewritten again: to watch a page anew
  * costs about as much as they do.
@@ -127,7 +127,7 @@ export class DecodeCache {
     let alone = 0;
     for (let index = 0; index < limit; index++) {
       const result = decode(bytes, place.size, at);
-      if (result === 'truncated' && PAGE_SIZE - at < MAX_INSTRUCTION) {
+      if (result === 'truncated' && PAGE_SIZE - at < MAX_LENGTH) {
         if (index === 0) {
           this.#room.next = start;
           return this.#decodeCrossing(frame, offset, place);
@@ -139,7 +139,7 @@ export class DecodeCache {
       const handler = this.#handlers.handlerOf(decoded);
       this.#writer.instruction(this.#room.next, decoded, handler.number, index, at);
       alone = this.#pair(alone, handler.number, decoded.parameters.long);
-      cover(page, at, typeof result === 'string' ? Math.min(MAX_INSTRUCTION, PAGE_SIZE - at) : decoded.fields.length);
+      cover(page, at, typeof result === 'string' ? Math.min(MAX_LENGTH, PAGE_SIZE - at) : decoded.fields.length);
       at += decoded.fields.length;
       this.#room.next += RECORD_SIZE;
       const { end } = handler;
@@ -190,11 +190,11 @@ export class DecodeCache {
   #decodeCrossing(frame: number, offset: number, place: CodePlace): number | undefined {
     const second = place.nextPage();
     if (second === undefined) return undefined;
-    const bytes = new Uint8Array(MAX_INSTRUCTION);
+    const bytes = new Uint8Array(MAX_LENGTH);
     const here = PAGE_SIZE - offset;
     bytes.set(this.#pageBytes(frame).subarray(offset), 0);
     const next = Math.floor(second / PAGE_SIZE);
-    bytes.set(this.#pageBytes(next).subarray(0, MAX_INSTRUCTION - here), here);
+    bytes.set(this.#pageBytes(next).subarray(0, MAX_LENGTH - here), here);
     const result = decode(bytes, place.size);
     const decoded =
       typeof result === 'string' ? badInstruction(result === 'truncated' ? 'tooLong' : result, place.size) : result;

@@ -1,6 +1,7 @@
 /** The tables in linear memory that remember translations: the software TLB and the jump cache. */
 import type { State } from '../../isa/ir/types.ts';
 import { CR4_BITS } from '../../isa/x86/control-bits.ts';
+import { MAX_LENGTH } from '../../isa/x86/instruction-reader.ts';
 import { TRANSLATION } from '../../isa/x86/procedures/paging.ts';
 import { TLB_BANK_EMPTY } from '../../isa/x86/procedures/segments.ts';
 import {
@@ -30,7 +31,6 @@ const JUMP_CACHE_BYTES = JUMP_CACHE.pages * PAGE_OF_JUMPS;
 const SLOT_BITS = Math.log2(JUMP_CACHE.slots);
 const PAGE_BITS = Math.log2(PAGE_SIZE);
 const GENERATIONS = 0x1000;
-const MAX_INSTRUCTION = 15;
 const GLOBAL_WORD = TLB_ENTRY.global >> 2;
 const WRITE_WORD = TLB_ENTRY.writeTag >> 2;
 const ADDEND_WORD = TLB_ENTRY.addend >> 2;
@@ -229,7 +229,7 @@ export class Translations {
   #dropCrossing(page: number): void {
     const end = page << PAGE_BITS;
     if (this.#jumpsTo[(end - 1) >>> PAGE_BITS] === 0) return;
-    for (let low = end - MAX_INSTRUCTION + 1; low < end; low++) {
+    for (let low = end - MAX_LENGTH + 1; low < end; low++) {
       const at = placeInJumps(low >>> 0);
       if (this.#words[at] === low >>> 0) this.#words.fill(EMPTY, at, at + 2);
     }

@@ -1,6 +1,7 @@
 /** Regions: the blocks of code that branches connect, from a hot entry. Offsets are from the entry's page. */
 import type { Statement } from '../../../isa/ir/types.ts';
 import { type Decoded, decode } from '../../../isa/x86/decoder.ts';
+import { MAX_LENGTH } from '../../../isa/x86/instruction-reader.ts';
 import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { IP_BASE_AT, ZERO_AT } from '../../../isa/x86/state.ts';
 import { joined } from '../../../joined.ts';
@@ -71,7 +72,6 @@ const NONE: ReadonlySet<number> = new Set();
 const MAX_BLOCK_LENGTH = 64;
 /** More instructions than a region executes between two looks at their limit, and one block behind it. */
 export const LONGEST_WAY = MAX_INSTRUCTIONS + MAX_MORE + 2 * MAX_BLOCK_LENGTH;
-const MAX_INSTRUCTION = 15;
 const NO_BLOCKS: ReadonlyMap<number, unknown> = new Map();
 
 type Ending = Pick<BlockCode, 'taken' | 'next' | 'ending' | 'attends' | 'pointer'>;
@@ -112,9 +112,9 @@ function readCrossing(code: KnownCode, place: BlockPlace, frame: number): Region
   const { base, bytes } = place;
   const next = base + PAGE_SIZE;
   let page: KnownPage | undefined;
-  for (let length = 1; length < MAX_INSTRUCTION && page === undefined; length++) page = code.page(next + length);
-  if (page === undefined || bytes.length >= MAX_INSTRUCTION) return undefined;
-  const both = joined([bytes, page.bytes.subarray(0, MAX_INSTRUCTION - bytes.length)]);
+  for (let length = 1; length < MAX_LENGTH && page === undefined; length++) page = code.page(next + length);
+  if (page === undefined || bytes.length >= MAX_LENGTH) return undefined;
+  const both = joined([bytes, page.bytes.subarray(0, MAX_LENGTH - bytes.length)]);
   const block = buildBlock({ ...place, bytes: both }, NO_BLOCKS, 1);
   if (block === undefined || !code.isWanted(endOf(block) + base)) return undefined;
   return { ...placed(block, base), base, frames: [frame, page.frame] };
@@ -227,7 +227,7 @@ function targetsOf(block: RegionBlock, code: KnownCode, returns: ReadonlySet<num
 
 /** At the end of a block's page, where instructions begin that are on two pages and have no records that count. */
 function mayCross(code: KnownCode, block: RegionBlock, offset: number): boolean {
-  const isAtEnd = offset - block.base < PAGE_SIZE && offset - block.base > PAGE_SIZE - MAX_INSTRUCTION;
+  const isAtEnd = offset - block.base < PAGE_SIZE && offset - block.base > PAGE_SIZE - MAX_LENGTH;
   return isAtEnd && code.record(offset) === undefined;
 }
 
