@@ -8,6 +8,7 @@ import { bodyOf } from '../../isa/x86/body.ts';
 import type { Parameters } from '../../isa/x86/definition.ts';
 import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
 import { handlerKey, handlerName, TOO_LONG, UNDEFINED } from '../bodies.ts';
+import { packHints, unpackHints } from './branch-hints.ts';
 import { CodeStore } from './code-store.ts';
 import { createWasmEngine } from './engine.ts';
 
@@ -28,6 +29,17 @@ test('an engine whose own code was kept does the same and makes none', () => {
   assert.deepEqual(run(second), registers);
   assert.ok(!second.changed);
   assert.deepEqual(second.content(), first.content());
+});
+
+test('hints about branches are in the code that was kept as they were made', () => {
+  const store = new CodeStore();
+  run(store);
+  const { bytes } = store.get('main loop of 16 and 32 bits')!;
+  const packed = packHints(bytes);
+  assert.ok(packed.length < bytes.length);
+  assert.deepEqual(unpackHints(packed), bytes);
+  const none = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+  assert.equal(unpackHints(packHints(none)), none);
 });
 
 test('an engine adds to the code that was kept what it needs besides', () => {

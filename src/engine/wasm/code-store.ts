@@ -2,10 +2,12 @@
  * The modules that are the engine itself: the same in every run, so that they may be kept. Their procedures are imported by name; a module
  * imports none but those of others in the store.
  *
- * As bytes: the length of the index (4 bytes, lowest first), the index as JSON, then the binaries one after another.
+ * As bytes: the length of the index (4 bytes, lowest first), the index as JSON, then the binaries one after another, with
+ * their hints as distances.
  */
 import { joined } from '../../joined.ts';
 import type { Assembly } from './assembly.ts';
+import { packHints, unpackHints } from './branch-hints.ts';
 
 /** Plain data. */
 export type Note = null | string | readonly string[];
@@ -33,16 +35,20 @@ export class CodeStore {
     let at = LENGTH_BYTES + length;
     const index = JSON.parse(new TextDecoder().decode(content.subarray(LENGTH_BYTES, at))) as readonly IndexEntry[];
     for (const { key, length, ...entry } of index) {
-      store.#put(key, { ...entry, bytes: content.slice(at, at + length) });
+      store.#put(key, { ...entry, bytes: unpackHints(content.slice(at, at + length)) });
       at += length;
     }
     return store;
   }
 
   content(): Uint8Array {
-    const entries = [...this.#modules].map(([key, { bytes, ...entry }]) => ({ ...entry, key, length: bytes.length }));
+    const parts = [...this.#modules.values()].map(({ bytes }) => packHints(bytes));
+    const entries = [...this.#modules].map(([key, { bytes, ...entry }], i) => ({
+      ...entry,
+      key,
+      length: parts[i]!.length,
+    }));
     const index = new TextEncoder().encode(JSON.stringify(entries satisfies readonly IndexEntry[]));
-    const parts = [...this.#modules.values()].map((m) => m.bytes);
     const length = new Uint8Array(LENGTH_BYTES);
     new DataView(length.buffer).setUint32(0, index.length, true);
     return joined([length, index, ...parts]);

@@ -1,4 +1,5 @@
 /** Puts WebAssembly modules together (WebAssembly Core Specification, section 5.5). */
+import { HINT_SECTION } from './branch-hints.ts';
 import { ByteWriter, hintsIn, TYPE_CODE, type WasmType } from './encoder.ts';
 
 export interface Signature {
@@ -92,7 +93,7 @@ export class ModuleBuilder {
     const hinted = hints.filter((h) => h.length > 0).length;
     if (hinted === 0) return;
     const content = new ByteWriter(5 * hints.reduce((sum, h) => sum + h.length, 16));
-    content.name('metadata.code.branch_hint');
+    content.name(HINT_SECTION);
     content.u32(hinted);
     for (let i = 0; i < hints.length; i++) {
       if (hints[i].length === 0) continue;

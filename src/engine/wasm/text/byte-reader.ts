@@ -22,17 +22,19 @@ export class ByteReader {
     return this.#bytes.subarray(this.at - length, this.at);
   }
   u32(): number {
-    return Number(BigInt.asUintN(32, this.#leb(false)));
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const b = this.byte();
+      value |= (b & 127) << shift;
+      if (b < 128) return value >>> 0;
+    }
   }
   signed(): bigint {
-    return this.#leb(true);
-  }
-  #leb(signed: boolean): bigint {
     let value = 0n;
     for (let shift = 0n; ; shift += 7n) {
       const b = this.byte();
       value |= BigInt(b & 127) << shift;
-      if (b < 128) return signed && (b & 64) !== 0 ? value - (1n << (shift + 7n)) : value;
+      if (b < 128) return (b & 64) !== 0 ? value - (1n << (shift + 7n)) : value;
     }
   }
   /** A floating-point number as the text format writes it. */
