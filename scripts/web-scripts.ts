@@ -1,9 +1,10 @@
 /** The page's scripts: bundled, and made as small as can be. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { minify, version } from '@swc/core';
-import { build, type OnLoadResult, type Plugin, transform } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import type { Assets } from '../src/host/browser/assets.ts';
+import { xterm } from './web-xterm.ts';
 
 const TARGET = ['chrome116', 'firefox116', 'safari17'];
 /** Behind esbuild, which joins files well and writes them less well. */
@@ -26,26 +27,6 @@ const LEFT_OUT: Plugin = {
   },
 };
 
-/** xterm.js names what is its own with an underscore. It and its add-ons use some of each other's, so that all get the same short names. */
-const XTERM: Plugin = {
-  name: 'xterm',
-  setup({ onLoad }) {
-    let names: Record<string, string | false> = {};
-    let last: Promise<unknown> = Promise.resolve();
-    const shortened = async (file: string): Promise<OnLoadResult> => {
-      const look = { mangleProps: /^_[a-z]/, mangleCache: names, format: 'esm', minify: true, target: TARGET } as const;
-      const { code, mangleCache } = await transform(readFileSync(file, 'utf8'), look);
-      names = mangleCache;
-      return { contents: code };
-    };
-    onLoad({ filter: /@xterm\/.*\.mjs$/ }, ({ path: file }) => {
-      const result = last.then(() => shortened(file));
-      last = result;
-      return result;
-    });
-  },
-};
-
 /** Writes the scripts of `sources` (paths) and what they share into `folder`. */
 export async function writeScripts(sources: readonly string[], folder: string, assets: Assets): Promise<void> {
   const { outputFiles } = await build({
@@ -65,7 +46,7 @@ export async function writeScripts(sources: readonly string[], folder: string, a
     define: { TRAPEZE_ASSETS: JSON.stringify(assets) },
     // The hash is to change with what is done to the files behind it.
     banner: { js: `/* ${version} ${JSON.stringify(SMALLEST)} */` },
-    plugins: [LEFT_OUT, XTERM],
+    plugins: [LEFT_OUT, xterm(TARGET)],
   });
   for (const { path: file, text } of outputFiles) {
     const { code } = await minify(text, SMALLEST);

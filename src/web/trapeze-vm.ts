@@ -74,7 +74,7 @@ export class TrapezeVm extends HTMLElement {
     const root = this.attachShadow({ mode: 'open' });
     const style = document.createElement('style');
     style.textContent = `${xtermStyle}\n${ownStyle}`;
-    this.#terminalPlace.className = 'terminal';
+    this.#terminalPlace.className = 'place';
     this.#exit.className = 'exit';
     this.#exit.tabIndex = -1;
     root.append(style, this.#terminalPlace, this.#exit, this.#cover.element);

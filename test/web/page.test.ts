@@ -256,18 +256,6 @@ inBrowser('live: figures of the running machine', async (guest) => {
   await guest.page.getByRole('row', { name: /^computed jump/ }).waitFor();
 });
 
-inBrowser('a guest that prints without end neither stops the page nor itself', async (guest) => {
-  await guest.printed(PROMPT);
-  await type(guest, 'yes trapeze');
-  await guest.printed('trapeze\r\n'.repeat(2000));
-  await guest.page.getByRole('tab', { name: 'About' }).click();
-  await guest.page.locator('trapeze-vm').click();
-  await guest.page.keyboard.press('Control+c');
-  await guest.printed(PROMPT);
-  await type(guest, 'echo $((6*7))');
-  await guest.printed('\n42\r\n');
-});
-
 inBrowser('no long task on the main thread while the guest is busy', async (guest) => {
   await guest.printed(PROMPT);
   await guest.page.evaluate(() => {
@@ -338,38 +326,6 @@ for (const colorScheme of ['light', 'dark'] as const)
     },
     { colorScheme, bypassCSP: true },
   );
-
-inBrowser('the keyboard alone reaches everything', async (guest) => {
-  await guest.printed(PROMPT);
-  const focused = (): Promise<string | null> =>
-    guest.page.evaluate(() => document.activeElement?.id || (document.activeElement?.tagName ?? null));
-  assert.equal(await focused(), 'vm');
-  await guest.page.keyboard.press('Tab');
-  assert.equal(await focused(), 'vm', 'Tab is the guest’s');
-  await guest.page.keyboard.press('Shift+Escape');
-  await guest.page.keyboard.press('Tab');
-  assert.equal(await focused(), 'tab-live');
-  await guest.page.keyboard.press('ArrowRight');
-  assert.equal(await focused(), 'tab-inside');
-  assert.equal(await guest.page.locator('#inside').isVisible(), true);
-});
-
-inBrowser(
-  'a narrow screen shows everything, with keys that a telephone lacks',
-  async (guest) => {
-    await guest.printed(PROMPT);
-    for (const view of ['Live', 'Inside', 'About']) {
-      await guest.page.getByRole('tab', { name: view }).click();
-      assert.equal(await guest.page.evaluate(() => document.documentElement.scrollWidth), 360, view);
-    }
-    await guest.page.locator('trapeze-vm').click();
-    await guest.page.keyboard.type('sleep 1000\n');
-    await guest.printed('sleep 1000\r\n');
-    await guest.page.getByRole('button', { name: 'Ctrl C' }).click();
-    await guest.printed(PROMPT);
-  },
-  { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
-);
 
 inBrowser('changes to a disk on a server are kept from start to start', async (guest) => {
   const run = async (command: string): Promise<string> => {
