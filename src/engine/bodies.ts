@@ -1,4 +1,4 @@
-/** Which rows an interpreter's main loop holds itself, and what stands for bytes that are no instruction. */
+/** What is known of bodies, how handlers are named, and what stands for bytes that are no instruction. */
 import type { Statement } from '../isa/ir/types.ts';
 import { type Encoding, instruction, type Parameters } from '../isa/x86/definition.ts';
 import { VECTOR } from '../isa/x86/exceptions.ts';
@@ -25,28 +25,6 @@ export function handlerName({ row, operands, attributes, definition }: Encoding,
   const { operandSize, addressSize, long, memory, segmented, rep } = p;
   const what = [definition.name, row, operands.join(), [...attributes].join()];
   return [...what, operandSize, addressSize, long, memory, segmented, rep].join(' ');
-}
-
-/** The parameters under which a hot row is part of the main loop. */
-export function hotParameters(encoding: Encoding, long: boolean): readonly Parameters[] {
-  const { attributes, operands, hasModrm, form, definition } = encoding;
-  if (!definition.hot || attributes.has(long ? 'i64' : 'o64')) return [];
-  const also = definition.hot === true ? [] : definition.hot;
-  const sized = operands.some((o) => /[vyz]$/.test(o)) || !hasModrm;
-  const wide = attributes.has('d64') || attributes.has('f64') ? [64] : sized ? [32, 64] : [32];
-  const word = sized && also.includes('word') ? [16] : [];
-  const operandSizes = [...word, ...(long ? wide : [32])] as readonly (16 | 32 | 64)[];
-  const memories = !hasModrm || form === 'reg' ? [false] : form === 'mem' ? [true] : [false, true];
-  const reps: readonly Parameters['rep'][] = attributes.has('rep') ? ['none', 'F3'] : ['none'];
-  const addressSize = long ? 64 : 32;
-  return operandSizes.flatMap((operandSize) =>
-    memories.flatMap((memory) => {
-      const throughSegment = long && memory && also.includes('segment') && operandSize !== 16;
-      return (throughSegment ? [false, true] : [!long]).flatMap((segmented) =>
-        reps.map((rep) => ({ operandSize, addressSize, long, memory, segmented, rep }) satisfies Parameters),
-      );
-    }),
-  );
 }
 
 /** What stands for bytes that are no instruction. */

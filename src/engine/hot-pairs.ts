@@ -53,6 +53,9 @@ const PAIRS: readonly (readonly [first: string, then: string])[] = [
   ['83 /7 32', '74 64'],
 ];
 
+/** Pairs that are named. */
+export const PAIR_COUNT = PAIRS.reduce((sum, [, then]) => sum + then.split(', ').length, 0);
+
 /** What PAIRS calls a row; undefined where it has no name for it. */
 function nameOf({ row }: Encoding, { operandSize, long, memory, segmented, rep }: Parameters): string | undefined {
   if (rep !== 'none' || segmented === long) return undefined;

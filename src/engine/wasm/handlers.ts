@@ -5,9 +5,10 @@ import type { Decoded } from '../../isa/x86/decoder.ts';
 import type { Encoding, Parameters } from '../../isa/x86/definition.ts';
 import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
-import { alwaysLeaves, handlerKey, handlerName, hotParameters } from '../bodies.ts';
+import { alwaysLeaves, handlerKey, handlerName } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { hotPairs } from '../hot-pairs.ts';
+import { hotParameters } from '../hot-rows.ts';
 import { type Assembly, defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import { MOST_MAKERS } from './kept-regions.ts';
@@ -149,7 +150,7 @@ export class Handlers {
     const known = this.#modes.get(long);
     if (known !== undefined) return known;
     const rows = ENCODINGS.flatMap((encoding) =>
-      encoding.definition.hot ? hotParameters(encoding, long).map((parameters) => ({ encoding, parameters })) : [],
+      hotParameters(encoding, long).map((parameters) => ({ encoding, parameters })),
     );
     const couples = hotPairs(rows, long);
     const { exports, note } = this.#linker.own(`main loop of ${long ? '64' : '16 and 32'} bits`, () => {

@@ -39,11 +39,6 @@ export interface InstructionDefinition {
   readonly endsBlock?: boolean;
   /** Interrupts wait until the next instruction is complete: a block ends behind that. */
   readonly holdsInterrupts?: boolean;
-  /**
-   * Met often enough to be part of the interpreter's main loop: with the common sizes, and where named with 16-bit operands or through FS
-   * and GS in 64-bit mode.
-   */
-  readonly hot?: boolean | readonly ('word' | 'segment')[];
   /** Flags that the manual leaves undefined, as a mask of RFLAGS; for comparisons with silicon. */
   readonly undefinedFlags?: number;
   readonly semantics: (x: X86Builder, ...operands: BoundOperand[]) => void;

@@ -79,13 +79,12 @@ const ALU: readonly (readonly Encoding[])[] = (
     name,
     rows: aluRows(['ADD', 'OR', 'ADC', 'SBB', 'AND', 'SUB', 'XOR'].indexOf(name)),
     lockable: true,
-    hot: name === 'ADD' || name === 'SUB' ? ['word', 'segment'] : true,
     undefinedFlags: ['AND', 'OR', 'XOR'].includes(name) ? RFLAGS.AF : 0,
     semantics: readModifyWrite(alu),
   }),
 );
 
-const CMP = instruction({ name: 'CMP', rows: aluRows(7), hot: ['word', 'segment'], semantics: compareOnly(SUB) });
+const CMP = instruction({ name: 'CMP', rows: aluRows(7), semantics: compareOnly(SUB) });
 const TEST = instruction({
   name: 'TEST',
   rows: [
@@ -98,7 +97,6 @@ const TEST = instruction({
     'F7 /0 | Ev,Iz',
     'F7 /1 | Ev,Iz',
   ],
-  hot: true,
   undefinedFlags: RFLAGS.AF,
   semantics: compareOnly(AND),
 });
@@ -116,28 +114,24 @@ const INC = instruction({
   name: 'INC',
   rows: ['FE /0 | Eb', 'FF /0 | Ev', '40+r | Zv | i64'],
   lockable: true,
-  hot: ['word', 'segment'],
   semantics: step(ADD),
 });
 const DEC = instruction({
   name: 'DEC',
   rows: ['FE /1 | Eb', 'FF /1 | Ev', '48+r | Zv | i64'],
   lockable: true,
-  hot: ['word', 'segment'],
   semantics: step(SUB),
 });
 const NOT = instruction({
   name: 'NOT',
   rows: ['F6 /2 | Eb', 'F7 /2 | Ev'],
   lockable: true,
-  hot: true,
   semantics: (x, dst) => dst.set(x.not(dst.getForWrite())),
 });
 const NEG = instruction({
   name: 'NEG',
   rows: ['F6 /3 | Eb', 'F7 /3 | Ev'],
   lockable: true,
-  hot: true,
   semantics: (x, dst) => {
     const value = dst.getForWrite();
     const { result, flags } = SUB(x, x.const(dst.type, 0), value);
@@ -236,7 +230,6 @@ const MUL = instruction({
   name: 'MUL',
   rows: ['F6 /4 | Eb', 'F7 /4 | Ev'],
   undefinedFlags: MULTIPLY_UNDEFINED,
-  hot: true,
   semantics: multiplyAccumulator(false),
 });
 const IMUL = [
@@ -250,7 +243,6 @@ const IMUL = [
     name: 'IMUL',
     rows: ['0F AF /r | Gv,Ev', '69 /r | Gv,Ev,Iz', '6B /r | Gv,Ev,Ibs'],
     undefinedFlags: MULTIPLY_UNDEFINED,
-    hot: true,
     semantics: (x, dst, a, b) => {
       const wide = b === undefined ? product(x, dst.get(), a.get(), true) : product(x, a.get(), b.get(), true);
       dst.set(wide.low);

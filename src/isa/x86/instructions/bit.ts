@@ -48,7 +48,6 @@ const bitTests = (
     name,
     rows: [`0F ${opcode} /r | Ev,Gv`, `0F BA /${extension} | Ev,Ib`],
     lockable: change !== undefined,
-    hot: true,
     undefinedFlags: BIT_TEST_UNDEFINED,
     semantics: bitTest(change),
   }),
@@ -76,14 +75,12 @@ const SCAN_UNDEFINED = RFLAGS.CF | RFLAGS.OF | RFLAGS.SF | RFLAGS.AF | RFLAGS.PF
 const BSF = instruction({
   name: 'BSF',
   rows: ['0F BC /r | Gv,Ev'],
-  hot: true,
   undefinedFlags: SCAN_UNDEFINED,
   semantics: scan(true),
 });
 const BSR = instruction({
   name: 'BSR',
   rows: ['0F BD /r | Gv,Ev'],
-  hot: true,
   undefinedFlags: SCAN_UNDEFINED,
   semantics: scan(false),
 });
@@ -91,7 +88,6 @@ const BSR = instruction({
 const POPCNT = instruction({
   name: 'POPCNT',
   rows: ['F3 0F B8 /r | Gv,Ev'],
-  hot: true,
   semantics: (x, dst, src) => {
     const value = src.get();
     dst.set(x.op('popcnt', [value]));

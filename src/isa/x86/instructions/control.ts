@@ -19,7 +19,6 @@ const JCC = CONDITIONS.flatMap((name, cc) =>
   instruction({
     name: `J${name}`,
     rows: [`${hex(0x70 + cc)} | Jb | f64`, `0F ${hex(0x80 + cc)} | Jz | f64`],
-    hot: true,
     semantics: (x) => {
       x.if(
         x.flags.condition(cc),
@@ -34,13 +33,11 @@ const JMP = [
   ...instruction({
     name: 'JMP',
     rows: ['EB | Jb | f64', 'E9 | Jz | f64'],
-    hot: true,
     semantics: (x) => x.jumpRelative(),
   }),
   ...instruction({
     name: 'JMP',
     rows: ['FF /4 | Ev | f64'],
-    hot: true,
     semantics: (x, target) => x.jumpNear(target.get()),
   }),
 ];
@@ -49,7 +46,6 @@ const CALL = [
   ...instruction({
     name: 'CALL',
     rows: ['E8 | Jz | f64'],
-    hot: true,
     semantics: (x) => {
       x.jumpRelative(() => x.push(x.trunc(x.nextIp(), x.operandType)));
     },
@@ -57,7 +53,6 @@ const CALL = [
   ...instruction({
     name: 'CALL',
     rows: ['FF /2 | Ev | f64'],
-    hot: true,
     semantics: (x, target) => {
       x.jumpNear(target.get(), () => x.push(x.trunc(x.nextIp(), x.operandType)));
     },
@@ -68,7 +63,6 @@ const RET = [
   ...instruction({
     name: 'RET',
     rows: ['C3 | | f64'],
-    hot: true,
     semantics: (x) => {
       const to = x.peek(x.operandType);
       x.jumpNear(to, () => x.drop(WIDTH[to.type] / 8));

@@ -21,7 +21,6 @@ const MOV = instruction({
     'C6 /0 | Eb,Ib',
     'C7 /0 | Ev,Iz',
   ],
-  hot: ['word', 'segment'],
   semantics: (_x, dst, src) => dst.set(src.get()),
 });
 
@@ -30,26 +29,22 @@ const extending = (x: X86Builder, dst: BoundOperand, src: BoundOperand, how: 'ze
 const MOVZX = instruction({
   name: 'MOVZX',
   rows: ['0F B6 /r | Gv,Eb', '0F B7 /r | Gv,Ew'],
-  hot: true,
   semantics: (x, dst, src) => extending(x, dst, src, 'zext'),
 });
 const MOVSX = instruction({
   name: 'MOVSX',
   rows: ['0F BE /r | Gv,Eb', '0F BF /r | Gv,Ew'],
-  hot: true,
   semantics: (x, dst, src) => extending(x, dst, src, 'sext'),
 });
 const MOVSXD = instruction({
   name: 'MOVSXD',
   rows: ['63 /r | Gv,Ez | o64'],
-  hot: true,
   semantics: (x, dst, src) => extending(x, dst, src, 'sext'),
 });
 
 const LEA = instruction({
   name: 'LEA',
   rows: ['8D /r | Gv,M'],
-  hot: true,
   semantics: (x, dst) => dst.set(x.trunc(x.effectiveAddress(), dst.type as IntegerType)),
 });
 
@@ -57,7 +52,6 @@ const CMOV = CONDITIONS.flatMap((name, cc) =>
   instruction({
     name: `CMOV${name}`,
     rows: [`0F ${(0x40 + cc).toString(16).toUpperCase()} /r | Gv,Ev`],
-    hot: true,
     // The source is read, and a 32-bit destination's upper half cleared, whatever the condition (SDM vol. 2, CMOVcc).
     semantics: (x, dst, src) => dst.set(x.select(x.flags.condition(cc), src.get(), dst.get())),
   }),
@@ -66,7 +60,6 @@ const SETCC = CONDITIONS.flatMap((name, cc) =>
   instruction({
     name: `SET${name}`,
     rows: [`0F ${(0x90 + cc).toString(16).toUpperCase()} /r | Eb`],
-    hot: true,
     semantics: (x, dst) => dst.set(x.zext(x.flags.condition(cc), 'i8')),
   }),
 );
@@ -75,7 +68,6 @@ const XCHG = instruction({
   name: 'XCHG',
   rows: ['86 /r | Eb,Gb', '87 /r | Ev,Gv', '90+r | Zv,rAX'],
   lockable: true,
-  hot: true,
   semantics: (_x, a, b) => {
     const left = a.getForWrite();
     const right = b.get();
@@ -84,7 +76,7 @@ const XCHG = instruction({
   },
 });
 const NOP = [
-  ...instruction({ name: 'NOP', rows: ['90 | | b0'], hot: ['word'], semantics: () => {} }),
+  ...instruction({ name: 'NOP', rows: ['90 | | b0'], semantics: () => {} }),
   ...instruction({ name: 'PAUSE', rows: ['F3 90 | | b0'], semantics: () => {} }),
   ...instruction({
     name: 'NOP',
@@ -97,17 +89,15 @@ const NOP = [
       '0F 1D /r | Ev',
       '0F 1E /r | Ev',
     ],
-    hot: ['word'],
     semantics: () => {},
   }),
-  ...instruction({ name: 'ENDBR64', rows: ['F3 0F 1E FA'], hot: ['word'], semantics: () => {} }),
+  ...instruction({ name: 'ENDBR64', rows: ['F3 0F 1E FA'], semantics: () => {} }),
   ...instruction({ name: 'ENDBR32', rows: ['F3 0F 1E FB'], semantics: () => {} }),
 ];
 
 const BSWAP = instruction({
   name: 'BSWAP',
   rows: ['0F C8+r | Zv'],
-  hot: true,
   semantics: (x, dst) => {
     const value = dst.get();
     // Undefined for 16 bits; processors clear the register.
@@ -131,7 +121,6 @@ const PUSH = [
   ...instruction({
     name: 'PUSH',
     rows: ['50+r | Zv | d64', 'FF /6 | Ev | d64', '68 | Iz | d64', '6A | Ibs | d64'],
-    hot: true,
     semantics: (x, src) => x.push(x.sext(src.get(), x.operandType)),
   }),
   ...instruction({
@@ -152,7 +141,6 @@ const POP = [
   ...instruction({
     name: 'POP',
     rows: ['58+r | Zv | d64'],
-    hot: true,
     semantics: (x, dst) => {
       const value = x.peek(x.operandType);
       x.drop(x.parameters.operandSize / 8);
@@ -241,7 +229,6 @@ const ENTER = instruction({
 const LEAVE = instruction({
   name: 'LEAVE',
   rows: ['C9 | | d64'],
-  hot: true,
   semantics: (x) => {
     const type = x.operandType;
     const bytes = WIDTH[type] / 8;
@@ -258,7 +245,6 @@ const half = { i16: 'i8', i32: 'i16', i64: 'i32' } as const;
 const CBW = instruction({
   name: 'CBW',
   rows: ['98'],
-  hot: true,
   semantics: (x) => {
     const type = x.operandType as keyof typeof half;
     x.setRegister(0, x.sext(x.register(0, half[type]), type));
@@ -267,7 +253,6 @@ const CBW = instruction({
 const CWD = instruction({
   name: 'CWD',
   rows: ['99'],
-  hot: true,
   semantics: (x) => {
     const type = x.operandType;
     x.setRegister(2, x.shrS(x.register(0, type), WIDTH[type] - 1));

@@ -16,11 +16,10 @@ const CARRY = [
   ...instruction({
     name: 'CMC',
     rows: ['F5'],
-    hot: true,
     semantics: (x) => x.flags.setCarry(x.xor(x.flags.cf(), x.const('i1', 1))),
   }),
-  ...instruction({ name: 'CLC', rows: ['F8'], hot: true, semantics: (x) => x.flags.setCarry(x.const('i1', 0)) }),
-  ...instruction({ name: 'STC', rows: ['F9'], hot: true, semantics: (x) => x.flags.setCarry(x.const('i1', 1)) }),
+  ...instruction({ name: 'CLC', rows: ['F8'], semantics: (x) => x.flags.setCarry(x.const('i1', 0)) }),
+  ...instruction({ name: 'STC', rows: ['F9'], semantics: (x) => x.flags.setCarry(x.const('i1', 1)) }),
 ];
 /** Undocumented, and on every processor (SDM vol. 2 table A-2 leaves D6 blank). */
 const SALC = instruction({
@@ -32,7 +31,6 @@ const DIRECTION = [
   ...instruction({
     name: 'CLD',
     rows: ['FC'],
-    hot: true,
     semantics: (x) => x.set(FLAGS_OTHER, x.and(x.get(FLAGS_OTHER), ~RFLAGS.DF)),
   }),
   ...instruction({
@@ -46,7 +44,6 @@ const INTERRUPT = [
   ...instruction({
     name: 'CLI',
     rows: ['FA'],
-    hot: true,
     semantics: (x) => {
       x.raiseIf(x.xor(mayTouchInterrupts(x), x.const('i1', 1)), VECTOR.GP, 0);
       x.set(FLAGS_SYSTEM, x.and(x.get(FLAGS_SYSTEM), ~RFLAGS.IF));
@@ -55,7 +52,6 @@ const INTERRUPT = [
   ...instruction({
     name: 'STI',
     rows: ['FB'],
-    hot: true,
     holdsInterrupts: true,
     // Where IF was clear no interrupt comes before the next instruction has run (SDM vol. 2, STI).
     semantics: (x) => {

@@ -133,28 +133,25 @@ function throughCarry(x: X86Builder, a: Value, carry: Value, n: Value, left: boo
 
 const OVERFLOW = RFLAGS.OF;
 const GROUP_2 = [
-  ...instruction({ name: 'ROL', rows: rows(0), hot: true, undefinedFlags: OVERFLOW, semantics: rotating(true) }),
-  ...instruction({ name: 'ROR', rows: rows(1), hot: true, undefinedFlags: OVERFLOW, semantics: rotating(false) }),
+  ...instruction({ name: 'ROL', rows: rows(0), undefinedFlags: OVERFLOW, semantics: rotating(true) }),
+  ...instruction({ name: 'ROR', rows: rows(1), undefinedFlags: OVERFLOW, semantics: rotating(false) }),
   ...instruction({ name: 'RCL', rows: rows(2), undefinedFlags: OVERFLOW, semantics: rotatingThroughCarry(true) }),
   ...instruction({ name: 'RCR', rows: rows(3), undefinedFlags: OVERFLOW, semantics: rotatingThroughCarry(false) }),
   ...instruction({
     name: 'SHL',
     rows: [...rows(4), ...rows(6)],
-    hot: true,
     undefinedFlags: OVERFLOW | RFLAGS.AF | RFLAGS.CF,
     semantics: shifting(SHL),
   }),
   ...instruction({
     name: 'SHR',
     rows: rows(5),
-    hot: ['word'],
     undefinedFlags: OVERFLOW | RFLAGS.AF | RFLAGS.CF,
     semantics: shifting(SHR),
   }),
   ...instruction({
     name: 'SAR',
     rows: rows(7),
-    hot: true,
     undefinedFlags: OVERFLOW | RFLAGS.AF,
     semantics: shifting(SAR),
   }),
@@ -201,14 +198,12 @@ const DOUBLE = [
   ...instruction({
     name: 'SHLD',
     rows: ['0F A4 /r | Ev,Gv,Ib', '0F A5 /r | Ev,Gv,CL'],
-    hot: true,
     undefinedFlags: OVERFLOW | RFLAGS.AF,
     semantics: doubleShift(true),
   }),
   ...instruction({
     name: 'SHRD',
     rows: ['0F AC /r | Ev,Gv,Ib', '0F AD /r | Ev,Gv,CL'],
-    hot: true,
     undefinedFlags: OVERFLOW | RFLAGS.AF,
     semantics: doubleShift(false),
   }),

@@ -5,7 +5,6 @@ import type { X86Builder } from '../x86-builder.ts';
 import { lanes } from './sse-common.ts';
 import { type PackedOptions, type PackedRow, packed, vectorOp } from './sse-packed.ts';
 
-const HOT: PackedOptions = { hot: true };
 const XMM_ONLY: PackedOptions = { mmx: 'none' };
 const JOINED: PackedOptions = { mmx: 'joined' };
 
@@ -95,18 +94,18 @@ const leastWord: Compute = (x, _a, b) => {
 };
 
 const ARITHMETIC_ROWS: readonly PackedRow[] = [
-  ['PADDB', '0F FC', vectorOp('i8x16.add'), HOT],
-  ['PADDW', '0F FD', vectorOp('i16x8.add'), HOT],
-  ['PADDD', '0F FE', vectorOp('i32x4.add'), HOT],
-  ['PADDQ', '0F D4', vectorOp('i64x2.add'), HOT],
+  ['PADDB', '0F FC', vectorOp('i8x16.add')],
+  ['PADDW', '0F FD', vectorOp('i16x8.add')],
+  ['PADDD', '0F FE', vectorOp('i32x4.add')],
+  ['PADDQ', '0F D4', vectorOp('i64x2.add')],
   ['PADDSB', '0F EC', vectorOp('i8x16.add_sat_s')],
   ['PADDSW', '0F ED', vectorOp('i16x8.add_sat_s')],
   ['PADDUSB', '0F DC', vectorOp('i8x16.add_sat_u')],
   ['PADDUSW', '0F DD', vectorOp('i16x8.add_sat_u')],
-  ['PSUBB', '0F F8', vectorOp('i8x16.sub'), HOT],
-  ['PSUBW', '0F F9', vectorOp('i16x8.sub'), HOT],
-  ['PSUBD', '0F FA', vectorOp('i32x4.sub'), HOT],
-  ['PSUBQ', '0F FB', vectorOp('i64x2.sub'), HOT],
+  ['PSUBB', '0F F8', vectorOp('i8x16.sub')],
+  ['PSUBW', '0F F9', vectorOp('i16x8.sub')],
+  ['PSUBD', '0F FA', vectorOp('i32x4.sub')],
+  ['PSUBQ', '0F FB', vectorOp('i64x2.sub')],
   ['PSUBSB', '0F E8', vectorOp('i8x16.sub_sat_s')],
   ['PSUBSW', '0F E9', vectorOp('i16x8.sub_sat_s')],
   ['PSUBUSB', '0F D8', vectorOp('i8x16.sub_sat_u')],
@@ -119,7 +118,7 @@ const ARITHMETIC_ROWS: readonly PackedRow[] = [
   ['PSADBW', '0F F6', sumOfDifferences],
   ['PAVGB', '0F E0', vectorOp('i8x16.avgr_u')],
   ['PAVGW', '0F E3', vectorOp('i16x8.avgr_u')],
-  ['PMINUB', '0F DA', vectorOp('i8x16.min_u'), HOT],
+  ['PMINUB', '0F DA', vectorOp('i8x16.min_u')],
   ['PMINSW', '0F EA', vectorOp('i16x8.min_s')],
   ['PMAXUB', '0F DE', vectorOp('i8x16.max_u')],
   ['PMAXSW', '0F EE', vectorOp('i16x8.max_s')],
@@ -151,12 +150,12 @@ const ARITHMETIC_ROWS: readonly PackedRow[] = [
 ];
 
 const COMPARE_ROWS: readonly PackedRow[] = [
-  ['PCMPGTB', '0F 64', vectorOp('i8x16.gt_s'), HOT],
+  ['PCMPGTB', '0F 64', vectorOp('i8x16.gt_s')],
   ['PCMPGTW', '0F 65', vectorOp('i16x8.gt_s')],
   ['PCMPGTD', '0F 66', vectorOp('i32x4.gt_s')],
-  ['PCMPEQB', '0F 74', vectorOp('i8x16.eq'), HOT],
+  ['PCMPEQB', '0F 74', vectorOp('i8x16.eq')],
   ['PCMPEQW', '0F 75', vectorOp('i16x8.eq')],
-  ['PCMPEQD', '0F 76', vectorOp('i32x4.eq'), HOT],
+  ['PCMPEQD', '0F 76', vectorOp('i32x4.eq')],
   ['PCMPEQQ', '0F 38 29', vectorOp('i64x2.eq'), XMM_ONLY],
   ['PCMPGTQ', '0F 38 37', vectorOp('i64x2.gt_s'), XMM_ONLY],
 ];

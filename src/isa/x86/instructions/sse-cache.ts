@@ -5,7 +5,7 @@ const nothing: Semantics = () => {};
 
 const PREFETCH = [
   ...['PREFETCHNTA', 'PREFETCHT0', 'PREFETCHT1', 'PREFETCHT2'].flatMap((name, i) =>
-    instruction({ name, rows: [`0F 18 /${i} | M`], hot: true, semantics: nothing }),
+    instruction({ name, rows: [`0F 18 /${i} | M`], semantics: nothing }),
   ),
   ...instruction({ name: 'PREFETCHW', rows: ['0F 0D /1 | M'], semantics: nothing }),
   // Its other reg fields are reserved and prefetch too, or do nothing.

@@ -68,7 +68,6 @@ const ARITHMETIC = OPERATIONS.flatMap(([name, opcode, operation]) =>
     instruction({
       name: `${name}${form.suffix}`,
       rows: [`${form.prefix} 0F ${opcode} /r | V${form.size},W${form.size}`],
-      hot: true,
       semantics: formSemantics(form, operation),
     }),
   ),
@@ -86,7 +85,6 @@ const EXTREMES = (
     return instruction({
       name: `${name}${form.suffix}`,
       rows: [`${form.prefix} 0F ${opcode} /r | V${form.size},W${form.size}`],
-      hot: isScalar,
       semantics: isScalar ? scalar(extreme) : packed(extreme),
     });
   }),
@@ -149,7 +147,7 @@ const COMPARE = (
     ['COMISD', '66 0F 2F /r | Vq,Wq', 'f64', ENV.signalQuiet],
   ] as const
 ).flatMap(([name, row, format, extra]) =>
-  instruction({ name, rows: [row], hot: true, semantics: compare(compareOperation(format, extra)) }),
+  instruction({ name, rows: [row], semantics: compare(compareOperation(format, extra)) }),
 );
 
 // --- SSE3 -------------------------------------------------------------------------------------------------------------------------

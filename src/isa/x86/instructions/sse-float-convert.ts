@@ -99,23 +99,23 @@ const toMmx =
     setMmx(x, dst, x.or(x.zext(x.trunc(low, 'i32'), 'i64'), x.shl(high, 32)));
   };
 
-const ROWS: readonly (readonly [name: string, row: string, semantics: Semantics, hot?: boolean])[] = [
+const ROWS: readonly (readonly [name: string, row: string, semantics: Semantics])[] = [
   ['CVTPI2PS', 'NP 0F 2A /r | Vx,Qq', fromMmx('f32')],
   ['CVTPI2PD', '66 0F 2A /r | Vx,Qq', fromMmx('f64')],
-  ['CVTSI2SS', 'F3 0F 2A /r | Vd,Ey', scalarFromInteger('f32'), true],
-  ['CVTSI2SD', 'F2 0F 2A /r | Vq,Ey', scalarFromInteger('f64'), true],
+  ['CVTSI2SS', 'F3 0F 2A /r | Vd,Ey', scalarFromInteger('f32')],
+  ['CVTSI2SD', 'F2 0F 2A /r | Vq,Ey', scalarFromInteger('f64')],
   ['CVTTPS2PI', 'NP 0F 2C /r | Pq,Wq', toMmx(laneTruncate.f32, 'f32')],
   ['CVTTPD2PI', '66 0F 2C /r | Pq,Wx', toMmx(laneTruncate.f64, 'f64')],
-  ['CVTTSS2SI', 'F3 0F 2C /r | Gy,Wd', toGeneral(scalarTruncate.f32), true],
-  ['CVTTSD2SI', 'F2 0F 2C /r | Gy,Wq', toGeneral(scalarTruncate.f64), true],
+  ['CVTTSS2SI', 'F3 0F 2C /r | Gy,Wd', toGeneral(scalarTruncate.f32)],
+  ['CVTTSD2SI', 'F2 0F 2C /r | Gy,Wq', toGeneral(scalarTruncate.f64)],
   ['CVTPS2PI', 'NP 0F 2D /r | Pq,Wq', toMmx(laneToInteger.f32, 'f32')],
   ['CVTPD2PI', '66 0F 2D /r | Pq,Wx', toMmx(laneToInteger.f64, 'f64')],
   ['CVTSS2SI', 'F3 0F 2D /r | Gy,Wd', toGeneral(scalarToInteger.f32)],
   ['CVTSD2SI', 'F2 0F 2D /r | Gy,Wq', toGeneral(scalarToInteger.f64)],
   ['CVTPS2PD', 'NP 0F 5A /r | Vx,Wq', packed(packedWiden)],
   ['CVTPD2PS', '66 0F 5A /r | Vx,Wx', packed(packedNarrow)],
-  ['CVTSS2SD', 'F3 0F 5A /r | Vq,Wd', scalarBetween('f64', scalarWiden), true],
-  ['CVTSD2SS', 'F2 0F 5A /r | Vd,Wq', scalarBetween('f32', scalarNarrow), true],
+  ['CVTSS2SD', 'F3 0F 5A /r | Vq,Wd', scalarBetween('f64', scalarWiden)],
+  ['CVTSD2SS', 'F2 0F 5A /r | Vd,Wq', scalarBetween('f32', scalarNarrow)],
   ['CVTDQ2PS', 'NP 0F 5B /r | Vx,Wx', packed(packedFromInteger)],
   ['CVTPS2DQ', '66 0F 5B /r | Vx,Wx', packed(packedToInteger.f32)],
   ['CVTTPS2DQ', 'F3 0F 5B /r | Vx,Wx', packed(packedTruncate.f32)],
@@ -124,6 +124,6 @@ const ROWS: readonly (readonly [name: string, row: string, semantics: Semantics,
   ['CVTPD2DQ', 'F2 0F E6 /r | Vx,Wx', packed(packedToInteger.f64)],
 ];
 
-export const SSE_FLOAT_CONVERT: readonly Encoding[] = ROWS.flatMap(([name, row, semantics, hot = false]) =>
-  instruction({ name, rows: [row], hot, semantics }),
+export const SSE_FLOAT_CONVERT: readonly Encoding[] = ROWS.flatMap(([name, row, semantics]) =>
+  instruction({ name, rows: [row], semantics }),
 );

@@ -84,7 +84,7 @@ const signs =
 const SIGNS = [
   ...instruction({ name: 'MOVMSKPS', rows: ['NP 0F 50 /r | Gd,Ux'], semantics: signs('i32x4') }),
   ...instruction({ name: 'MOVMSKPD', rows: ['66 0F 50 /r | Gd,Ux'], semantics: signs('i64x2') }),
-  ...instruction({ name: 'PMOVMSKB', rows: ['66 0F D7 /r | Gd,Ux'], hot: true, semantics: signs('i8x16') }),
+  ...instruction({ name: 'PMOVMSKB', rows: ['66 0F D7 /r | Gd,Ux'], semantics: signs('i8x16') }),
   ...instruction({
     name: 'PMOVMSKB',
     rows: ['NP 0F D7 /r | Gd,Nq'],

@@ -1,9 +1,7 @@
 /** Bitwise logic on vectors: integer names and floating-point names for the same operations (SDM vol. 1 §5.5.1.4, §5.6.1.4). */
 import { type Compute, type Encoding, instruction } from '../definition.ts';
 import { alignedGet, requireSse } from './sse-common.ts';
-import { type PackedOptions, packed, vectorOp } from './sse-packed.ts';
-
-const HOT: PackedOptions = { hot: true };
+import { packed, vectorOp } from './sse-packed.ts';
 
 const AND = vectorOp('v128.and');
 const OR = vectorOp('v128.or');
@@ -12,10 +10,10 @@ const XOR = vectorOp('v128.xor');
 const AND_NOT: Compute = (x, a, b) => x.op('v128.andnot', [b, a]);
 
 const INTEGER_NAMES = packed([
-  ['PAND', '0F DB', AND, HOT],
-  ['PANDN', '0F DF', AND_NOT, HOT],
-  ['POR', '0F EB', OR, HOT],
-  ['PXOR', '0F EF', XOR, HOT],
+  ['PAND', '0F DB', AND],
+  ['PANDN', '0F DF', AND_NOT],
+  ['POR', '0F EB', OR],
+  ['PXOR', '0F EF', XOR],
 ]);
 
 const FLOATING_NAMES = (
@@ -30,7 +28,6 @@ const FLOATING_NAMES = (
     instruction({
       name: `${name}${suffix}`,
       rows: [`${suffix === 'PS' ? 'NP' : '66'} 0F ${opcode} /r | Vx,Wx`],
-      hot: true,
       semantics: (x, dst, src) => {
         requireSse(x);
         const source = alignedGet(x, src);

@@ -41,7 +41,7 @@ const LOW_OF_SOURCE = {
 /** Both directions of a move of whole vectors. */
 function whole(name: string, prefix: string, load: string, store: string, semantics: Semantics): readonly Encoding[] {
   const rows = [`${prefix} 0F ${load} /r | Vx,Wx`, `${prefix} 0F ${store} /r | Wx,Vx`];
-  return instruction({ name, rows, hot: true, semantics });
+  return instruction({ name, rows, semantics });
 }
 
 const WHOLE = [
@@ -70,11 +70,10 @@ const SCALAR = (
     ['MOVSD', 'F2', 'q'],
   ] as const
 ).flatMap(([name, prefix, size]) => [
-  ...instruction({ name, rows: [`${prefix} 0F 10 /r | Vx,M${size}`], hot: true, semantics: zeroing }),
+  ...instruction({ name, rows: [`${prefix} 0F 10 /r | Vx,M${size}`], semantics: zeroing }),
   ...instruction({
     name,
     rows: [`${prefix} 0F 10 /r | V${size},U${size}`, `${prefix} 0F 11 /r | W${size},V${size}`],
-    hot: true,
     semantics: (x, dst, src) => {
       if (dst.memory) unaligned(x, dst, src);
       else join(LOW_OF_SOURCE[size])(x, dst, src);
@@ -84,18 +83,16 @@ const SCALAR = (
 
 /** MOVD and MOVQ between general registers, memory and vectors. */
 const NARROW = [
-  ...instruction({ name: 'MOVD', rows: ['66 0F 6E /r | Vx,Ed'], hot: true, semantics: zeroing }),
+  ...instruction({ name: 'MOVD', rows: ['66 0F 6E /r | Vx,Ed'], semantics: zeroing }),
   ...instruction({
     name: 'MOVQ',
     rows: ['66 0F 6E /r | Vx,Eq | w1', 'F3 0F 7E /r | Vx,Wq'],
-    hot: true,
     semantics: zeroing,
   }),
-  ...instruction({ name: 'MOVD', rows: ['66 0F 7E /r | Ed,Vd'], hot: true, semantics: unaligned }),
+  ...instruction({ name: 'MOVD', rows: ['66 0F 7E /r | Ed,Vd'], semantics: unaligned }),
   ...instruction({
     name: 'MOVQ',
     rows: ['66 0F 7E /r | Eq,Vq | w1', '66 0F D6 /r | Mq,Vq'],
-    hot: true,
     semantics: unaligned,
   }),
   ...instruction({ name: 'MOVQ', rows: ['66 0F D6 /r | Ux,Vq'], semantics: zeroing }),

@@ -17,7 +17,6 @@ export interface PackedOptions {
   readonly mmx?: MmxForm;
   /** The MMX source operand; `Qd` where memory has 32 bits. */
   readonly mmxSource?: 'Qq' | 'Qd';
-  readonly hot?: boolean;
 }
 
 /** Mnemonic, opcode without its mandatory prefix, operation on 128 bits of destination and source. */
@@ -75,15 +74,15 @@ function packedSemantics(compute: Compute, form: MmxForm): Semantics {
   };
 }
 
-/** Declares packed operations with their MMX (no prefix) and XMM (66) rows; only the latter are met often. */
+/** Declares packed operations with their MMX (no prefix) and XMM (66) rows. */
 export function packed(rows: readonly PackedRow[]): readonly Encoding[] {
   return rows.flatMap(([name, opcode, compute, options = {}]) => {
-    const { mmx = 'each', mmxSource = 'Qq', hot = false } = options;
+    const { mmx = 'each', mmxSource = 'Qq' } = options;
     const semantics = packedSemantics(compute, mmx);
     const mmxRows = mmx === 'none' ? [] : [`NP ${opcode} /r | Pq,${mmxSource}`];
     return [
       ...instruction({ name, rows: mmxRows, semantics }),
-      ...instruction({ name, rows: [`66 ${opcode} /r | Vx,Wx`], hot, semantics }),
+      ...instruction({ name, rows: [`66 ${opcode} /r | Vx,Wx`], semantics }),
     ];
   });
 }

@@ -65,7 +65,7 @@ const SHIFTS = (
     semantics: byOperand(shift),
   }),
   ...instruction({ name, rows: [`NP 0F ${immediateOpcode} | Nq,Ib`], semantics: byImmediate(shift) }),
-  ...instruction({ name, rows: [`66 0F ${immediateOpcode} | Ux,Ib`], hot: true, semantics: byImmediate(shift) }),
+  ...instruction({ name, rows: [`66 0F ${immediateOpcode} | Ux,Ib`], semantics: byImmediate(shift) }),
 ]);
 
 export const IDENTITY_BYTES: readonly number[] = Array.from({ length: 16 }, (_, i) => i);
@@ -92,7 +92,6 @@ const BYTE_SHIFTS = (
   instruction({
     name,
     rows: [`66 0F 73 ${extension} | Ux,Ib`],
-    hot: true,
     semantics: (x, dst, count) => {
       requireSse(x);
       dst.set(shift(x, dst.get(), immediate8(x, count)));

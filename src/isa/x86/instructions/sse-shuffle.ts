@@ -8,9 +8,9 @@ import { half, inBothHalves, joinHalves, type PackedOptions, type PackedRow, pac
 import { IDENTITY_BYTES, shiftBytesLeft, shiftBytesRight } from './sse-shift.ts';
 
 const JOINED: PackedOptions = { mmx: 'joined' };
-const LOW_MMX: PackedOptions = { mmxSource: 'Qd', hot: true };
-const HIGH_MMX: PackedOptions = { mmx: 'high', hot: true };
-const XMM_ONLY: PackedOptions = { mmx: 'none', hot: true };
+const LOW_MMX: PackedOptions = { mmxSource: 'Qd' };
+const HIGH_MMX: PackedOptions = { mmx: 'high' };
+const XMM_ONLY: PackedOptions = { mmx: 'none' };
 
 /** The lanes of one half of `a` and of `b` in turn. */
 const interleave =
@@ -42,7 +42,7 @@ const PACKED_ROWS: readonly PackedRow[] = [
   ['PACKUSWB', '0F 67', vectorOp('i8x16.narrow_i16x8_u'), JOINED],
   ['PACKSSDW', '0F 6B', vectorOp('i16x8.narrow_i32x4_s'), JOINED],
   ['PACKUSDW', '0F 38 2B', vectorOp('i16x8.narrow_i32x4_u'), { mmx: 'none' }],
-  ['PSHUFB', '0F 38 00', shuffleBytes, { hot: true }],
+  ['PSHUFB', '0F 38 00', shuffleBytes],
 ];
 
 const xmmBinary =
@@ -101,13 +101,11 @@ const shuffleInto =
 const PSHUFD = instruction({
   name: 'PSHUFD',
   rows: ['66 0F 70 /r | Vx,Wx,Ib'],
-  hot: true,
   semantics: shuffleInto((x, source, order) => x.op('i8x16.swizzle', [source, dwordIndices(x, order)])),
 });
 const PSHUFLW = instruction({
   name: 'PSHUFLW',
   rows: ['F2 0F 70 /r | Vx,Wx,Ib'],
-  hot: true,
   semantics: shuffleInto((x, source, order) => {
     const shuffled = x.op('i8x16.swizzle', [source, wordIndices(x, order, 0)]);
     return x.op('i8x16.shuffle', [shuffled, source], LOW_OF_FIRST_HIGH_OF_SECOND);
@@ -139,7 +137,6 @@ const upperHalf = (x: X86Builder, v: Value): Value => interleave(64, 'high')(x, 
 const SHUFPS = instruction({
   name: 'SHUFPS',
   rows: ['NP 0F C6 /r | Vx,Wx,Ib'],
-  hot: true,
   semantics: (x, dst, src, order) => {
     requireSse(x);
     const source = alignedGet(x, src);

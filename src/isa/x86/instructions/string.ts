@@ -248,7 +248,6 @@ function variants(name: string, byteOpcode: string, wideOpcode: string): readonl
     instruction({
       name,
       rows: [row],
-      hot: !isIo,
       endsBlock: isIo,
       semantics: (x) => {
         const element = elementOf(x);
