@@ -15,7 +15,8 @@ import { type CodeLine, printCode, readLocals } from './text/code-printer.ts';
 import type { NewRegion } from './translation-events.ts';
 import { planOf } from './translator/flag-lowering.ts';
 import { KnownCode } from './translator/known-code.ts';
-import type { Region, RegionBlock } from './translator/region.ts';
+import type { Region } from './translator/region.ts';
+import type { RegionBlock } from './translator/region-block.ts';
 
 export interface ProfiledInstruction {
   /** Linear address. */

@@ -1,7 +1,7 @@
 /** Blocks that were built before: regions that overlap have the same ones, and to build one takes longer than to compare its bytes. */
 import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import type { KnownFlags } from './known-flags.ts';
-import type { BlockCode } from './region.ts';
+import type { BlockCode } from './region-block.ts';
 
 /** Where a block starts and what is known of its page. */
 export interface BlockPlace {

@@ -3,7 +3,8 @@
  * irreducible, a return into the middle of a loop for one, the region starts at the switch, so that no loop is entered but through it, and
  * such edges go through it as well.
  */
-import type { Region, RegionBlock } from './region.ts';
+import type { Region } from './region.ts';
+import type { RegionBlock } from './region-block.ts';
 import { smallLoops, withCommonEnds } from './small-loops.ts';
 import { type Graph, type Structure, structureOf } from './structure.ts';
 
@@ -21,9 +22,9 @@ export interface ControlFlow {
 
 /** What a region's control flow follows from. */
 export interface FlowNode {
-  /** Where its branches lead. */
+  /** Where its branches lead, and computed jumps that are compared with known places. */
   readonly successors: readonly number[];
-  /** It ends in a computed jump. */
+  /** It ends in a computed jump through the switch. */
   readonly computed: boolean;
   /** In instructions; undefined where no loop with it may have its rounds written out. */
   readonly length: number | undefined;
@@ -41,15 +42,15 @@ function mayRepeat({ instructions, taken, offset, attends }: RegionBlock): boole
 }
 
 /** The blocks of a region as nodes, and the targets of its computed jumps. */
-export function nodesOf({ blocks, targets }: Region): readonly [readonly FlowNode[], readonly number[]] {
+export function nodesOf({ blocks, targets, guesses }: Region): readonly [readonly FlowNode[], readonly number[]] {
   const numbers = new Map(blocks.map(({ offset }, n) => [offset, n]));
   const known = (offset: number | undefined): readonly number[] => {
     const n = offset === undefined ? undefined : numbers.get(offset);
     return n === undefined ? [] : [n];
   };
   const nodes = blocks.map((b) => ({
-    successors: [...known(b.taken), ...known(b.next)],
-    computed: isComputed(b),
+    successors: [...known(b.taken), ...known(b.next), ...(guesses.get(b.offset) ?? []).flatMap(known)],
+    computed: isComputed(b) && !guesses.has(b.offset),
     length: mayRepeat(b) ? b.instructions.length : undefined,
   }));
   return [nodes, targets.flatMap(known)];

@@ -1,7 +1,8 @@
 /** What the blocks of a region know of the flags that others leave behind. */
 import { nodesOf } from './control-flow.ts';
 import type { KnownFlags } from './known-flags.ts';
-import type { Region, RegionBlock } from './region.ts';
+import type { Region } from './region.ts';
+import type { RegionBlock } from './region-block.ts';
 import { structureOf } from './structure.ts';
 
 /** The blocks, made again by `again` where they read flags of which all blocks before them make the same known. */

@@ -3,7 +3,8 @@ import type { CodeSize } from '../../../isa/x86/prefixes.ts';
 import { PAGE_SIZE } from '../../layout.ts';
 import { checkOf, type KeptBlock, type KeptRegion } from '../kept-regions.ts';
 import { KnownCode, type KnownPage } from './known-code.ts';
-import { endOf, type Region, type RegionBlock } from './region.ts';
+import type { Region } from './region.ts';
+import { endOf, type RegionBlock } from './region-block.ts';
 
 /** Bytes of the entry that are part of the key: its block has as many, or the rest of the page is short. */
 const KEY_BYTES = 4;

@@ -14,7 +14,8 @@ import { type ControlFlow, controlFlowOf, isComputed, nodesOf } from './control-
 import type { Place, RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
-import { endOf, type Region, type RegionBlock } from './region.ts';
+import type { Region } from './region.ts';
+import { endOf, type RegionBlock } from './region-block.ts';
 import { registerOf } from './registers-used.ts';
 import { branchToTarget } from './target-search.ts';
 import { TreeLowering } from './tree-lowering.ts';
@@ -29,6 +30,7 @@ type Surroundings = Omit<RegionPlace, 'type' | 'flags'> & { readonly makers: Fla
 
 export class RegionLowering extends TreeLowering {
   readonly #blocks: readonly RegionBlock[];
+  readonly #guesses: Region['guesses'];
   /** Blocks by their offsets. */
   readonly #numbers = new Map<number, number>();
   protected override readonly flow: ControlFlow;
@@ -57,6 +59,7 @@ export class RegionLowering extends TreeLowering {
     const { blocks } = region;
     super(code, locals, target, blocks, place);
     this.#blocks = blocks;
+    this.#guesses = region.guesses;
     for (let i = 0; i < blocks.length; i++) this.#numbers.set(blocks[i].offset, i);
     this.flow = controlFlowOf(...nodesOf(region));
     this.#targets = this.flow.targets.map((n) => blocks[n].offset);
@@ -261,6 +264,11 @@ export class RegionLowering extends TreeLowering {
     const block = this.#blocks[this.#block];
     const offset = link === undefined ? undefined : link === 0 ? block.taken : block.next;
     const known = this.#numberOf(offset);
+    const guesses = link === undefined && isComputed(block) ? this.#guesses.get(block.offset) : undefined;
+    if (guesses !== undefined && guesses.length > 0) {
+      this.#guess(guesses, block, place);
+      return;
+    }
     const computed = known === undefined ? link === undefined && this.#isSwitched(block) : this.#isDispatched(known);
     const to = computed ? this.#blocks.length : known;
     if (to === undefined) {
@@ -280,10 +288,29 @@ export class RegionLowering extends TreeLowering {
   }
 
   #isSwitched(block: RegionBlock): boolean {
-    return isComputed(block) && this.#targets.length > 0;
+    return isComputed(block) && !this.#guesses.has(block.offset) && this.#targets.length > 0;
   }
   #isDispatched(to: number): boolean {
     return this.flow.dispatched[this.#block].has(to);
+  }
+
+  /** A computed jump goes to one of few blocks, or leaves the region. */
+  #guess(guesses: readonly number[], block: RegionBlock, place: Place): void {
+    if (block.instructions[block.instructions.length - 1].stores) this.#leaveIfDropped(place);
+    this.#pushRetired(1);
+    this.code.set(this.retired);
+    this.#push(place);
+    this.code.set(this.#computed);
+    for (const offset of guesses) {
+      const to = this.#numbers.get(offset)!;
+      this.#pushIp(offset);
+      this.code.get(this.#computed);
+      this.code.byte(OP.i64_eq);
+      this.open(OP.if);
+      this.#branch(this.#isDispatched(to) ? this.#blocks.length : to, () => this.code.get(this.#computed));
+      this.close();
+    }
+    this.#leaveForComputed();
   }
 
   /** Goes to one of the known targets of computed jumps, or leaves the region. */

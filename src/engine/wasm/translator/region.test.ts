@@ -41,12 +41,58 @@ test('what a pointer led to last is part of the region, however far away, and so
   bytes.splice(0, 6, 0xff, 0xc1, 0xff, 0xd0, 0xeb, 0xfa);
   // ret
   bytes[callee] = 0xc3;
-  const { blocks, targets } = readRegion(codeOf(bytes, LINEAR + BigInt(callee), [callee, behind]), 0, 64);
+  const { blocks, targets, guesses } = readRegion(codeOf(bytes, LINEAR + BigInt(callee), [callee, behind]), 0, 64);
   assert.deepEqual(
     blocks.map(({ offset }) => offset),
-    [0, behind, callee],
+    [0, callee, behind],
   );
-  assert.deepEqual(targets, [behind, callee]);
+  assert.deepEqual(targets, []);
+  assert.deepEqual(
+    [...guesses],
+    [
+      [0, [callee]],
+      [callee, [behind]],
+    ],
+  );
+});
+
+test('a function that is called at two places returns through the switch', () => {
+  // 0: call 12  5: call 12  10: jmp 0  12: ret
+  const code = [0xe8, 7, 0, 0, 0, 0xe8, 2, 0, 0, 0, 0xeb, 0xf4, 0xc3];
+  const { targets, guesses } = readRegion(codeOf(code, 0n, [5, 10]), 0, 64);
+  assert.deepEqual([...targets].sort(), [10, 5]);
+  assert.equal(guesses.size, 0);
+});
+
+test('a return goes behind the calls of its own function, and not of others', () => {
+  // 0: call 12  5: call 13  10: jmp 0  12: ret  13: ret
+  const code = [0xe8, 7, 0, 0, 0, 0xe8, 3, 0, 0, 0, 0xeb, 0xf4, 0xc3, 0xc3];
+  const { targets, guesses } = readRegion(codeOf(code, 0n, [5, 10]), 0, 64);
+  assert.deepEqual(targets, []);
+  assert.deepEqual([...guesses].sort(), [
+    [12, [5]],
+    [13, [10]],
+  ]);
+});
+
+test('a return of the function that a region begins in leaves it', () => {
+  // 0: dec eax; je 5; ret  5: ret
+  const { blocks, targets, guesses } = readRegion(codeOf([0xff, 0xc8, 0x74, 0x01, 0xc3, 0xc3], 0n, [2]), 0, 64);
+  assert.equal(blocks.length, 3);
+  assert.deepEqual(targets, []);
+  assert.deepEqual([...guesses.values()].flat(), []);
+});
+
+test('a call through a pointer is compared with the functions nearby that pointers led to, but not with what is no function', () => {
+  // 0: call rax  2: jmp 0  4: nop; jmp 0  7: ret  8: ret
+  const code = [0xff, 0xd0, 0xeb, 0xfc, 0x90, 0xeb, 0xf9, 0xc3, 0xc3];
+  const { targets, guesses } = readRegion(codeOf(code, LINEAR + 8n, [2, 4, 7, 8]), 0, 64);
+  assert.deepEqual(targets, []);
+  assert.deepEqual([...guesses].sort(), [
+    [0, [8, 7]],
+    [7, [2]],
+    [8, [2]],
+  ]);
 });
 
 test('a pointer that led to code that is not known leaves the region', () => {

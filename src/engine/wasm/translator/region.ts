@@ -1,5 +1,3 @@
-/** Regions: the blocks of code that branches connect, from a hot entry. Offsets are from the entry's page. */
-import type { Statement } from '../../../isa/ir/types.ts';
 import { type Decoded, decode } from '../../../isa/x86/decoder.ts';
 import { MAX_LENGTH } from '../../../isa/x86/instruction-reader.ts';
 import type { CodeSize } from '../../../isa/x86/prefixes.ts';
@@ -10,58 +8,18 @@ import { PAGE_SIZE } from '../../layout.ts';
 import { BlockBuilder } from './block-builder.ts';
 import { BlockCache, type BlockPlace } from './block-cache.ts';
 import { withoutDeadFlags } from './dead-flags.ts';
-import { type BlockPlan, planOf } from './flag-lowering.ts';
+import { planOf } from './flag-lowering.ts';
 import { withKnownFlags } from './flags-between.ts';
 import { KnownCode, type KnownPage } from './known-code.ts';
-import { assume, type FlagsBehind, flagsBehind, type KnownFlags, readsFlags } from './known-flags.ts';
-import { registersUsed, type Use } from './registers-used.ts';
+import { assume, flagsBehind, type KnownFlags, readsFlags } from './known-flags.ts';
+import { type BlockCode, endOf, type RegionBlock, type RegionInstruction } from './region-block.ts';
+import { registersUsed } from './registers-used.ts';
 import { MAX_MORE } from './small-loops.ts';
+import { type KnownTargets, type Ways, waysOf } from './ways.ts';
 
-/** One instruction of a block. */
-export interface RegionInstruction {
-  /** Offset of its first byte. */
-  readonly offset: number;
-  readonly length: number;
-  /** Where its statements end in the block's. */
-  readonly end: number;
-  /** It may write memory. */
-  readonly stores: boolean;
-}
-
-/** What follows from the bytes of a block and from its place in its page; offsets are from that. */
-export interface BlockCode {
-  readonly offset: number;
-  readonly instructions: readonly RegionInstruction[];
-  readonly statements: readonly Statement[];
-  readonly plan: BlockPlan;
-  readonly registers: Use;
-  /** Offsets of the instructions behind the last one: over link 0, over link 1 or by falling through. */
-  readonly taken: number | undefined;
-  readonly next: number | undefined;
-  /** How it ends: a near call, one of an address that is computed, a near return, a jump to another computed address, or otherwise. */
-  readonly ending: 'call' | 'computedCall' | 'return' | 'computed' | 'plain';
-  /** Behind it the limit of instructions may have been moved. */
-  readonly attends: boolean;
-  /** Offset of the pointer that a computed jump or call goes through, where that is a constant. */
-  readonly pointer: number | undefined;
-  /** It reads flags that were computed before it. */
-  readonly readsFlags: boolean;
-  readonly flags: FlagsBehind;
-}
-
-/** A block of a region: offsets are from the entry's page, but in its statements, which take IP_BASE for the start of the block's. */
-export interface RegionBlock extends BlockCode {
-  /** Offset of its page. */
-  readonly base: number;
-  /** Guest-physical page numbers: its page's, and the next one's where its only instruction lies on both. */
-  readonly frames: readonly number[];
-}
-
-export interface Region {
+export interface Region extends Ways {
   /** The entry's first. */
   readonly blocks: readonly RegionBlock[];
-  /** Offsets of the blocks that computed jumps may lead to. */
-  readonly targets: readonly number[];
 }
 
 const MAX_BLOCKS = 96;
@@ -214,15 +172,20 @@ const isIndirect = ({ ending }: RegionBlock): boolean => ending === 'computed' |
 const comesBack = ({ ending, taken }: RegionBlock): boolean =>
   ending === 'computedCall' || (ending === 'call' && taken !== undefined);
 
+/** What is known of where the computed jump or call goes that ends a block. */
+function knownTargets(block: RegionBlock, code: KnownCode): KnownTargets {
+  const pointed = block.pointer === undefined ? undefined : code.pointedTo(block.pointer);
+  return {
+    last: pointed ?? code.ledTo(block.offset, block.instructions.length - 1),
+    near: code.indirect().filter((target) => Math.abs(target - block.offset) < NEAR),
+  };
+}
 /** Where computed jumps of the region and of `block` may go, of the places that such jumps went to before. */
 function targetsOf(block: RegionBlock, code: KnownCode, returns: ReadonlySet<number>): readonly number[] {
-  if (returns.size === 0 && !isIndirect(block)) return [];
-  const near = (target: number): boolean => isIndirect(block) && Math.abs(target - block.offset) < NEAR;
-  const known = code.indirect().filter((target) => returns.has(target) || near(target));
-  if (!isIndirect(block)) return known;
-  const pointed = block.pointer === undefined ? undefined : code.pointedTo(block.pointer);
-  const last = pointed ?? code.ledTo(block.offset, block.instructions.length - 1);
-  return last === undefined ? known : [...known, last];
+  const returned = returns.size === 0 ? [] : code.indirect().filter((target) => returns.has(target));
+  if (!isIndirect(block)) return returned;
+  const { last, near } = knownTargets(block, code);
+  return [...returned, ...near, ...(last === undefined ? [] : [last])];
 }
 
 /** At the end of a block's page, where instructions begin that are on two pages and have no records that count. */
@@ -239,7 +202,6 @@ function mayCross(code: KnownCode, block: RegionBlock, offset: number): boolean 
 export function readRegion(code: KnownCode, entry: number, size: CodeSize): Region {
   const blocks = new Map<number, RegionBlock>();
   const returns = new Set<number>();
-  const targets = new Set<number>();
   let returning = false;
   const queue = [entry];
   let instructions = 0;
@@ -255,16 +217,29 @@ export function readRegion(code: KnownCode, entry: number, size: CodeSize): Regi
         queue.push(successor);
     if (comesBack(block)) returns.add(endOf(block));
     returning ||= block.ending === 'return';
-    for (const target of targetsOf(block, code, returning ? returns : NONE)) {
-      targets.add(target);
-      queue.push(target);
-    }
+    queue.push(...targetsOf(block, code, returning ? returns : NONE));
   }
   for (const block of runningIntoLoops(blocks)) {
     blocks.set(block.offset, readBlock(code, block.offset, size, blocks)!);
   }
-  const region = { blocks: [...blocks.values()], targets: [...targets].filter((offset) => blocks.has(offset)) };
+  const ways = waysOf(blocks, (block) => knownTargets(block, code));
+  const region = { blocks: reachedBlocks(blocks, entry, ways), ...ways };
   return { ...region, blocks: withKnownFlags(region, (block, flags) => readAgain(code, block, size, flags)) };
+}
+/** Those that are reached from the entry: what lies where computed jumps go may be reached by none of the region's. */
+function reachedBlocks(
+  blocks: ReadonlyMap<number, RegionBlock>,
+  entry: number,
+  { guesses, targets }: Ways,
+): RegionBlock[] {
+  const reached = new Set(blocks.has(entry) ? [entry] : []);
+  // What is added while it is walked through is walked through too.
+  for (const offset of reached) {
+    const { taken, next, ending } = blocks.get(offset)!;
+    const computed = ending === 'plain' || ending === 'call' ? [] : (guesses.get(offset) ?? targets);
+    for (const to of [taken, next, ...computed]) if (to !== undefined && blocks.has(to)) reached.add(to);
+  }
+  return [...reached].map((offset) => blocks.get(offset)!);
 }
 /** The same block, which knows the flags where it starts. */
 function readAgain(code: KnownCode, block: RegionBlock, size: CodeSize, flags: KnownFlags): RegionBlock {
@@ -298,7 +273,7 @@ export interface Reach {
   readonly exits: readonly number[];
   readonly known: readonly number[];
 }
-export function reachOf({ blocks, targets }: Region): Reach {
+export function reachOf({ blocks, targets, guesses }: Region): Reach {
   // What is as large as it may be gains one block only for another.
   if (isFull(blocks)) return { computed: [], returns: [], exits: [], known: [] };
   const returning = blocks.some((b) => b.ending === 'return');
@@ -309,7 +284,7 @@ export function reachOf({ blocks, targets }: Region): Reach {
       .flatMap(({ taken, next }) => [taken, next])
       .filter((o) => o !== undefined)
       .filter((o) => !blocks.some((b) => b.offset === o)),
-    known: targets,
+    known: [...targets, ...[...guesses.values()].flat()],
   };
 }
 /** The region could go to `target` without being left, if it were made anew. */
@@ -318,9 +293,4 @@ export function mayGoTo({ computed, returns, exits, known }: Reach, target: numb
   return (
     exits.includes(target) || returns.includes(target) || computed.some((offset) => Math.abs(target - offset) < NEAR)
   );
-}
-
-export function endOf(block: BlockCode): number {
-  const last = block.instructions[block.instructions.length - 1];
-  return last.offset + last.length;
 }
