@@ -30,8 +30,15 @@ export class CharacterJoinerService {
   getJoinedCharacters() { return []; }
 }
 export class JoinedCellData {}
+const never = () => new Disposable();
+export class DecorationService extends Disposable {
+  onDecorationRegistered = never;
+  onDecorationRemoved = never;
+  forEachDecorationAtCell() {}
+  reset() {}
+}
 `;
-const UNUSED = /\/(OverviewRulerRenderer|BufferDecorationRenderer|CharacterJoinerService)$/;
+const UNUSED = /\/(OverviewRulerRenderer|BufferDecorationRenderer|CharacterJoinerService|DecorationService)$/;
 
 const PARTS: Plugin = {
   name: 'xterm-parts',
