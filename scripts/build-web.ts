@@ -64,7 +64,7 @@ function engineSources(): string {
 /** Without the rows that each guest meets some of: what to make of a few takes less time than to fetch them all. */
 async function engineCode(): Promise<Uint8Array> {
   const code = CodeStore.from(await bootCode());
-  return code.only((key) => /^(?:main loop|procedure) /.test(key)).content();
+  return code.only((key) => /^(?:main loop|procedures?) /.test(key)).content();
 }
 
 async function assets(folder: string): Promise<Assets> {

@@ -4,6 +4,7 @@ import type { External, Procedure, Statement, Type } from '../../isa/ir/types.ts
 import { RAM_BASE } from '../layout.ts';
 import { ByteWriter, OP } from './encoder.ts';
 import { arrive } from './late-pages.ts';
+import { defineDetour, LATE_PROCEDURES, makeLate, placeOf } from './late-procedures.ts';
 import { Lowering } from './lowering.ts';
 import { ModuleBuilder, type Signature } from './module-builder.ts';
 import { WASM_TYPE } from './op-code.ts';
@@ -78,14 +79,17 @@ export function assemble(cpuBase: number, isKnown: (p: Procedure) => boolean, pl
   const indices = new Map<Callable, number>();
   const imports: string[] = [];
   const own: Procedure[] = [];
+  const late: Procedure[] = [];
   for (const c of closure(isKnown, plan)) {
-    if (c.kind === 'procedure' && !isKnown(c)) own.push(c);
+    if (c.kind === 'procedure' && isLate(c, plan)) late.push(c);
+    else if (c.kind === 'procedure' && !isKnown(c)) own.push(c);
     else {
       imports.push(c.name);
       indices.set(c, builder.importFunction(IMPORTS, c.name, signatureOf(c)));
     }
   }
   for (const p of own) indices.set(p, builder.declare(signatureOf(p)));
+  for (const p of late) indices.set(p, defineDetour(builder, signatureOf(p), placeOf(p)!));
   const functionIndex = (c: Callable): number => {
     const index = indices.get(answered(c));
     if (index === undefined) throw new Error(`${c.name} was not collected`);
@@ -98,6 +102,24 @@ export function assemble(cpuBase: number, isKnown: (p: Procedure) => boolean, pl
   plan.define({ builder, cpuBase, functionIndex });
   return { bytes: builder.finish(), imports, procedures: own.map((p) => p.name) };
 }
+
+/** A plan may be that of making it. */
+const isLate = (c: Callable, { also = [] }: ModulePlan): boolean => placeOf(c) !== undefined && !also.includes(c);
+
+/** What stands in the places of late procedures until they are called. */
+export const LATE_STUBS: ModulePlan = {
+  bodies: [],
+  also: [makeLate],
+  define({ builder, functionIndex }) {
+    for (const [i, p] of LATE_PROCEDURES.entries()) {
+      const index = defineDetour(builder, signatureOf(p), placeOf(p)!, (code) => {
+        code.i32(i);
+        code.indexed(OP.call, functionIndex(makeLate));
+      });
+      builder.exportFunction(p.name, index);
+    }
+  },
+};
 
 function newModule(): ModuleBuilder {
   const builder = new ModuleBuilder();
@@ -144,12 +166,13 @@ export function defineExported({ builder }: ModuleParts, name: string, type: Sig
   builder.exportFunction(name, index);
 }
 
-function closure(isKnown: (p: Procedure) => boolean, { bodies, also = [] }: ModulePlan): ReadonlySet<Callable> {
+function closure(isKnown: (p: Procedure) => boolean, plan: ModulePlan): ReadonlySet<Callable> {
+  const { bodies, also = [] } = plan;
   const needed = new Set<Callable>();
   const add = (c: Callable): void => {
     if (needed.has(c)) return;
     needed.add(c);
-    if (c.kind === 'procedure' && !isKnown(c)) for (const inner of callsOf(c.body())) add(inner);
+    if (c.kind === 'procedure' && !isKnown(c) && !isLate(c, plan)) for (const inner of callsOf(c.body())) add(inner);
   };
   for (const c of also) add(c);
   for (const body of bodies) for (const c of callsOf(body)) add(c);

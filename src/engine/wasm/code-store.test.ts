@@ -7,6 +7,7 @@ import type { Procedure, Statement } from '../../isa/ir/types.ts';
 import { bodyOf } from '../../isa/x86/body.ts';
 import type { Parameters } from '../../isa/x86/definition.ts';
 import { ENCODINGS } from '../../isa/x86/instruction-set.ts';
+import { deliverProtected } from '../../isa/x86/procedures/deliver-legacy.ts';
 import { handlerKey, handlerName, TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { packHints, unpackHints } from './branch-hints.ts';
 import { CodeStore } from './code-store.ts';
@@ -40,6 +41,17 @@ test('hints about branches are in the code that was kept as they were made', () 
   assert.deepEqual(unpackHints(packed), bytes);
   const none = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
   assert.equal(unpackHints(packHints(none)), none);
+});
+
+test('what hardly any guest calls is made when one does', () => {
+  const store = new CodeStore();
+  const runs = (code: readonly number[]): string =>
+    new FlatGuest(createWasmEngine({ memoryBytes: 2 ** 20, store }), [...code]).run();
+  const made = (): boolean => store.whatHas(deliverProtected.name) !== undefined;
+  assert.deepEqual([runs([0xf4]), made()], ['halted', false]);
+  // INT3 without an interrupt descriptor table.
+  assert.deepEqual([runs([0xcc]), made()], ['shutdown', true]);
+  assert.deepEqual([runs([0xcc]), made()], ['shutdown', true]);
 });
 
 test('an engine adds to the code that was kept what it needs besides', () => {

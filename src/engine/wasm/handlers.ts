@@ -12,6 +12,7 @@ import { hotParameters } from '../hot-rows.ts';
 import { type Assembly, defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import { MOST_MAKERS } from './kept-regions.ts';
+import { FIRST_LATE, LATE_PROCEDURES } from './late-procedures.ts';
 import type { Linker } from './linker.ts';
 import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
 import type { Signature } from './module-builder.ts';
@@ -36,8 +37,8 @@ export interface Handler {
 }
 
 const TABLE_STEP = 1024;
-/** Place 0 of the table stays empty; behind it are the functions that have the same places in every run. */
-const FIRST_FIXED = 1;
+/** Behind late procedures are the other functions that have the same places in every run. */
+const FIRST_FIXED = FIRST_LATE + LATE_PROCEDURES.length;
 const FIRST_FREE = FIRST_FIXED + MOST_MAKERS;
 const calleeName = (i: number): string => `${HANDLER}${i}`;
 const pairKey = (first: number, second: number): number => first * 65536 + second;

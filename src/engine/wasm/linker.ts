@@ -1,7 +1,17 @@
 /** Makes modules of procedures and handlers as they are needed, or takes them from a store; what one module has, the next imports. */
 import type { External, Procedure } from '../../isa/ir/types.ts';
-import { type Assembly, assemble, assembleCaller, IMPORTS, MEMORY, type ModulePlan, TABLE } from './assembly.ts';
+import {
+  type Assembly,
+  assemble,
+  assembleCaller,
+  IMPORTS,
+  LATE_STUBS,
+  MEMORY,
+  type ModulePlan,
+  TABLE,
+} from './assembly.ts';
 import type { CodeStore, Note } from './code-store.ts';
+import { LATE_PROCEDURES, makeLate, placeOf } from './late-procedures.ts';
 import type { TranslationEvents } from './translation-events.ts';
 
 export interface LinkerOptions {
@@ -37,6 +47,13 @@ export class Linker {
     this.#options = options;
     this.#imports[MEMORY] = options.memory;
     this.#imports[TABLE] = options.table;
+    this.#imports[makeLate.name] = (i: number) =>
+      this.#putInPlace(LATE_PROCEDURES[i], this.procedure(LATE_PROCEDURES[i]));
+    const { exports } = this.own('procedures to come', () => ({ plan: LATE_STUBS, note: () => null }));
+    for (const p of LATE_PROCEDURES) this.#putInPlace(p, exports[p.name]);
+  }
+  #putInPlace(late: Procedure, f: unknown): void {
+    this.#options.table.set(placeOf(late)!, f);
   }
 
   /** A new module without procedures of its own. */
