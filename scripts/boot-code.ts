@@ -1,4 +1,7 @@
-/** The engine's own code that a boot of the embedded guest needs, which is most of it: what packages and static builds carry. */
+/**
+ * The engine's own code that a boot of the embedded guest needs, which is most of it: packages carry it, and static builds some of it. Its modules
+ * are separate.
+ */
 import { createMachine } from '../src/api/machine.ts';
 import { cachedCode } from '../src/host/node/engine-code.ts';
 import { nodeHost } from '../src/host/node/host.ts';
@@ -10,7 +13,10 @@ export async function bootCode(): Promise<Uint8Array> {
   const kept = KEPT.read();
   if (kept !== undefined) return kept;
   let made: Uint8Array | undefined;
-  const engineCode = { read: () => undefined, write: (content: Uint8Array) => (made = content) };
+  const write = (content: Uint8Array): void => {
+    made = content;
+  };
+  const engineCode = { read: () => undefined, write, separate: true };
   const machine = await createMachine({ ...nodeHost, engineCode }, { append: 'trapeze.poweroff', timeout: 300 });
   const { kind } = await machine.run();
   if (kind !== 'poweredOff' || made === undefined) throw new Error(`the boot that makes the engine's code: ${kind}`);

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import process from 'node:process';
+import { CodeStore } from '../src/engine/wasm/code-store.ts';
 import { keptForm } from '../src/host/node/engine-code.ts';
 import { bootCode } from './boot-code.ts';
 
@@ -13,6 +14,6 @@ function run(command: string, args: readonly string[]): void {
 
 rmSync('dist', { recursive: true, force: true });
 run('tsc', ['-p', 'tsconfig.build.json']);
-writeFileSync('dist/engine-code', keptForm(await bootCode()));
+writeFileSync('dist/engine-code', keptForm(CodeStore.from(await bootCode()).content()));
 run('tsc', ['-p', 'tsconfig.web-types.json']);
 run(process.execPath, ['scripts/build-web.ts']);

@@ -30,6 +30,8 @@ export interface EngineCode {
   /** The engine's own: what was written last, whole and by the same version; else undefined. */
   read(): Uint8Array | undefined;
   write(content: Uint8Array): void;
+  /** What is written has each module by itself, for who wants some of them. */
+  readonly separate?: boolean;
   /** That of guests, translated. Undefined: each run translates anew. */
   readonly regions?: RegionFile | undefined;
 }

@@ -35,7 +35,7 @@ export function keepNowAndThen({ engineCode, time }: Host, { kept }: KeptCode): 
 
 /** A machine has ended: what it made is there for the next one. */
 export async function keepCode({ engineCode }: Host, { store, kept }: KeptCode): Promise<void> {
-  if (store.changed) engineCode?.write(store.content());
+  if (store.changed) engineCode?.write(store.content(!engineCode.separate));
   if (kept?.changed) await engineCode?.regions?.write(kept.content());
   kept?.close();
 }

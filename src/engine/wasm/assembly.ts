@@ -7,6 +7,7 @@ import { arrive } from './late-pages.ts';
 import { defineDetour, LATE_PROCEDURES, makeLate, placeOf } from './late-procedures.ts';
 import { Lowering } from './lowering.ts';
 import { ModuleBuilder, type Signature } from './module-builder.ts';
+import { type Merged, mergeInto } from './module-merge.ts';
 import { WASM_TYPE } from './op-code.ts';
 import { OWN_ANSWERS } from './page-blocks.ts';
 import { slowLoad, slowStore } from './slow-path.ts';
@@ -127,6 +128,13 @@ function newModule(): ModuleBuilder {
   builder.importMemory(IMPORTS, MEMORY, RAM_BASE / WASM_PAGE, MOST_PAGES);
   builder.importTable(IMPORTS, TABLE);
   return builder;
+}
+
+/** Several modules as one. */
+export function merge(modules: readonly Merged[]): Pick<Assembly, 'bytes' | 'imports'> {
+  const builder = newModule();
+  const imports = mergeInto(builder, modules, IMPORTS);
+  return { bytes: builder.finish(), imports };
 }
 
 /** Builds a module without procedures: it imports what it turns out to call, of which `need` hears. */

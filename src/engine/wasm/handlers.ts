@@ -93,12 +93,12 @@ export class Handlers {
     return this.#mode(long).pairs.get(pairKey(first, second));
   }
   #makeCold(encoding: Encoding, parameters: Parameters): Handler {
-    const { exports, note } = this.#linker.own(handlerName(encoding, parameters), () => {
+    const { handler, note } = this.#linker.own(handlerName(encoding, parameters), () => {
       const body = this.#body(encoding, parameters);
       const define = (parts: ModuleParts): void => defineHandler(parts, (m) => lowerColdHandler(m, body));
       return { plan: { bodies: [body], define }, note: () => endOf(encoding, body) };
     });
-    return { number: this.#add(exports[HANDLER], parameters.long), end: note as BlockEnd };
+    return { number: this.#add(handler, parameters.long), end: note as BlockEnd };
   }
 
   /** A place in the table for a function to come; none is 0. `fixed`: the number of one that has the same place in every run. */
@@ -154,7 +154,7 @@ export class Handlers {
       hotParameters(encoding, long).map((parameters) => ({ encoding, parameters })),
     );
     const couples = hotPairs(rows, long);
-    const { exports, note } = this.#linker.own(`main loop of ${long ? '64' : '16 and 32'} bits`, () => {
+    const { handler, note } = this.#linker.own(`main loop of ${long ? '64' : '16 and 32'} bits`, () => {
       const bodies = rows.map(({ encoding, parameters }) => this.#body(encoding, parameters));
       const define = (parts: ModuleParts): void =>
         defineHandler(parts, (m) => new MainLoop(m, bodies, couples, long).write());
@@ -172,7 +172,7 @@ export class Handlers {
       (couple, i) =>
         [pairKey(PSEUDO_COUNT + couple[0], PSEUDO_COUNT + couple[1]), PSEUDO_COUNT + rows.length + i] as const,
     );
-    const mode: Mode = { run: exports[HANDLER] as Run, hot, pairs: new Map(numbers) };
+    const mode: Mode = { run: handler as Run, hot, pairs: new Map(numbers) };
     this.#modes.set(long, mode);
     return mode;
   }

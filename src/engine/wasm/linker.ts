@@ -10,7 +10,7 @@ import {
   type ModulePlan,
   TABLE,
 } from './assembly.ts';
-import type { CodeStore, Note } from './code-store.ts';
+import type { CodeStore, Note, StoredModule } from './code-store.ts';
 import { LATE_PROCEDURES, makeLate, placeOf } from './late-procedures.ts';
 import type { TranslationEvents } from './translation-events.ts';
 
@@ -38,10 +38,18 @@ export interface OwnModule {
   note(): Note;
 }
 
+interface OwnExports {
+  readonly exports: Exports;
+  readonly handler: unknown;
+  readonly note: Note;
+}
+
 export class Linker {
   readonly #options: LinkerOptions;
   /** What modules import of each other and of the host, as far as any has asked for it: one object for all. */
   readonly #imports: Record<string, unknown> = Object.create(null);
+  /** Binaries of the engine itself that are linked. */
+  readonly #own = new Map<Uint8Array, Exports>();
 
   constructor(options: LinkerOptions) {
     this.#options = options;
@@ -49,7 +57,8 @@ export class Linker {
     this.#imports[TABLE] = options.table;
     this.#imports[makeLate.name] = (i: number) =>
       this.#putInPlace(LATE_PROCEDURES[i], this.procedure(LATE_PROCEDURES[i]));
-    const { exports } = this.own('procedures to come', () => ({ plan: LATE_STUBS, note: () => null }));
+    // Apart: its exports have the names of what is to come.
+    const { exports } = this.own('procedures to come', () => ({ plan: LATE_STUBS, apart: true, note: () => null }));
     for (const p of LATE_PROCEDURES) this.#putInPlace(p, exports[p.name]);
   }
   #putInPlace(late: Procedure, f: unknown): void {
@@ -69,8 +78,8 @@ export class Linker {
     return imports.every((name) => name in this.#imports || name in externals || store.whatHas(name) !== undefined);
   }
 
-  /** The exports of the module of the engine that has a key, and its note. Its procedures are the store's. */
-  own(key: string, make: () => OwnModule): { readonly exports: Exports; readonly note: Note } {
+  /** The exports of the module of the engine that has a key, its function for the table, and its note. Its procedures are the store's. */
+  own(key: string, make: () => OwnModule): OwnExports {
     const { store, cpuBase } = this.#options;
     let module = store.get(key);
     if (module === undefined) {
@@ -79,10 +88,16 @@ export class Linker {
         const owner = store.whatHas(p.name);
         return owner !== undefined && !(apart && owner.apart);
       };
-      module = { ...assemble(cpuBase, isKnown, plan), note: note(), apart };
-      store.add(key, module);
+      module = store.add(key, { ...assemble(cpuBase, isKnown, plan), note: note(), apart });
     }
-    return { exports: this.link(module), note: module.note };
+    const exports = this.#linkOwn(module);
+    return { exports, handler: exports[module.handler], note: module.note };
+  }
+  /** One binary may be many modules. */
+  #linkOwn(module: StoredModule): Exports {
+    let exports = this.#own.get(module.bytes);
+    if (exports === undefined) this.#own.set(module.bytes, (exports = this.link(module)));
+    return exports;
   }
 
   /** A procedure as a function of the host. */
@@ -104,7 +119,7 @@ export class Linker {
     if (known !== undefined) return known;
     const module = store.whatHas(name);
     if (module === undefined) throw new Error(`the host has no ${name}`);
-    return this.link(module)[name];
+    return this.#linkOwn(module)[name];
   }
 
   /** The exports of a module; `numbers`: what it imports besides functions. */

@@ -1,7 +1,7 @@
 /** The instructions of a function as text, a line for each. */
 import { TYPE_CODE } from '../encoder.ts';
 import { ByteReader } from './byte-reader.ts';
-import { INSTRUCTIONS, type Instruction } from './instructions.ts';
+import { type Instruction, instructionAt } from './instructions.ts';
 
 export interface CodeLine {
   /** Position of its first byte in the code. */
@@ -29,12 +29,14 @@ const EMPTY_BLOCK = -64n;
 const FIRST_VALUE_TYPE = 0x80n;
 
 class CodePrinter {
+  readonly #code: Uint8Array;
   readonly #reader: ByteReader;
   readonly #names: Names;
   readonly #lines: CodeLine[] = [];
   #depth = 0;
 
   constructor(code: Uint8Array, names: Names) {
+    this.#code = code;
     this.#reader = new ByteReader(code);
     this.#names = names;
   }
@@ -44,12 +46,9 @@ class CodePrinter {
     const r = this.#reader;
     while (!r.done) {
       const at = r.at;
-      const first = r.byte();
-      const prefix = first in INSTRUCTIONS && first !== 0 ? first : 0;
-      const opcode = prefix === 0 ? first : r.u32();
-      const instruction = INSTRUCTIONS[prefix].get(opcode);
+      const instruction = instructionAt(r);
       if (instruction === undefined) {
-        this.#line(at, `;; unknown opcode ${prefix.toString(16)} ${opcode.toString(16)}`);
+        this.#line(at, `;; unknown opcode ${[...this.#code.subarray(at, r.at)].map((b) => b.toString(16)).join(' ')}`);
         break;
       }
       this.#instruction(at, instruction);

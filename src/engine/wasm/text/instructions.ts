@@ -1,5 +1,7 @@
 /** The instructions of WebAssembly by opcode, named as in its text format (WebAssembly Core Specification, appendix "Index of Instructions"). */
 
+import type { ByteReader } from './byte-reader.ts';
+
 /** What follows an opcode. */
 export type Immediate =
   | 'none' | 'block' | 'label' | 'labels' | 'function' | 'indirect' | 'types' | 'local' | 'index' | 'twoIndices'
@@ -140,3 +142,10 @@ export const INSTRUCTIONS: Readonly<Record<number, ReadonlyMap<number, Instructi
   252: EXTENDED,
   253: VECTOR,
 };
+
+/** The instruction whose opcode is next; undefined where there is none of that opcode. */
+export function instructionAt(r: ByteReader): Instruction | undefined {
+  const first = r.byte();
+  const prefix = first in INSTRUCTIONS && first !== 0 ? first : 0;
+  return INSTRUCTIONS[prefix].get(prefix === 0 ? first : r.u32());
+}

@@ -186,7 +186,7 @@ test('names take the place of numbers, and places in memory are comments', () =>
       [2, 'i64.load offset=4096 ;; at 4096'],
       [6, 'local.set $R1'],
       [8, 'call $f2'],
-      [10, ';; unknown opcode 0 ff'],
+      [10, ';; unknown opcode ff'],
     ],
   );
 });
