@@ -93,7 +93,7 @@ async function restore(
   const { boot, next } = await readBoot(reader);
   const disks = await openDisks(host, checked);
   try {
-    await checkDisks(saved.disks, disks.disks);
+    const toFill = await checkDisks(saved.disks, disks.disks);
     const { commandLine } = boot;
     const loadBoot = loader(host, boot, () => machine.lateFiles());
     const parts = { ...disks, ...(await engineParts(host, checked, probe)), commandLine, boot: { later: loadBoot } };
@@ -105,7 +105,9 @@ async function restore(
       base: late === undefined && wanted !== undefined ? { ...wanted, source: wholeStream(wanted.source) } : undefined,
       listener: onProgress ?? (() => {}),
     };
+    for (const overlay of toFill) await overlay.begin();
     await machine.restoreFrom(reader, next, restoring);
+    for (const overlay of toFill) await overlay.end();
     return { machine, isWhole: late === undefined };
   } catch (error) {
     await disks.closeDisks();

@@ -1,5 +1,5 @@
 /** What a snapshot says, put into a machine. */
-import type { BlockBackend, GuestMemory } from '../devices/contract.ts';
+import type { BlockBackend, GuestMemory, OverlayFilling } from '../devices/contract.ts';
 import type { VcpuState } from '../engine/engine.ts';
 import type { ClockTime } from '../machine/clock.ts';
 import type { ArrivalFile, ArrivalParts } from '../snapshot/arrival.ts';
@@ -8,7 +8,7 @@ import type { Section } from '../snapshot/container.ts';
 import type { SavedDisk } from '../snapshot/description.ts';
 import { parseJson } from '../snapshot/description.ts';
 import { restoreChanges } from '../snapshot/disk-changes.ts';
-import { type DiskMode, modeOf } from '../snapshot/disk-identity.ts';
+import { baseIdentity, type DiskMode, modeOf } from '../snapshot/disk-identity.ts';
 import { restorePages, restoreZeroes, zeroPages } from '../snapshot/pages.ts';
 import { snapshotProblem } from '../snapshot/problem.ts';
 import { restoreState } from '../snapshot/state-reader.ts';
@@ -40,23 +40,44 @@ const MODE_TEXT: Readonly<Record<DiskMode, string>> = {
   rw: 'writable in place (rw)',
 };
 
-/** @throws UserError when the disks are not those of the snapshot, in their order. */
-export async function checkDisks(saved: readonly SavedDisk[], disks: readonly BlockBackend[]): Promise<void> {
+/**
+ * Returns overlays that are to take the changes that the snapshot has.
+ * @throws UserError when the disks are not those of the snapshot, in their order.
+ */
+export async function checkDisks(
+  saved: readonly SavedDisk[],
+  disks: readonly BlockBackend[],
+): Promise<readonly OverlayFilling[]> {
   if (saved.length !== disks.length) {
     const names = saved.map((disk) => `${disk.name || `a disk of ${disk.size} bytes`}${SUFFIX[modeOf(disk)]}`);
     const wanted = names.length === 0 ? 'it has none' : `give, in this order: ${names.join(', ')}`;
     const count = (n: number): string => `${n} disk${n === 1 ? '' : 's'}`;
     throw snapshotProblem(`it was taken with ${count(saved.length)}, not ${count(disks.length)}; ${wanted}`);
   }
-  for (const [i, disk] of disks.entries()) await checkDisk(saved[i]!, disk, i);
+  const toFill: OverlayFilling[] = [];
+  for (const [i, disk] of disks.entries()) {
+    const filling = modeOf(saved[i]!) === 'cow' ? disk.filling : undefined;
+    await checkDisk(saved[i]!, disk, filling, i);
+    if (filling !== undefined) toFill.push(filling);
+  }
+  return toFill;
 }
 
-async function checkDisk(saved: SavedDisk, disk: BlockBackend, i: number): Promise<void> {
+async function checkDisk(
+  saved: SavedDisk,
+  disk: BlockBackend,
+  filling: OverlayFilling | undefined,
+  i: number,
+): Promise<void> {
   const what = `disk ${i + 1}${saved.name === '' ? '' : ` (${saved.name})`}`;
   const found = await savedDisk(disk, '');
-  const { size, identity } = found;
+  const { size } = found;
+  const identity = filling === undefined ? found.identity : await baseIdentity(filling.base);
   const mode = modeOf(saved);
-  if (mode !== modeOf(found)) throw snapshotProblem(`${what} was ${MODE_TEXT[mode]}: give it so again`);
+  if (filling !== undefined && filling.state !== 'empty')
+    throw snapshotProblem(`the overlay of ${what} has changes of its own: name a new file for those of the snapshot`);
+  if (filling === undefined && mode !== modeOf(found))
+    throw snapshotProblem(`${what} was ${MODE_TEXT[mode]}: give it so again`);
   if (size !== saved.size)
     throw snapshotProblem(`${what} has ${size} bytes, and had ${saved.size}: give the same disk`);
   if (identity !== saved.identity && mode === 'overlay')

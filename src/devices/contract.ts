@@ -125,6 +125,20 @@ export interface BlockBackend {
    * meanwhile. Present where changes are in a file of their own, which lasts.
    */
   pin?(id: string): Promise<void>;
+  /** Takes the changes of a snapshot. Present where changes are in a file of their own, which lasts. */
+  readonly filling?: OverlayFilling | undefined;
+}
+
+/** How changes that were saved elsewhere get into an overlay that lasts. */
+export interface OverlayFilling {
+  /** What lies below, and never changes. */
+  readonly base: BlockBackend;
+  /** `empty`: nothing was ever written. */
+  readonly state: 'empty' | 'begun' | 'written';
+  /** Changes follow, by writes. Until `end` has resolved nobody can open the overlay, wherever the host stops: some may be missing. */
+  begin(): Promise<void>;
+  /** All are there. */
+  end(): Promise<void>;
 }
 
 /** What a disk fetched over a network. */

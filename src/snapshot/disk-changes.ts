@@ -37,10 +37,11 @@ function changeHeader({ offset, length, bytes }: DiskChange): Uint8Array<ArrayBu
   return header;
 }
 
-/** Writes the changes of a section into overlays that have none yet. @throws UserError when they do not fit. */
+/** Writes the changes of a section into overlays that have none yet, or were begun to be filled. @throws UserError when they do not fit. */
 export async function restoreChanges(disks: readonly BlockBackend[], content: Uint8Array): Promise<void> {
   const disk = content.length < NUMBER_BYTES ? undefined : disks[viewOf(content).getUint32(0, true)];
-  if (disk?.overlay === undefined) throw snapshotProblem('it has changes of a disk that has no overlay');
+  if (disk?.overlay === undefined && disk?.filling?.state !== 'begun')
+    throw snapshotProblem('it has changes of a disk that has no overlay');
   for (let at = NUMBER_BYTES; at < content.length; ) {
     const change = changeAt(content, at, disk.size);
     if (change === undefined) throw snapshotProblem('a change of a disk lies outside the disk');

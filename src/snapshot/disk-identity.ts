@@ -20,7 +20,11 @@ export const modeOf = ({ overlay, readOnly, identity }: SavedDisk): DiskMode =>
 /** What the back end says of itself, or a checksum over parts of it. */
 export async function diskIdentity(disk: BlockBackend): Promise<string> {
   if (disk.pin !== undefined) return `${PINNED}${disk.identity ?? 'that was written since'}`;
-  const below = disk.overlay?.base ?? disk;
+  return baseIdentity(disk.overlay?.base ?? disk);
+}
+
+/** The same of what changes lie over. */
+export async function baseIdentity(below: BlockBackend): Promise<string> {
   return below.identity ?? `crc32:${(await checksum(below)).toString(16).padStart(8, '0')}`;
 }
 

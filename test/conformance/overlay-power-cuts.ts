@@ -1,6 +1,6 @@
 /** The long run of the persistent overlay: lives ended by losses of power. */
 import fc from 'fast-check';
-import { LIVES, live, liveAndDieEverywhere, STEPS } from '../support/overlay-lives.ts';
+import { fillAndDieEverywhere, LIVES, live, liveAndDieEverywhere, STEPS } from '../support/overlay-lives.ts';
 import type { RunOptions } from './long-runs.ts';
 import { Progress } from './progress.ts';
 
@@ -20,6 +20,7 @@ export async function runOverlay({ count = FILES, seed }: RunOptions): Promise<b
   });
   const everywhere = fc.asyncProperty(STEPS, fc.nat(), async (steps, start) => {
     await liveAndDieEverywhere(steps, start);
+    await fillAndDieEverywhere(steps, start);
     progress.at(++done);
   });
   try {
@@ -30,7 +31,7 @@ export async function runOverlay({ count = FILES, seed }: RunOptions): Promise<b
     return false;
   }
   console.log(
-    `overlay: ${count} files and ${workloads} workloads, cut at each write; nothing that was flushed is missing`,
+    `overlay: ${count} files and ${workloads} workloads, cut at each write, also while a snapshot's changes come; nothing that was flushed is missing`,
   );
   return true;
 }

@@ -1,6 +1,6 @@
 /** Snapshots of machines whose disks' changes are in overlays that last. */
 import assert from 'node:assert/strict';
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { type DiskFile, Machine, saveToFile, UserError } from '../../src/host/node/index.ts';
 import { PROMPT } from '../support/boot.ts';
@@ -83,6 +83,45 @@ test('what only reads its overlay goes on from its snapshot as often as one like
       /was under an overlay \(overlay=FILE\): give it so|is another one, or was|give, in this order: \S+,overlay=/,
     );
   for (let i = 0; i < 2; i++) assert.equal(await goOn(snapshot, 'head -n1 /dev/vda', [{ path, overlay }]), 'kept');
+});
+
+test('the changes of a snapshot go on in a new overlay, once', async (t) => {
+  const file = scratch(t);
+  const [path, snapshot, overlay] = [file('disk.img', new Uint8Array(16 * MIB)), file('saved.snap'), file('new.trz')];
+  await saveAfter([`mke2fs /dev/vda > /dev/null; ${MOUNT}; seq 20000 > /mnt/numbers; sync`], snapshot, [
+    { path, mode: 'cow' },
+  ]);
+  const disks = [{ path, overlay }];
+  const sum = await goOn(snapshot, 'echo more > /mnt/more; umount /mnt; seq 20000 | md5sum', disks);
+  await refused(
+    Machine.restore(snapshot, { disks }),
+    /the overlay of disk 1 \(\S+disk\.img\) has changes of its own: name a new file for those of the snapshot$/,
+  );
+  // Without the snapshot it is the disk that the guest left.
+  const later = file('later.snap');
+  await saveAfter([MOUNT], later, disks);
+  assert.equal(await goOn(later, 'cat /mnt/more; md5sum < /mnt/numbers', disks), `more\n${sum}`);
+  const other = file('other.img', new Uint8Array(16 * MIB).fill(1));
+  await refused(Machine.restore(snapshot, { disks: [{ path: other, overlay: file('other.trz') }] }), /is another disk/);
+});
+
+test('a snapshot that turns out to be damaged leaves an overlay that says so', async (t) => {
+  const file = scratch(t);
+  const [path, snapshot, overlay] = [file('disk.img', new Uint8Array(MIB)), file('saved.snap'), file('new.trz')];
+  await saveAfter(['echo kept | dd of=/dev/vda conv=fsync,notrunc 2>/dev/null'], snapshot, [{ path, mode: 'cow' }]);
+  const damaged = file('damaged.snap', readFileSync(snapshot).subarray(0, -1));
+  const run = (from: string) => trapeze(['run', '--snapshot', from, '--disk', `${path},overlay=${overlay}`], '\x01x');
+  assert.equal((await run(damaged)).code, 2);
+  const { code, stderr } = await run(snapshot);
+  assert.deepEqual(
+    [code, stderr],
+    [
+      2,
+      `trapeze: ${snapshot}: ${overlay}: putting a snapshot's changes into it did not end, and some may be missing: remove it, or name another one, and restore again\n`,
+    ],
+  );
+  rmSync(overlay);
+  assert.equal(await goOn(snapshot, 'head -n1 /dev/vda', [{ path, overlay }]), 'kept');
 });
 
 test('the command saves as it leaves, and says how to go on', async (t) => {

@@ -207,3 +207,61 @@ async function oneLife(file: RecordingFile, steps: readonly Step[], model: Model
   }
   await Promise.all(flushes);
 }
+
+/** What the changes of a snapshot write. */
+async function change(disk: BlockBackend, steps: readonly Step[]): Promise<void> {
+  for (const [i, { kind, sector, count }] of steps.entries()) {
+    if (kind === 'zero') await disk.writeZeroes!(sector * SECTOR, count * SECTOR);
+    else await disk.write(sector * SECTOR, filled(count, i + 1));
+  }
+}
+
+/** Puts changes into a new overlay, with a loss of power in each write and flush, in turn: never are some of them missing. */
+export async function fillAndDieEverywhere(steps: readonly Step[], seed: number): Promise<void> {
+  const plain = await open(await RecordingFile.of(new Uint8Array()));
+  const empty = await everything(plain);
+  await change(plain, steps);
+  const whole = await everything(plain);
+  for (let cutAt = 0, survived = false; !survived; cutAt++) {
+    const file = await RecordingFile.of(new Uint8Array());
+    cutBefore(file, cutAt);
+    let reached: 'nothing' | 'begun' | 'filled' = 'nothing';
+    try {
+      const disk = await open(file);
+      await disk.filling.begin();
+      reached = 'begun';
+      await change(disk, steps);
+      await disk.filling.end();
+      reached = 'filled';
+      survived = true;
+    } catch (error) {
+      if (!(error instanceof PowerCut)) throw error;
+    }
+    await checkFilled(file.afterCut(numbers(seed + cutAt)), reached, { empty, whole });
+  }
+}
+
+async function checkFilled(
+  content: Uint8Array,
+  reached: 'nothing' | 'begun' | 'filled',
+  { empty, whole }: { readonly empty: Uint8Array; readonly whole: Uint8Array },
+): Promise<void> {
+  let disk: PersistentOverlay;
+  try {
+    disk = await open(await RecordingFile.of(content));
+  } catch (error) {
+    assert.match(
+      (error as Error).message,
+      /^changes: putting a snapshot's changes into it did not end.*restore again$/,
+    );
+    assert.notEqual(reached, 'filled');
+    return;
+  }
+  const bytes = await everything(disk);
+  if (reached === 'nothing') {
+    assert.deepEqual([bytes, disk.filling.state], [empty, 'empty']);
+    return;
+  }
+  // The last write may have come through although nobody heard so.
+  assert.deepEqual(bytes, whole);
+}

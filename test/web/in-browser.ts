@@ -7,6 +7,8 @@ import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { buildPage, openBrowser, type Site, serve } from '../support/browser.ts';
 import { GuestPage } from './guest-page.ts';
 
+const PATIENCE_MS = 120_000;
+
 const found = await openBrowser();
 /** Undefined where there is none. */
 export const browser = 'missing' in found ? undefined : found;
@@ -33,6 +35,8 @@ export function inBrowser(
   test(name, async (t: TestContext) => {
     if (browser === undefined) return t.skip(`SKIPPED: ${(found as { missing: string }).missing}`);
     const context = await (browser as Browser).newContext({ viewport: { width: 1280, height: 800 }, ...look });
+    // Whatever else the machine that this runs on does.
+    context.setDefaultTimeout(PATIENCE_MS);
     try {
       const guest = new GuestPage(await context.newPage());
       await guest.open(site.address);

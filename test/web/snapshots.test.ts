@@ -54,6 +54,35 @@ inBrowser('a machine goes on with changes that the browser keeps, unless they we
   );
 });
 
+inBrowser('changes that were in memory go on in a place of the browser that is new', async (guest) => {
+  await guest.printed(PROMPT);
+  await guest.page.evaluate(async () => {
+    const vm = document.querySelector('trapeze-vm')!;
+    const image = new URL('zeros.img', location.href).href;
+    Object.assign(globalThis, { disks: [{ image, overlay: 'new' }] });
+    await vm.stop();
+    await vm.start({ disks: [{ image }] });
+  });
+  await guest.printed(PROMPT);
+  await exec(guest, 'echo in the snapshot > /dev/vda; sync');
+  await guest.page.evaluate(async () => {
+    const vm = document.querySelector('trapeze-vm')!;
+    Object.assign(globalThis, { saved: await vm.save() });
+  });
+  assert.equal(await goOn(guest), '');
+  const write = 'echo since | dd of=/dev/vda bs=512 seek=1 conv=notrunc,fsync 2>/dev/null';
+  const both = 'head -n1 /dev/vda; dd if=/dev/vda bs=512 skip=1 2>/dev/null | head -n1';
+  assert.equal(await exec(guest, `${write}; ${both}`), 'in the snapshot\nsince');
+  await guest.page.evaluate(async () => {
+    const vm = document.querySelector('trapeze-vm')!;
+    await vm.stop();
+    await vm.start({ disks: (globalThis as unknown as { disks: [] }).disks });
+  });
+  await guest.printed(PROMPT);
+  assert.equal(await exec(guest, both), 'in the snapshot\nsince');
+  assert.match(await goOn(guest), /the overlay of disk 1 \(\S+zeros\.img\) has changes of its own: name a new file/);
+});
+
 /** Opens files in the page, and resolves when a machine runs that was made of them. */
 async function open(guest: GuestPage, files: readonly string[]): Promise<void> {
   const running = guest.page.evaluate(

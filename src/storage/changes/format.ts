@@ -15,6 +15,8 @@ export const HASH_BYTES = 32;
 export type Sha256 = (bytes: Uint8Array) => Promise<Uint8Array>;
 
 const MAGIC = 'TRZCHNG1';
+/** In its place while changes that were saved elsewhere are put into the file. */
+const FILLING_MAGIC = 'TRZFILL1';
 /** Two places for the header, used in turn: one page each, of which the header is the first sector. */
 export const headerAt = (sequence: number): number => (sequence % 2) * PAGE;
 
@@ -39,6 +41,8 @@ export interface Header {
   readonly base: string;
   /** Names the content, 32 hexadecimal digits, until it changes; undefined: nobody has asked for a name. */
   readonly mark: string | undefined;
+  /** Changes that were saved elsewhere are being put into the file: some may be missing. */
+  readonly filling: boolean;
 }
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -51,13 +55,13 @@ async function isHashed(bytes: Uint8Array, at: number, sha256: Sha256): Promise<
 }
 
 export async function encodeHeader(
-  { sequence, baseSize, logStart, base, mark }: Header,
+  { sequence, baseSize, logStart, base, mark, filling }: Header,
   sha256: Sha256,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(SECTOR);
   const view = viewOf(bytes);
   const text = new TextEncoder().encode(base);
-  bytes.set(new TextEncoder().encode(MAGIC));
+  bytes.set(new TextEncoder().encode(filling ? FILLING_MAGIC : MAGIC));
   setNumber(view, SEQUENCE, sequence);
   setNumber(view, BASE_SIZE, baseSize);
   setNumber(view, LOG_START, logStart);
@@ -71,7 +75,8 @@ export async function encodeHeader(
 /** Undefined for what is no whole header. */
 export async function decodeHeader(bytes: Uint8Array, sha256: Sha256): Promise<Header | undefined> {
   const magic = new TextDecoder().decode(bytes.subarray(0, MAGIC.length));
-  if (magic !== MAGIC || !(await isHashed(bytes, HEADER_HASH, sha256))) return undefined;
+  const filling = magic === FILLING_MAGIC;
+  if ((magic !== MAGIC && !filling) || !(await isHashed(bytes, HEADER_HASH, sha256))) return undefined;
   const view = viewOf(bytes);
   const length = view.getUint16(BASE_LENGTH, true);
   const mark = bytes.subarray(MARK, HEADER_HASH);
@@ -81,6 +86,7 @@ export async function decodeHeader(bytes: Uint8Array, sha256: Sha256): Promise<H
     logStart: getNumber(view, LOG_START),
     base: new TextDecoder().decode(bytes.subarray(BASE_TEXT, Math.min(BASE_TEXT + length, MARK))),
     mark: mark.some((byte) => byte !== 0) ? toHex(mark) : undefined,
+    filling,
   };
 }
 

@@ -70,11 +70,11 @@ export class ChangesLog {
     const found = await readHeader(file, sha256);
     const identity = base.identity.slice(0, BASE_TEXT_LENGTH);
     if (found === undefined) await checkNew(file, name);
-    else checkBase(found, { size: base.size, identity }, name);
+    else checkHeader(found, { size: base.size, identity }, name);
     const logStart = found?.logStart ?? FIRST_CHUNK * CHUNK;
     // Pages written from now on differ from any that an earlier run left behind the end of the log.
     const sequence = (found?.sequence ?? 0) + 1;
-    const header = { sequence, baseSize: base.size, logStart, base: identity, mark: found?.mark };
+    const header = { sequence, baseSize: base.size, logStart, base: identity, mark: found?.mark, filling: false };
     const clusters = new Map<number, Cluster>();
     const head = await replay(file, sha256, logStart, clusters);
     const used = new Set(head.chunks);
@@ -95,8 +95,19 @@ export class ChangesLog {
   }
 
   /** Durable on return. */
-  async setMark(mark: string | undefined): Promise<void> {
-    const header = { ...this.#header, sequence: this.#header.sequence + 1, mark };
+  setMark(mark: string | undefined): Promise<void> {
+    return this.#changeHeader({ mark });
+  }
+
+  /** Durable on return. */
+  async setFilling(filling: boolean): Promise<void> {
+    await this.#changeHeader({ filling, mark: undefined });
+    // In both places: the other header, were it to count some day, would say that the file is empty.
+    if (filling) await this.#changeHeader({});
+  }
+
+  async #changeHeader(change: Partial<Header>): Promise<void> {
+    const header = { ...this.#header, ...change, sequence: this.#header.sequence + 1 };
     await this.#writeHeader(header);
     this.#header = header;
   }
@@ -172,7 +183,11 @@ async function checkNew(file: RandomAccessFile, name: string): Promise<void> {
     throw new UserError(`${name}: this file holds no changes of a disk, or is damaged: name another one`);
 }
 
-function checkBase(header: Header, base: Base, name: string): void {
+function checkHeader(header: Header, base: Base, name: string): void {
+  if (header.filling)
+    throw new UserError(
+      `${name}: putting a snapshot's changes into it did not end, and some may be missing: remove it, or name another one, and restore again`,
+    );
   // Earlier versions kept a few characters more.
   if (header.baseSize === base.size && header.base.slice(0, BASE_TEXT_LENGTH) === base.identity) return;
   throw new UserError(

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { FillingFile, GatedDisk, SECTOR } from '../../../test/support/disks.ts';
-import { LIVES, live, liveAndDieEverywhere, STEPS } from '../../../test/support/overlay-lives.ts';
+import { fillAndDieEverywhere, LIVES, live, liveAndDieEverywhere, STEPS } from '../../../test/support/overlay-lives.ts';
 import { UserError } from '../../user-error.ts';
 import { type RandomAccessFile, StorageFullError } from '../file.ts';
 import { MemoryFile } from '../memory-file.ts';
@@ -179,6 +179,13 @@ test('what cannot be noted to be written is not written', async () => {
 test('power goes at every write of a workload: all that was flushed is there, sectors are old or new', async () => {
   await fc.assert(
     fc.asyncProperty(STEPS, fc.nat(), async (steps, seed) => liveAndDieEverywhere(steps, seed)),
+    { numRuns: 8 },
+  );
+});
+
+test('power goes at every write while the changes of a snapshot come: none is missing, or the file is refused', async () => {
+  await fc.assert(
+    fc.asyncProperty(STEPS, fc.nat(), async (steps, seed) => fillAndDieEverywhere(steps, seed)),
     { numRuns: 8 },
   );
 });

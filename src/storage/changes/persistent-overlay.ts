@@ -1,5 +1,5 @@
 /** Copy-on-write over a disk that is never written, with changes that last and survive a loss of power at any moment. */
-import type { BlockBackend, FetchFigures } from '../../devices/contract.ts';
+import type { BlockBackend, FetchFigures, OverlayFilling } from '../../devices/contract.ts';
 import { type RandomAccessFile, StorageFullError } from '../file.ts';
 import { Lock } from '../lock.ts';
 import { BASE, WRITTEN, ZERO } from '../sector-map.ts';
@@ -38,6 +38,7 @@ interface Extent {
 export class PersistentOverlay implements BlockBackend {
   readonly size: number;
   readonly readOnly = false;
+  readonly filling: OverlayFilling;
   readonly #base: BlockBackend;
   readonly #file: RandomAccessFile;
   readonly #log: ChangesLog;
@@ -71,6 +72,7 @@ export class PersistentOverlay implements BlockBackend {
     this.size = base.size;
     this.#spareLogPages = options.spareLogPages ?? SPARE_LOG_PAGES;
     this.#onFull = options.onFull;
+    this.filling = this.#makeFilling();
   }
 
   /**
@@ -103,6 +105,26 @@ export class PersistentOverlay implements BlockBackend {
   async pin(id: string): Promise<void> {
     await this.flush();
     if (this.#log.mark === undefined) await this.#lock.run(() => this.#log.setMark(id));
+  }
+
+  #makeFilling(): OverlayFilling {
+    const isEmpty = (): boolean => this.#clusters.size === 0;
+    let isBegun = false;
+    return {
+      base: this.#base,
+      get state() {
+        return isBegun ? 'begun' : isEmpty() ? 'empty' : 'written';
+      },
+      begin: async () => {
+        await this.#lock.run(() => this.#log.setFilling(true));
+        isBegun = true;
+      },
+      end: async () => {
+        await this.flush();
+        await this.#lock.run(() => this.#log.setFilling(false));
+        isBegun = false;
+      },
+    };
   }
 
   async write(offset: number, from: Uint8Array): Promise<void> {
