@@ -18,6 +18,7 @@ import { codeDump, registerDump } from './crash-report.ts';
 import { createEngine } from './engines.ts';
 import type { Host } from './host.ts';
 import { type KeptCode, keepCode, keepNowAndThen, openCode } from './kept-code.ts';
+import { type OpenedDisks, openDisks } from './open-disks.ts';
 import type { CheckedOptions, MachineOptions } from './options.ts';
 import { checkOptions, OptionError } from './options.ts';
 import type { LateMemory, Restoring } from './restorer.ts';
@@ -369,37 +370,6 @@ function embeddedCommandLine(base: string, { append = '', console, terminal }: C
 async function load(host: Host, image: string | Uint8Array, name: string): Promise<BootModule> {
   if (typeof image !== 'string') return { name, bytes: image };
   return { name: image, bytes: await host.readFile(image) };
-}
-
-interface OpenedDisks {
-  readonly disks: readonly BlockBackend[];
-  /** Their files' names; empty for back ends of the caller's. */
-  readonly diskNames: readonly string[];
-  readonly closeDisks: () => Promise<void>;
-}
-
-export async function openDisks(host: Host, { disks, onWarning }: CheckedOptions): Promise<OpenedDisks> {
-  const opened: BlockBackend[] = [];
-  const own: BlockBackend[] = [];
-  const closeDisks = async (): Promise<void> => {
-    for (const disk of own.splice(0)) await disk.close();
-  };
-  try {
-    for (const disk of disks) {
-      if ('path' in disk) own.push(await host.openDisk(disk.path, disk.mode, onWarning ?? (() => {}), disk));
-      opened.push('path' in disk ? own.at(-1)! : disk);
-    }
-  } catch (error) {
-    await closeDisks();
-    throw error;
-  }
-  return { disks: opened, diskNames: disks.map(nameOf), closeDisks };
-}
-
-/** As it is given to the command. */
-function nameOf(disk: CheckedOptions['disks'][number]): string {
-  if (!('path' in disk)) return '';
-  return disk.overlay === undefined ? disk.path : `${disk.path},overlay=${disk.overlay}`;
 }
 
 /** Linux makes its last `console=` the one that /dev/console reads from. */

@@ -32,6 +32,9 @@ interface Waiting {
 
 /** Milliseconds that a machine gets to end by itself. */
 const PATIENCE_MS = 2000;
+/** What `save`, `exec` and `profile` wait for, with the guest. */
+const MISSING = 'memory that the guest waits for';
+const PAGE = 4096;
 /** And one whose guest waits for its memory. */
 const SHORT_PATIENCE_MS = 30;
 
@@ -112,7 +115,7 @@ export class Vm {
     });
   }
 
-  /** What the worker answers later is not needed then. */
+  /** What the worker answers later is not needed then; what only it can answer waits, and is told for what. */
   #answerWhileItStands(): void {
     const statistics = this.#stands;
     if (statistics === undefined) return;
@@ -120,6 +123,9 @@ export class Vm {
       if (about === 'pause') this.#settle(id)?.answered(undefined);
       else if (about === 'statistics') this.#settle(id)?.answered(statistics);
     }
+    const { arrival } = statistics;
+    if (this.#waiting.size > 0 && arrival !== null)
+      this.#listener.progress({ name: MISSING, loaded: PAGE * arrival.arrived, total: PAGE * arrival.pages });
   }
 
   /** After a wait that is short the machine ends in order. */

@@ -224,6 +224,17 @@ async function standsStill(guest: GuestPage): Promise<void> {
 
 inBrowser('a machine whose guest waits for its server tells how it stands, and pauses', async (guest, place) => {
   await openAndWaitInVain(guest, place);
+  const told = await guest.page.evaluate(
+    () =>
+      new Promise<{ readonly name: string; readonly loaded: number; readonly total: number }>((resolve) => {
+        const vm = document.querySelector('trapeze-vm')!;
+        vm.addEventListener('progress', ({ detail }) => resolve(detail as never), { once: true });
+        // Only the machine's worker can answer.
+        vm.profile({ top: 1 }).catch(() => {});
+      }),
+  );
+  assert.equal(told.name, 'memory that the guest waits for');
+  assert.ok(told.loaded < told.total, JSON.stringify(told));
   const arrival = await guest.page.evaluate(async () => {
     const vm = document.querySelector('trapeze-vm')!;
     await vm.pause();
