@@ -4,7 +4,6 @@ import path from 'node:path';
 import { minify, version } from '@swc/core';
 import { build, type Plugin, transform } from 'esbuild';
 import type { Assets } from '../src/host/browser/assets.ts';
-import { UPLOT } from './web-uplot.ts';
 import { xterm } from './web-xterm.ts';
 
 const TARGET = ['chrome116', 'firefox116', 'safari17'];
@@ -68,7 +67,7 @@ export async function writeScripts(sources: readonly string[], folder: string, a
     define: { TRAPEZE_ASSETS: JSON.stringify(assets) },
     // The hash is to change with what is done to the files behind it.
     banner: { js: `/* ${version} ${JSON.stringify(SMALLEST)} */` },
-    plugins: [LEFT_OUT, UNCHECKED, STYLES, UPLOT, xterm(TARGET)],
+    plugins: [LEFT_OUT, UNCHECKED, STYLES, xterm(TARGET)],
   });
   for (const { path: file, text } of outputFiles) {
     const { code } = await minify(text, SMALLEST);
