@@ -21,6 +21,8 @@ export const MEMORY = 'm';
 export const TABLE = 't';
 /** The export of a function that goes into the table. */
 export const HANDLER = 'h';
+/** The exports of a module of functions that others call through the table. */
+export const calleeName = (i: number): string => `${HANDLER}${i}`;
 
 const WASM_PAGE = 65536;
 const MOST_PAGES = 65536;

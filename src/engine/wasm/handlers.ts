@@ -9,7 +9,7 @@ import { alwaysLeaves, handlerKey, handlerName } from '../bodies.ts';
 import type { Instrument } from '../execution-counters.ts';
 import { hotPairs } from '../hot-pairs.ts';
 import { hotParameters } from '../hot-rows.ts';
-import { type Assembly, defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
+import { type Assembly, calleeName, defineExported, defineHandler, HANDLER, type ModuleParts } from './assembly.ts';
 import { lowerColdHandler } from './cold-handler.ts';
 import { MOST_MAKERS } from './kept-regions.ts';
 import { FIRST_LATE, LATE_PROCEDURES } from './late-procedures.ts';
@@ -40,7 +40,6 @@ const TABLE_STEP = 1024;
 /** Behind late procedures are the other functions that have the same places in every run. */
 const FIRST_FIXED = FIRST_LATE + LATE_PROCEDURES.length;
 const FIRST_FREE = FIRST_FIXED + MOST_MAKERS;
-const calleeName = (i: number): string => `${HANDLER}${i}`;
 const pairKey = (first: number, second: number): number => first * 65536 + second;
 
 function endOf(encoding: Encoding, body: readonly Statement[]): BlockEnd {

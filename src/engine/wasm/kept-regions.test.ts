@@ -3,8 +3,12 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { dword, FlatGuest } from '../../../test/support/flat-guest.ts';
 import { keptIn } from '../../../test/support/kept-bytes.ts';
+import { calleeName, IMPORTS } from './assembly.ts';
+import { OP } from './encoder.ts';
 import { createWasmEngine } from './engine.ts';
-import type { KeptRegion, KeptRegions } from './kept-regions.ts';
+import type { KeptMakers, KeptRegion, KeptRegions } from './kept-regions.ts';
+import { ModuleBuilder } from './module-builder.ts';
+import { readParts } from './module-merge.ts';
 
 const ROUNDS = 70_000;
 
@@ -119,4 +123,40 @@ test('of one key the newest are kept, and one run does not keep more than its sh
   for (let key = 2; key < 100; key++) kept.add(key, region(0, 2 ** 20));
   const { length } = kept.content();
   assert.ok(length > 6 * 2 ** 20 && length < 9 * 2 ** 20, `${length} bytes`);
+});
+
+/** A module of functions that do nothing. */
+function makers(numbers: readonly number[], imports: readonly string[] = []): KeptMakers {
+  const type = { parameters: [], results: [] };
+  const m = new ModuleBuilder();
+  for (const name of imports) m.importFunction(IMPORTS, name, type);
+  for (const i of numbers.keys()) {
+    const index = m.declare(type);
+    m.define(index, Uint8Array.of(0, OP.end));
+    m.exportFunction(calleeName(i), index);
+  }
+  return { bytes: m.finish(), imports, numbers };
+}
+
+test('functions that make flags are one module in the next run, but for those that need others', () => {
+  const kept = keptIn();
+  for (const m of [makers([0, 4]), makers([1], ['other']), makers([3])]) kept.addMakers(m);
+  const next = keptIn(kept.content());
+  // What is kept is looked at first where a region is looked for.
+  assert.ok(!next.has(0));
+  next.addMakers(makers([7]));
+  for (const [again, numbers] of [
+    [next, [0, 4, 3]],
+    [keptIn(next.content()), [0, 4, 3, 7]],
+  ] as const) {
+    assert.ok(!again.has(0));
+    const found = again.makersWith(4)!;
+    assert.deepEqual(found.numbers, numbers);
+    const exported = readParts(found.bytes).exports.map(({ name }) => name);
+    assert.deepEqual(
+      exported,
+      numbers.map((_, i) => calleeName(i)),
+    );
+    assert.deepEqual(again.makersWith(1)!.numbers, [1]);
+  }
 });

@@ -7,7 +7,7 @@
  */
 
 import { joined } from '../../joined.ts';
-import type { Assembly } from './assembly.ts';
+import { type Assembly, calleeName, merge } from './assembly.ts';
 
 /** A file, read where something is asked for. */
 export interface KeptBytes {
@@ -205,7 +205,10 @@ export class KeptRegions {
   /** The module that has a function. */
   makersWith(number: number): KeptMakers | undefined {
     const part = this.#makers.get(number);
-    const bytes = part === undefined ? undefined : this.#read(part);
+    return part === undefined ? undefined : this.#makersOf(part);
+  }
+  #makersOf(part: Part): KeptMakers | undefined {
+    const bytes = this.#read(part);
     if (bytes === undefined) return undefined;
     const [head, rest] = taken<MakersHead>(bytes);
     return { ...head, bytes: rest.slice() };
@@ -233,9 +236,9 @@ export class KeptRegions {
       parts.push(bytes);
       return place;
     };
-    const makers = [...new Set(this.#makers.values())].flatMap((part) => {
-      const place = put(part);
-      return place === undefined ? [] : [{ ...place, numbers: this.#numbersIn(part) }];
+    const makers = this.#mergedMakers().flatMap(({ numbers, ...assembly }) => {
+      const place = put(packed({ imports: assembly.imports, numbers } satisfies MakersHead, assembly.bytes));
+      return place === undefined ? [] : [{ ...place, numbers }];
     });
     const rest = [...this.#regions.values()].flat().filter((entry) => !this.#used.has(entry));
     const regions = [...[...this.#used].reverse(), ...rest].flatMap(({ key, part }) => {
@@ -245,8 +248,17 @@ export class KeptRegions {
     const index = encoded({ shapes: this.#shapes, makers, regions } satisfies Index);
     return joined([word(index.length), word(checkOf(index)), index, ...parts]);
   }
-  #numbersIn(part: Part): number[] {
-    return [...this.#makers].filter(([, p]) => p === part).map(([number]) => number);
+  /** The modules of functions that make flags: one of all that need nothing else. */
+  #mergedMakers(): KeptMakers[] {
+    const all = [...new Set(this.#makers.values())].flatMap((part) => this.#makersOf(part) ?? []);
+    const [alone, others] = [true, false].map((b) => all.filter(({ imports }) => (imports.length === 0) === b));
+    if (alone.length < 2) return all;
+    const numbers = [...new Set(alone.flatMap((m) => m.numbers))];
+    const named = alone.map(({ bytes, numbers: its }) => {
+      const names = new Map(its.map((number, i) => [calleeName(i), calleeName(numbers.indexOf(number))]));
+      return { bytes, name: (exported: string) => names.get(exported)! };
+    });
+    return [{ ...merge(named), numbers }, ...others];
   }
 }
 
