@@ -14,10 +14,11 @@ import { lowerColdHandler } from './cold-handler.ts';
 import { MOST_MAKERS } from './kept-regions.ts';
 import { FIRST_LATE, LATE_PROCEDURES } from './late-procedures.ts';
 import type { Linker } from './linker.ts';
-import { findBlock, hotBlock, MainLoop, noteFault } from './main-loop.ts';
+import { hotBlock, MainLoop, noteFault } from './main-loop.ts';
 import type { Signature } from './module-builder.ts';
 import { PSEUDO_COUNT } from './record.ts';
 import { STACK_PATHS } from './slow-path.ts';
+import { findBlock } from './transfer.ts';
 
 type Run = (record: number) => number;
 /** The main loop of 64-bit code, or of 16- and 32-bit code, and the numbers of the rows that it has cases for. */

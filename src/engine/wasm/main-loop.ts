@@ -7,40 +7,33 @@ import { storesIn } from '../../isa/ir/purity.ts';
 import { walk } from '../../isa/ir/statements.ts';
 import type { Statement } from '../../isa/ir/types.ts';
 import { deliverFault } from '../../isa/x86/procedures/interrupts.ts';
-import { CS_AT, EXIT, IP_BASE, RETIRED, RETIRED_LIMIT, RIP, SEGMENTS, TRANSLATED } from '../../isa/x86/state.ts';
-import { PAGE_SIZE } from '../layout.ts';
+import { EXIT, RETIRED, RIP, TRANSLATED } from '../../isa/x86/state.ts';
 import { HANDLER_TYPE, type ModuleParts } from './assembly.ts';
 import { Emitter, noteRecord, pushField, REC, STATUS } from './emitter.ts';
 import { BLOCK_EMPTY, ByteWriter } from './encoder.ts';
-import { pushCachedRecord, pushIsCached } from './jump-cache.ts';
 import { Lowering } from './lowering.ts';
 import { writeStore } from './op-code.ts';
-import { COUNT_AT, CROSSES_PAGE, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
+import { COUNT_AT, PSEUDO, PSEUDO_COUNT, RECORD_AT, RECORD_SIZE } from './record.ts';
 import { Locals, type Target } from './target.ts';
+import { LINK_LOCAL, RIP_LOCAL, SCRATCH_LOCAL, TRANSFER_LOCALS, Transfer } from './transfer.ts';
 
-/** Looks the instruction at RIP up, decoding where it must; 0 where an indirect jump leads there → its record. */
-export const findBlock = external('findBlock', ['i32'], ['i32'], { class: 'engine' });
 /** A block that a record counts was entered often → the record to go on with. */
 export const hotBlock = external('hotBlock', ['i32'], ['i32'], { class: 'engine' });
 /** An exception is about to be delivered. */
 export const noteFault = external('noteFault', [], [], { class: 'engine' });
 
-const RIP_LOCAL = 1;
-const LINK_LOCAL = 2;
-const SCRATCH_LOCAL = 3;
-const LINEAR_LOCAL = 4;
 /** RETIRED before a function of the table. */
-const RETIRED_LOCAL = 5;
-const FIXED_LOCALS = 6;
+const RETIRED_LOCAL = TRANSFER_LOCALS;
+const FIXED_LOCALS = RETIRED_LOCAL + 1;
 
 /** Writes the main loop for one mode. */
 export class MainLoop {
   readonly #m: ModuleParts;
   readonly #e: Emitter;
-  readonly #long: boolean;
   readonly #bodies: readonly (readonly Statement[])[];
   readonly #pairs: readonly (readonly [number, number])[];
   readonly #locals = new Locals(FIXED_LOCALS);
+  readonly #transfer: Transfer;
 
   /** `bodies`: of the hot rows, in the order of their handler numbers. `pairs`: those of two of them, which come behind. */
   constructor(
@@ -51,9 +44,9 @@ export class MainLoop {
   ) {
     this.#m = m;
     this.#e = new Emitter(m.cpuBase);
-    this.#long = long;
     this.#bodies = bodies;
     this.#pairs = pairs;
+    this.#transfer = new Transfer(this.#e, m.functionIndex, long);
   }
 
   /**
@@ -91,9 +84,9 @@ export class MainLoop {
     e.op('end');
     this.#deliver();
     e.op('end');
-    this.#transfer();
+    this.#transfer.viaCache();
     e.op('end');
-    this.#lookUp();
+    this.#transfer.lookUp();
     e.op('end', 'unreachable', 'end');
     return this.#withFixedLocals();
   }
@@ -147,7 +140,7 @@ export class MainLoop {
         e.retire(0);
         e.i32(1);
         e.set(LINK_LOCAL);
-        this.#pushWithinLimit();
+        this.#transfer.pushWithinLimit();
         e.op('br_if');
         e.code.u32(this.#to('lookUp', depth));
         // Nothing is left to run: there execution ends.
@@ -261,7 +254,7 @@ export class MainLoop {
     e.recordField('i32', RECORD_AT.link[link]);
     e.op('local_tee');
     e.code.u32(SCRATCH_LOCAL);
-    this.#pushWithinLimit();
+    this.#transfer.pushWithinLimit();
     e.op('i32_and', 'if');
     e.code.byte(BLOCK_EMPTY);
     e.get(SCRATCH_LOCAL);
@@ -275,15 +268,6 @@ export class MainLoop {
     e.op('i32_add');
     e.set(LINK_LOCAL);
     e.br(this.#to('transfer', depth));
-  }
-
-  /** All ones while there are instructions left to run, else zero. */
-  #pushWithinLimit(): void {
-    const e = this.#e;
-    e.i32(0);
-    e.load('i64', RETIRED);
-    e.load('i64', RETIRED_LIMIT);
-    e.op('i64_lt_s', 'i32_sub');
   }
 
   #cold(handlers: number): void {
@@ -380,75 +364,5 @@ export class MainLoop {
     e.set(RIP_LOCAL);
     e.i32(0);
     e.set(LINK_LOCAL);
-  }
-
-  /** Goes to RIP_LOCAL through the jump cache; LINK_LOCAL is the address of the link that may lead there, or 0. */
-  #transfer(): void {
-    const e = this.#e;
-    this.#pushWithinLimit();
-    e.op('i32_eqz', 'if');
-    e.code.byte(BLOCK_EMPTY);
-    e.store('i64', RIP, () => e.get(RIP_LOCAL));
-    e.i32(EXIT.budget);
-    e.op('return', 'end');
-    this.#pushLinear();
-    e.set(LINEAR_LOCAL);
-    pushIsCached(e, LINEAR_LOCAL, SCRATCH_LOCAL, this.#long);
-    e.op('if');
-    e.code.byte(BLOCK_EMPTY);
-    this.#cacheHit();
-    e.op('end');
-  }
-
-  #pushLinear(): void {
-    const e = this.#e;
-    e.get(RIP_LOCAL);
-    if (this.#long) return;
-    e.load('i64', { offset: SEGMENTS.offset + CS_AT });
-    e.op('i64_add');
-    e.i64(0xffffffffn);
-    e.op('i64_and');
-  }
-
-  #cacheHit(): void {
-    const e = this.#e;
-    const base = (): void => {
-      e.get(RIP_LOCAL);
-      e.get(LINEAR_LOCAL);
-      e.i64(BigInt(PAGE_SIZE - 1));
-      e.op('i64_and', 'i64_sub');
-    };
-    pushCachedRecord(e, SCRATCH_LOCAL);
-    e.set(REC);
-    // A link may lead from one instruction to another of the same page, unless that is stale already.
-    e.get(LINK_LOCAL);
-    e.op('if');
-    e.code.byte(BLOCK_EMPTY);
-    e.load('i64', IP_BASE);
-    base();
-    e.op('i64_eq');
-    e.recordField('i8', RECORD_AT.flags);
-    e.i32(CROSSES_PAGE);
-    e.op('i32_and', 'i32_eqz', 'i32_and');
-    e.recordField('i16', RECORD_AT.handler);
-    e.i32(PSEUDO.stale);
-    e.op('i32_ne', 'i32_and', 'if');
-    e.code.byte(BLOCK_EMPTY);
-    e.get(LINK_LOCAL);
-    e.get(REC);
-    writeStore(e.code, 'i32', 0);
-    e.op('end', 'end');
-    e.store('i64', IP_BASE, base);
-    // if, lookUp, loop.
-    e.br(2);
-  }
-
-  #lookUp(): void {
-    const e = this.#e;
-    e.store('i64', RIP, () => e.get(RIP_LOCAL));
-    e.get(LINK_LOCAL);
-    e.call(this.#m.functionIndex(findBlock));
-    e.set(REC);
-    e.br(0);
   }
 }
