@@ -57,6 +57,7 @@ export class TerminalView {
     this.#terminal = new Terminal({
       fontFamily: FONT,
       fontSize: fontSize(place),
+      lineHeight: LINE_HEIGHT,
       scrollback: 5000,
       cursorBlink: !matchMedia('(prefers-reduced-motion: reduce)').matches,
       minimumContrastRatio: 4.5,
@@ -130,4 +131,6 @@ export class TerminalView {
   }
 }
 
+/** Of the font's height: some fonts draw the underscore below that, where a row ends. */
+const LINE_HEIGHT = 1.15;
 const fontSize = (place: HTMLElement): number => (place.clientWidth < NARROW ? 12 : 14);
