@@ -55,19 +55,18 @@ test('a boot that is saved at random points and goes on elsewhere is the boot th
   const whole = await finish(await Machine.create(OPTIONS), '');
   assert.match(whole.text, /Trapeze: Linux/);
   const tiers: readonly Tier[] = ['both', 'both', 'interpreter'];
-  let compared = 0;
   for (let i = 0; i < POINTS; i++) {
-    const first = await Machine.create({ ...OPTIONS, tier: tiers[i % 3]! });
-    const turns = 1 + Math.floor(Math.random() * 60 * (i + 1));
-    const half = await saveAfter(first, turns);
-    if (half === undefined) continue;
-    const second = await restored(half.snapshot, { tier: tiers[(i + 1) % 3]! });
-    const outcome = await finish(second, half.text);
+    let turns = 1 + Math.floor(Math.random() * 60 * (i + 1));
+    const save = async (): ReturnType<typeof saveAfter> =>
+      saveAfter(await Machine.create({ ...OPTIONS, tier: tiers[i % 3]! }), turns);
+    let before = await save();
+    // How far the guest comes in one depends on the host.
+    for (; before === undefined; before = await save()) turns = Math.floor(turns / 2);
+    const second = await restored(before.snapshot, { tier: tiers[(i + 1) % 3]! });
+    const outcome = await finish(second, before.text);
     assert.equal(outcome.text, whole.text);
     assert.deepEqual(outcome, whole, `saved after ${turns} turns`);
-    compared++;
   }
-  assert.ok(compared > 0);
 });
 
 test('saving does not change the run that goes on', async () => {
