@@ -4,7 +4,7 @@
  * such edges go through it as well.
  */
 import type { Region } from './region.ts';
-import type { RegionBlock } from './region-block.ts';
+import { isComputed, type RegionBlock } from './region-block.ts';
 import { smallLoops, withCommonEnds } from './small-loops.ts';
 import { type Graph, type Structure, structureOf } from './structure.ts';
 
@@ -31,9 +31,6 @@ export interface FlowNode {
 }
 
 const NONE: ReadonlySet<number> = new Set();
-
-/** The block ends in a computed jump. */
-export const isComputed = ({ ending }: RegionBlock): boolean => ending !== 'plain' && ending !== 'call';
 
 /** A loop with this block may have its rounds written out. */
 function mayRepeat({ instructions, taken, offset, attends }: RegionBlock): boolean {

@@ -49,3 +49,6 @@ export function endOf(block: BlockCode): number {
   const last = block.instructions[block.instructions.length - 1];
   return last.offset + last.length;
 }
+
+/** The block ends in a computed jump. */
+export const isComputed = ({ ending }: BlockCode): boolean => ending !== 'plain' && ending !== 'call';

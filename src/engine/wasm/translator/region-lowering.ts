@@ -10,12 +10,12 @@ import type { RegionExit } from '../region-exits.ts';
 import type { RegionListing } from '../region-listing.ts';
 import { StatementMap } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
-import { type ControlFlow, controlFlowOf, isComputed, nodesOf } from './control-flow.ts';
+import { type ControlFlow, controlFlowOf, nodesOf } from './control-flow.ts';
 import type { Place, RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
 import type { Region } from './region.ts';
-import { endOf, type RegionBlock } from './region-block.ts';
+import { endOf, isComputed, type RegionBlock } from './region-block.ts';
 import { registerOf } from './registers-used.ts';
 import { branchToTarget } from './target-search.ts';
 import { TreeLowering } from './tree-lowering.ts';
@@ -264,27 +264,24 @@ export class RegionLowering extends TreeLowering {
     const block = this.#blocks[this.#block];
     const offset = link === undefined ? undefined : link === 0 ? block.taken : block.next;
     const known = this.#numberOf(offset);
-    const guesses = link === undefined && isComputed(block) ? this.#guesses.get(block.offset) : undefined;
-    if (guesses !== undefined && guesses.length > 0) {
-      this.#guess(guesses, block, place);
-      return;
-    }
     const computed = known === undefined ? link === undefined && this.#isSwitched(block) : this.#isDispatched(known);
     const to = computed ? this.#blocks.length : known;
-    if (to === undefined) {
+    const guesses = link === undefined ? (this.#guesses.get(block.offset) ?? []) : [];
+    if (to === undefined && guesses.length === 0) {
       this.#exit(place, exitOf(block, link));
       return;
     }
     if (block.instructions[block.instructions.length - 1].stores) this.#leaveIfDropped(place);
     this.#pushRetired(1);
     this.code.set(this.retired);
-    if (!computed) {
+    if (to !== undefined && !computed) {
       this.#branch(to, place);
       return;
     }
     this.#push(place);
     this.code.set(this.#computed);
-    this.#branch(to, () => this.code.get(this.#computed));
+    if (to === undefined) this.#guess(guesses);
+    else this.#branch(to, () => this.code.get(this.#computed));
   }
 
   #isSwitched(block: RegionBlock): boolean {
@@ -295,12 +292,7 @@ export class RegionLowering extends TreeLowering {
   }
 
   /** A computed jump goes to one of few blocks, or leaves the region. */
-  #guess(guesses: readonly number[], block: RegionBlock, place: Place): void {
-    if (block.instructions[block.instructions.length - 1].stores) this.#leaveIfDropped(place);
-    this.#pushRetired(1);
-    this.code.set(this.retired);
-    this.#push(place);
-    this.code.set(this.#computed);
+  #guess(guesses: readonly number[]): void {
     for (const offset of guesses) {
       const to = this.#numbers.get(offset)!;
       this.#pushIp(offset);

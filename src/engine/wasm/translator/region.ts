@@ -12,7 +12,7 @@ import { planOf } from './flag-lowering.ts';
 import { withKnownFlags } from './flags-between.ts';
 import { KnownCode, type KnownPage } from './known-code.ts';
 import { assume, flagsBehind, type KnownFlags, readsFlags } from './known-flags.ts';
-import { type BlockCode, endOf, type RegionBlock, type RegionInstruction } from './region-block.ts';
+import { type BlockCode, endOf, isComputed, type RegionBlock, type RegionInstruction } from './region-block.ts';
 import { registersUsed } from './registers-used.ts';
 import { MAX_MORE } from './small-loops.ts';
 import { type KnownTargets, type Ways, waysOf } from './ways.ts';
@@ -235,9 +235,9 @@ function reachedBlocks(
   const reached = new Set(blocks.has(entry) ? [entry] : []);
   // What is added while it is walked through is walked through too.
   for (const offset of reached) {
-    const { taken, next, ending } = blocks.get(offset)!;
-    const computed = ending === 'plain' || ending === 'call' ? [] : (guesses.get(offset) ?? targets);
-    for (const to of [taken, next, ...computed]) if (to !== undefined && blocks.has(to)) reached.add(to);
+    const block = blocks.get(offset)!;
+    const computed = isComputed(block) ? (guesses.get(offset) ?? targets) : [];
+    for (const to of [block.taken, block.next, ...computed]) if (to !== undefined && blocks.has(to)) reached.add(to);
   }
   return [...reached].map((offset) => blocks.get(offset)!);
 }
