@@ -174,6 +174,10 @@ export class DecodeCache {
     if (this.#counts === undefined || this.#memory[record + RECORD_AT.flags] & IS_REGION) return WAS_HOT;
     return this.#counts.entered(record);
   }
+  /** As `BlockCounts`. */
+  leastBeside(record: number): number {
+    return this.#counts!.leastBeside(record);
+  }
   /** The physical address of the block that a counting record starts. */
   placeOf(record: number): number {
     return this.#counts!.place(record);
@@ -359,11 +363,11 @@ export class DecodeCache {
   regionsOn(physical: number): readonly InstalledRegion[] {
     return [...(this.#pages.get(Math.floor(physical / PAGE_SIZE))?.regions.values() ?? [])];
   }
-  /** Counts the entries of a block that is part of a region from the start again: few of them pass that by. */
-  cool(physical: number, size: CodeSize): void {
+  /** Counts the entries of a block that is part of a region from the start again: few of them pass that by. `kept`: of an earlier run. */
+  cool(physical: number, size: CodeSize, kept: boolean): void {
     const page = this.#pages.get(Math.floor(physical / PAGE_SIZE));
     const record = page?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
-    if (record !== undefined) this.#counts?.cool(record, page!.patience);
+    if (record !== undefined) this.#counts?.cool(record, page!.patience, kept);
   }
   /** The block of a region is interpreted again. */
   uninstall(region: InstalledRegion): void {

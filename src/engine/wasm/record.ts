@@ -62,5 +62,8 @@ export const PSEUDO = {
   enter: 4,
 } as const;
 export const PSEUDO_COUNT = 5;
-/** In the record that counts entries: those left until the block is hot, the frame that the block is in, and how many were left at first. */
-export const COUNT_AT = { left: 16, frame: 20, whole: 24 } as const;
+/**
+ * In the record that counts entries: those left until the block is looked at, the frame that the block is in, how many were left at first, and
+ * the low half of the count of instructions when it was looked at last.
+ */
+export const COUNT_AT = { left: 16, frame: 20, whole: 24, looked: 28 } as const;

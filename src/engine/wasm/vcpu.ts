@@ -123,7 +123,8 @@ export class WasmVcpu implements Vcpu, Executor {
     };
     // What is counted in them makes regions another's.
     const keeps = tier === 'both' && instrument === undefined && watch === undefined ? kept : undefined;
-    const counts = tier === 'both' ? new BlockCounts(memory.wasm, keeps !== undefined) : undefined;
+    const counts =
+      tier === 'both' ? new BlockCounts(memory.wasm, keeps !== undefined, () => this.retired()) : undefined;
     this.#cache = new DecodeCache(memory.wasm, memory.size, this.#handlers, events, counts);
     const parts = { cache: this.#cache, handlers: this.#handlers, tier, events: this.#counts };
     this.#translator = new Translator({ ...parts, kept: keeps });
@@ -288,7 +289,8 @@ export class WasmVcpu implements Vcpu, Executor {
       return target === undefined ? undefined : offsetOf(target);
     };
     const offsetOf = (linear: bigint): number => Number(BigInt.asIntN(64, linear - base));
-    this.#translator.entered(record, size, { find, follow, offsetOf });
+    const least = this.#cache.leastBeside(record);
+    this.#translator.entered(record, size, { least, find, follow, offsetOf });
     return record;
   }
 

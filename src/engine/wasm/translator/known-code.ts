@@ -18,6 +18,8 @@ export interface KnownPage {
 
 /** What is known around the page of a hot block, by offsets from that. */
 export interface Surroundings {
+  /** How often a block was entered that is worth translating with the hot one. */
+  readonly least: number;
   /** The record at an offset, where the processor went lately. */
   find(offset: number): number | undefined;
   /** The offset that a pointer at an offset leads to, as far as memory is known. */
@@ -26,27 +28,24 @@ export interface Surroundings {
   offsetOf(linear: bigint): number | undefined;
 }
 
-/** What is known of memory. */
-type Memory = Pick<Surroundings, 'follow' | 'offsetOf'>;
+/** What is known without its pages. */
+type Near = Omit<Surroundings, 'find'>;
 
 /** Farther away nothing is part of a region: offsets are 32-bit numbers. */
 const FARTHEST = 2 ** 30;
-
-/** Entries to a block that make it worth translating with a hot one that leads to it. */
-const MANY = 1000;
 
 export class KnownCode {
   /** By distance in pages from the entry's. */
   readonly #pages = new Map<number, KnownPage>();
   readonly #find: (offset: number) => KnownPage | undefined;
-  readonly #near: Memory;
+  readonly #near: Near;
   readonly #everything: boolean;
 
   /**
    * `entry`: the page of the hot block. `find`: the page at an offset, where the processor went lately. `everything`: of the entry's page
    * also what was not executed is wanted.
    */
-  constructor(entry: KnownPage, find: (offset: number) => KnownPage | undefined, near: Memory, everything: boolean) {
+  constructor(entry: KnownPage, find: (offset: number) => KnownPage | undefined, near: Near, everything: boolean) {
     this.#pages.set(0, entry);
     this.#find = find;
     this.#near = near;
@@ -76,7 +75,7 @@ export class KnownCode {
     if (this.#everything && KnownCode.distanceOf(offset) === 0) return true;
     const page = this.page(offset);
     const record = page?.record(KnownCode.within(offset));
-    return record !== undefined && page!.entered(record) >= MANY;
+    return record !== undefined && page!.entered(record) >= this.#near.least;
   }
   /** Where a pointer at an offset leads now, if code there was executed. */
   pointedTo(offset: number): number | undefined {

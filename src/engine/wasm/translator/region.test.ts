@@ -18,7 +18,7 @@ function codeOf(bytes: readonly number[], target = 0n, indirect: readonly number
     target: () => target,
   };
   const elsewhere = (): undefined => undefined;
-  const near = { follow: elsewhere, offsetOf: (linear: bigint) => Number(linear - LINEAR) };
+  const near = { least: 0, follow: elsewhere, offsetOf: (linear: bigint) => Number(linear - LINEAR) };
   return new KnownCode(page, elsewhere, near, true);
 }
 

@@ -28,7 +28,12 @@ const recordName = (i: number): string => `r${i}`;
 
 type RegionParts = Pick<KeptRegion, 'blocks' | 'records' | 'wasm' | 'imports'>;
 
-const NOTHING_AROUND: Surroundings = { find: () => undefined, follow: () => undefined, offsetOf: () => undefined };
+const NOTHING_AROUND: Surroundings = {
+  least: 0,
+  find: () => undefined,
+  follow: () => undefined,
+  offsetOf: () => undefined,
+};
 
 interface Made {
   readonly reach: Reach;
@@ -149,7 +154,7 @@ export class Translator {
     const parts = { ...codeOf(region, around), records, imports: assembly.imports, wasm: assembly.bytes, note: made };
     if (makers !== undefined)
       this.#kept?.add(keyOf(around.page(0)!, hot.physical % PAGE_SIZE, size), { ...parts, makers });
-    this.#install(hot, parts, made, around);
+    this.#install(hot, parts, made, around, false);
     this.#events.regionMade({ physical, size, region, code, listing });
   }
 
@@ -190,7 +195,7 @@ export class Translator {
     const goes = ({ blocks }: KeptRegion): boolean => blocks.some(({ offset }) => offset === goal.physical % PAGE_SIZE);
     const region = this.#kept!.find(key, (r) => goes(r) && this.#isUsable(r, around, size));
     if (region === undefined) return false;
-    this.#install(entry, region, region.note as Made, around);
+    this.#install(entry, region, region.note as Made, around, true);
     this.#events.regionKept(region, physical);
     return true;
   }
@@ -200,8 +205,8 @@ export class Translator {
     return region.makers.every((number) => this.#makers.isThere(number));
   }
 
-  /** Installs a region that was made for a hot block. */
-  #install(hot: Entry, region: RegionParts, made: Made, around: KnownCode): void {
+  /** Installs a region that was made for a hot block; `kept`: in an earlier run. */
+  #install(hot: Entry, region: RegionParts, made: Made, around: KnownCode, kept: boolean): void {
     if (this.#regions.size >= MAX_REGIONS) this.#evict();
     const { blocks, records, wasm, imports } = region;
     const { size } = hot;
@@ -210,7 +215,7 @@ export class Translator {
     const assembly = { bytes: wasm, imports, procedures: [] };
     const handler = this.#handlers.install(assembly, size === 64, numbers);
     // They are entered inside the region now; one that is entered from elsewhere as well will be hot again.
-    for (const { offset } of blocks) this.#cache.cool(around.physical(offset), size);
+    for (const { offset } of blocks) this.#cache.cool(around.physical(offset), size, kept);
     const ranges = blocks.map(({ offset, length }) => [around.physical(offset), length] as const);
     const installed = this.#cache.install(physical, size, handler, ranges);
     this.#regions.set(installed, made);
