@@ -49,11 +49,14 @@ export class BlockCounts {
     this.#set(record, entries, entries);
     this.#view.setUint32(record + COUNT_AT.frame, frame, true);
   }
-  /** Whether the block that a record starts, which was entered as often as it counts, is hot; else it counts on from there. */
+  /** Whether the block that a record starts, which was entered as often as it counts, is hot; it counts on from there, or again if it is. */
   isHot(record: number, patience: number): boolean {
     const entered = this.#whole(record);
     const hot = HOT_ENTRIES << patience;
-    if (entered >= hot || this.#isDense(record, entered, patience)) return true;
+    if (entered >= hot || this.#isDense(record, entered, patience)) {
+      this.restart(record, patience);
+      return true;
+    }
     const next = Math.min(entered * NEXT_LOOK, hot);
     this.#set(record, next - entered, next);
     return false;
@@ -70,7 +73,7 @@ export class BlockCounts {
   cool(record: number, patience: number, kept: boolean): void {
     this.#set(record, ((kept ? COVERED_KEPT : COVERED) * HOT_ENTRIES) << patience, WAS_HOT);
   }
-  /** The block is no region any more. */
+  /** The block is no region any more, or not yet. */
   restart(record: number, patience: number): void {
     this.#set(record, HOT_ENTRIES << patience, WAS_HOT);
   }

@@ -46,6 +46,9 @@ const MOST_BYTES = (MAX_BLOCK + 2) * RECORD_SIZE;
  */
 const MAX_IDLE_STORES = 128;
 const SIZE_CODE = { 16: 0, 32: 1, 64: 2 } as const;
+const frameOf = (physical: number): number => Math.floor(physical / PAGE_SIZE);
+/** By which a page knows a start. */
+const keyOf = (physical: number, size: CodeSize): number => (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
 /** A failure's bytes still cover the page: overwriting them may mend the instruction. */
 const badInstruction = (failure: 'invalid' | 'tooLong', size: CodeSize): Decoded => ({
   encoding: failure === 'invalid' ? UNDEFINED : TOO_LONG,
@@ -95,7 +98,7 @@ export class DecodeCache {
 
   /** The record of a block that was decoded before. */
   known(physical: number, size: CodeSize): number | undefined {
-    return this.#pages.get(Math.floor(physical / PAGE_SIZE))?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
+    return this.#pages.get(frameOf(physical))?.starts.get(keyOf(physical, size));
   }
 
   /** The record of the instruction at `place`, in a block of at most `most`; undefined where fetching its second page faults. */
@@ -103,7 +106,7 @@ export class DecodeCache {
     const frame = Math.floor(place.physical / PAGE_SIZE);
     const offset = place.physical % PAGE_SIZE;
     const page = this.#pages.get(frame);
-    const key = offset * 4 + SIZE_CODE[place.size];
+    const key = keyOf(offset, place.size);
     const known = most < MAX_BLOCK ? page?.short.get(key * MAX_BLOCK + most) : page?.starts.get(key);
     if (known !== undefined) return known;
     if (!this.#room.reserve(MOST_BYTES)) this.#makeRoom();
@@ -168,7 +171,10 @@ export class DecodeCache {
   }
   /** As `BlockCounts`. */
   isHot(record: number): boolean {
-    return this.#counts!.isHot(record, this.#pages.get(this.#counts!.frame(record))?.patience ?? 0);
+    return this.#counts!.isHot(record, this.#patience(record));
+  }
+  #patience(record: number): number {
+    return this.#pages.get(this.#counts!.frame(record))?.patience ?? 0;
   }
   #entered(record: number): number {
     if (this.#counts === undefined || this.#memory[record + RECORD_AT.flags] & IS_REGION) return WAS_HOT;
@@ -248,7 +254,7 @@ export class DecodeCache {
 
   /** Bytes of RAM were or will be written: instructions decoded from them become stale. */
   written(physical: number, length: number): void {
-    const first = Math.floor(physical / PAGE_SIZE);
+    const first = frameOf(physical);
     const last = Math.floor((physical + length - 1) / PAGE_SIZE);
     for (let frame = first; frame <= last; frame++) {
       if (this.#memory[PAGE_FLAGS_BASE + frame] === 0) continue;
@@ -263,7 +269,7 @@ export class DecodeCache {
   /** Makes a page's records stale. */
   #drop(page: CodePage): void {
     const regions = [...page.regions.values(), ...page.foreign];
-    for (const frame of new Set(regions.map(({ physical }) => Math.floor(physical / PAGE_SIZE)))) {
+    for (const frame of new Set(regions.map(({ physical }) => frameOf(physical)))) {
       const start = this.#pages.get(frame)!;
       start.patience = Math.min(start.patience + 1, MAX_PATIENCE);
     }
@@ -303,9 +309,9 @@ export class DecodeCache {
 
   /** What is known of the page of a start whose record a region may replace; undefined where there is none. */
   regionAt(physical: number, size: CodeSize): KnownPage | undefined {
-    const frame = Math.floor(physical / PAGE_SIZE);
+    const frame = frameOf(physical);
     const page = this.#pages.get(frame);
-    const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
+    const key = keyOf(physical, size);
     if (page === undefined || !page.starts.has(key) || page.regions.has(key)) return undefined;
     return this.#known(frame, page, size);
   }
@@ -314,7 +320,7 @@ export class DecodeCache {
     const frame = this.#view.getUint32(record + COUNT_AT.frame, true);
     const offset = this.#view.getUint16(record + RECORD_AT.offset, true);
     const page = this.#pages.get(frame);
-    return page?.starts.get(offset * 4 + SIZE_CODE[size]) === record ? this.#known(frame, page, size) : undefined;
+    return page?.starts.get(keyOf(offset, size)) === record ? this.#known(frame, page, size) : undefined;
   }
   #known(frame: number, page: CodePage, size: CodeSize): KnownPage {
     const code = SIZE_CODE[size];
@@ -322,7 +328,7 @@ export class DecodeCache {
       frame,
       bytes: this.#pageBytes(frame),
       indirect: () => [...page.indirect].filter((k) => (k & 3) === code).map((k) => k >> 2),
-      record: (offset) => page.starts.get(offset * 4 + SIZE_CODE[size]),
+      record: (offset) => page.starts.get(keyOf(offset, size)),
       entered: (record) => this.#entered(record),
       target: (start, index) => this.#target(start, index),
     };
@@ -339,44 +345,41 @@ export class DecodeCache {
     handler: number,
     ranges: readonly (readonly [physical: number, length: number])[],
   ): InstalledRegion {
-    const frame = Math.floor(physical / PAGE_SIZE);
-    const page = this.#pages.get(frame)!;
-    const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
-    const frames = new Set<number>();
-    for (const [at, length] of ranges) {
-      frames.add(Math.floor(at / PAGE_SIZE));
-      cover(this.#pages.get(Math.floor(at / PAGE_SIZE))!, at % PAGE_SIZE, length);
-    }
-    const record = page.starts.get(key)!;
-    const before = this.#view.getUint16(record + RECORD_AT.handler, true);
+    const frames = new Set(ranges.map(([at]) => frameOf(at)));
+    for (const [at, length] of ranges) cover(this.#pages.get(frameOf(at))!, at % PAGE_SIZE, length);
+    const before = this.#view.getUint16(this.known(physical, size)! + RECORD_AT.handler, true);
+    const region = { physical, size, handler, before, frames: [...frames] };
+    this.reinstall(region);
+    return region;
+  }
+  /** A region that was uninstalled, while nothing was dropped. */
+  reinstall(region: InstalledRegion): void {
+    const { physical, size, handler, frames } = region;
+    const [home, record] = [frameOf(physical), this.known(physical, size)!];
     this.#view.setUint16(record + RECORD_AT.handler, handler, true);
     this.#memory[record + RECORD_AT.flags] |= IS_REGION;
-    const region = { physical, size, handler, before, frames: [...frames] };
-    page.regions.set(key, region);
-    for (const other of frames) if (other !== frame) this.#pages.get(other)!.foreign.add(region);
-    return region;
+    this.#pages.get(home)!.regions.set(keyOf(physical, size), region);
+    for (const frame of frames) if (frame !== home) this.#pages.get(frame)!.foreign.add(region);
   }
   #forget(region: InstalledRegion): void {
     for (const frame of region.frames) this.#pages.get(frame)?.foreign.delete(region);
   }
   /** The regions that start on the page of a physical address, the oldest first. */
   regionsOn(physical: number): readonly InstalledRegion[] {
-    return [...(this.#pages.get(Math.floor(physical / PAGE_SIZE))?.regions.values() ?? [])];
+    return [...(this.#pages.get(frameOf(physical))?.regions.values() ?? [])];
   }
   /** Counts the entries of a block that is part of a region from the start again: few of them pass that by. `kept`: of an earlier run. */
   cool(physical: number, size: CodeSize, kept: boolean): void {
-    const page = this.#pages.get(Math.floor(physical / PAGE_SIZE));
-    const record = page?.starts.get((physical % PAGE_SIZE) * 4 + SIZE_CODE[size]);
-    if (record !== undefined) this.#counts?.cool(record, page!.patience, kept);
+    const record = this.known(physical, size);
+    if (record !== undefined) this.#counts?.cool(record, this.#patience(record), kept);
   }
   /** The block of a region is interpreted again. */
   uninstall(region: InstalledRegion): void {
     const { physical, size, before } = region;
     this.#forget(region);
-    const page = this.#pages.get(Math.floor(physical / PAGE_SIZE))!;
-    const key = (physical % PAGE_SIZE) * 4 + SIZE_CODE[size];
-    const record = page.starts.get(key)!;
-    page.regions.delete(key);
+    const page = this.#pages.get(frameOf(physical))!;
+    const record = this.known(physical, size)!;
+    page.regions.delete(keyOf(physical, size));
     this.#view.setUint16(record + RECORD_AT.handler, before, true);
     this.#memory[record + RECORD_AT.flags] &= ~IS_REGION;
     if (before === PSEUDO.enter) this.#counts?.restart(record, page.patience);

@@ -28,6 +28,10 @@ const recordName = (i: number): string => `r${i}`;
 
 type RegionParts = Pick<KeptRegion, 'blocks' | 'records' | 'wasm' | 'imports'>;
 
+/** Blocks of a region that starts on the same page. */
+const goesTo = ({ physical }: Entry, blocks: readonly { readonly offset: number }[]): boolean =>
+  blocks.some(({ offset }) => offset === physical % PAGE_SIZE);
+
 const NOTHING_AROUND: Surroundings = {
   least: 0,
   find: () => undefined,
@@ -87,14 +91,20 @@ export class Translator {
   }
   #hot(entry: Entry, near: Surroundings): void {
     const left = this.#lastLeftFor(entry);
-    if (left === undefined) {
-      if (!this.#find(entry, near)) this.#translate(entry, 0, near);
-      return;
-    }
+    if (left !== undefined && this.#remake(left, entry, near)) return;
+    if (!this.#find(entry, near)) this.#translate(entry, 0, near);
+  }
+  /** Makes a region anew that goes to a place as well; false where it would still not, and stays as it is. */
+  #remake(left: InstalledRegion, goal: Entry, near: Surroundings): boolean {
     this.#cache.uninstall(left);
+    if (!this.#find(left, near, goal) && !this.#translate(left, 1, near, goal)) {
+      this.#cache.reinstall(left);
+      this.#regions.set(left, { ...this.#regions.get(left)!, remakes: MAX_REMAKES });
+      return false;
+    }
     this.#events.regionsDropped(1);
     this.dropped([left]);
-    if (!this.#find(left, near, entry)) this.#translate(left, 1, near);
+    return true;
   }
   /** The newest region that is left for a place and was not made anew yet: one is enough, translating takes long. */
   #lastLeftFor({ physical, size }: Entry): InstalledRegion | undefined {
@@ -124,16 +134,17 @@ export class Translator {
     return new KnownCode(page, pageAt, near, this.#tier === 'translator');
   }
 
-  #translate(hot: Entry, remakes: number, near: Surroundings): void {
+  /** Makes a region of a hot block; false where none can be made, or none that goes to `goal` on the same page. */
+  #translate(hot: Entry, remakes: number, near: Surroundings, goal?: Entry): boolean {
     const around = this.#around(hot, near);
-    if (around === undefined) return;
+    if (around === undefined) return false;
     this.#events.translationStarted();
     const { start, region: found } = this.#read(around, hot, remakes > 0);
     const region = this.#events.prepare(found);
     const entry = { physical: around.physical(start), size: hot.size };
     const { physical, size } = entry;
     const { blocks } = region;
-    if (blocks.length === 0) return;
+    if (blocks.length === 0 || (goal !== undefined && !goesTo(goal, blocks))) return false;
     const makers = this.#makers.need(blocks);
     const long = size === 64;
     const listing = this.#events.listing();
@@ -156,6 +167,7 @@ export class Translator {
       this.#kept?.add(keyOf(around.page(0)!, hot.physical % PAGE_SIZE, size), { ...parts, makers });
     this.#install(hot, parts, made, around, false);
     this.#events.regionMade({ physical, size, region, code, listing });
+    return true;
   }
 
   /**
@@ -192,8 +204,7 @@ export class Translator {
     if (!this.#kept!.has(key)) return false;
     this.#events.translationStarted();
     const around = this.#knownFrom(page, size, near);
-    const goes = ({ blocks }: KeptRegion): boolean => blocks.some(({ offset }) => offset === goal.physical % PAGE_SIZE);
-    const region = this.#kept!.find(key, (r) => goes(r) && this.#isUsable(r, around, size));
+    const region = this.#kept!.find(key, (r) => goesTo(goal, r.blocks) && this.#isUsable(r, around, size));
     if (region === undefined) return false;
     this.#install(entry, region, region.note as Made, around, true);
     this.#events.regionKept(region, physical);
