@@ -36,6 +36,8 @@ export const DELIVERY_NMI = 4;
 export const DELIVERY_INIT = 5;
 export const DELIVERY_STARTUP = 6;
 export const DELIVERY_EXTERNAL = 7;
+/** Of a command and of a message: level-triggered. */
+export const TRIGGER_LEVEL = 0x8000;
 
 export const ERROR_SEND_ILLEGAL_VECTOR = 0x20;
 export const ERROR_RECEIVE_ILLEGAL_VECTOR = 0x40;

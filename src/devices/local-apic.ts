@@ -2,6 +2,7 @@ import { isAddressed } from './apic-destination.ts';
 import { ApicErrors } from './apic-errors.ts';
 import { ApicVectors } from './apic-vectors.ts';
 import type { Clock, Device, IrqLine, MessageSink, PhysicalAddress, Width } from './contract.ts';
+import { decodeCommand } from './interrupt-command.ts';
 import * as register from './local-apic-registers.ts';
 import { ApicTimer, type ApicTimerMode } from './local-apic-timer.ts';
 import { type Delivery, LocalVectorTable } from './local-vector-table.ts';
@@ -31,9 +32,6 @@ export interface LocalApicOptions {
 /** Version 0x14: an integrated APIC whose last LVT entry is number 5, without EOI-broadcast suppression. */
 const VERSION_VALUE = 0x00050014;
 const FLAT_MODEL = 0xffffffff;
-const LEVEL_ASSERT = 0x4000;
-const TRIGGER_LEVEL = 0x8000;
-const LOGICAL_DESTINATION_MODE = 0x800;
 const BROADCAST = 0xff;
 const BROADCAST_X2APIC = 0xffffffff;
 const TIMER_MODES: readonly ApicTimerMode[] = ['one-shot', 'periodic', 'TSC-deadline', 'one-shot'];
@@ -135,7 +133,7 @@ export class LocalApic implements Device, MessageSink {
     const logical = (address & 0x4) !== 0;
     const destination = (address >>> 12) & 0xff;
     if (!this.#enabled() || !this.#addressed(destination, logical, BROADCAST)) return;
-    this.#accept({ mode: (data >> 8) & 7, vector: data & 0xff, level: (data & TRIGGER_LEVEL) !== 0 });
+    this.#accept({ mode: (data >> 8) & 7, vector: data & 0xff, level: (data & register.TRIGGER_LEVEL) !== 0 });
   }
 
   read(offset: number, width: Width): number {
@@ -371,18 +369,13 @@ export class LocalApic implements Device, MessageSink {
   /** A write of ICR. `destination`: 8 bits, in x2APIC mode 32. */
   #sendCommand(command: number, destination: number): void {
     this.#command = command;
-    const logical = (command & LOGICAL_DESTINATION_MODE) !== 0;
+    const { vector, mode, logical, shorthand, deassert } = decodeCommand(command);
     const broadcast = this.msrs.mode === 'x2APIC' ? BROADCAST_X2APIC : BROADCAST;
-    const shorthand = (command >> 18) & 3;
-    const here = shorthand === 0 ? this.#addressed(destination, logical, broadcast) : shorthand !== 3;
-    const mode = (command >> 8) & 7;
-    const vector = command & 0xff;
+    const here = shorthand === undefined ? this.#addressed(destination, logical, broadcast) : shorthand !== 'others';
     if (mode === register.DELIVERY_FIXED || mode === register.DELIVERY_LOWEST_PRIORITY) {
       this.#sendFixed(vector, here);
       return;
     }
-    // INIT level de-assert does nothing on processors since the Pentium 4 (SDM vol. 3 §11.6.1).
-    const deassert = mode === register.DELIVERY_INIT && (command & TRIGGER_LEVEL) !== 0 && !(command & LEVEL_ASSERT);
     if (here && !deassert && mode !== register.DELIVERY_EXTERNAL) this.#accept({ mode, vector, level: false });
   }
 
