@@ -7,8 +7,8 @@ import { COUNT_AT } from './record.ts';
 const RECORD = 64;
 const MOST_ENTRIES = 2 ** 20;
 
-/** How often a block is entered before it is hot, when `instructions` are executed from one entry to the next. */
-function entriesUntilHot(instructions: number, { kept = false, patience = 0, first = 0 } = {}): number {
+/** How often a block is entered before it is seen to be dense or hot, when `instructions` are executed from one entry to the next. */
+function entriesUntilSeen(instructions: number, { kept = false, patience = 0, first = 0 } = {}): number {
   const memory = new WebAssembly.Memory({ initial: 1 });
   const view = new DataView(memory.buffer);
   let retired = first;
@@ -21,16 +21,16 @@ function entriesUntilHot(instructions: number, { kept = false, patience = 0, fir
     retired += left * instructions;
     view.setUint32(RECORD + COUNT_AT.left, 0, true);
     assert.equal(counts.entered(RECORD), entries);
-    if (counts.isHot(RECORD, patience)) return entries;
+    if (counts.heat(RECORD, patience) !== 'cold') return entries;
   }
   return entries;
 }
 
-test('a block that is entered once in few instructions is hot sooner than one of flat code', () => {
-  assert(entriesUntilHot(10) * 4 <= entriesUntilHot(1000));
+test('a block that is entered once in few instructions is seen to be dense before one of flat code is hot', () => {
+  assert(entriesUntilSeen(10) * 4 <= entriesUntilSeen(1000));
 });
 
-test('how soon a block is hot follows from how dense its entries are, and from patience, not from when it began', () => {
+test('how soon that is seen follows from how dense its entries are, and from patience, not from when it began', () => {
   const gaps = fc.integer({ min: 1, max: 4000 });
   fc.assert(
     fc.property(
@@ -41,15 +41,15 @@ test('how soon a block is hot follows from how dense its entries are, and from p
       fc.integer({ min: 1, max: MAX_PATIENCE }),
       (a, b, kept, first, patience) => {
         const [least, most] = [Math.min(a, b), Math.max(a, b)];
-        assert(entriesUntilHot(least, { kept, first }) <= entriesUntilHot(most, { kept, first }));
-        assert.equal(entriesUntilHot(a, { kept, first }), entriesUntilHot(a, { kept }));
-        assert.equal(entriesUntilHot(a, { kept, patience }), entriesUntilHot(a, { kept }) << patience);
+        assert(entriesUntilSeen(least, { kept, first }) <= entriesUntilSeen(most, { kept, first }));
+        assert.equal(entriesUntilSeen(a, { kept, first }), entriesUntilSeen(a, { kept }));
+        assert.equal(entriesUntilSeen(a, { kept, patience }), entriesUntilSeen(a, { kept }) << patience);
       },
     ),
   );
 });
 
-test('with a block that was hot soon, others are wanted that were entered as seldom for each of its entries', () => {
+test('with a block that was entered less often than a hot one, others are wanted that were entered as seldom for each of its entries', () => {
   const memory = new WebAssembly.Memory({ initial: 1 });
   const view = new DataView(memory.buffer);
   const counts = new BlockCounts(memory, false, () => 0);

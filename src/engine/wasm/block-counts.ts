@@ -9,7 +9,7 @@ const FIRST_LOOK = 1000;
 /** The same where there may be regions of earlier runs, which it is looked for among. */
 const FIRST_LOOK_KEPT = 250;
 const NEXT_LOOK = 4;
-/** A block that was entered so often is hot if it was once in so many instructions since it was looked at: a loop, which will go on. */
+/** A block that was entered so often is dense if it was once in so many instructions since it was looked at: a loop, which will go on. */
 const DENSE_ENTRIES = 4000;
 const DENSE_INSTRUCTIONS = 64;
 /** Part of a region, it must be entered from elsewhere so many times as often: to have its code twice costs more than it gains. */
@@ -22,6 +22,9 @@ const SELDOM = 32;
 export const WAS_HOT = 2 ** 31;
 /** Code that is rewritten while it is hot has to be entered twice as often each time, up to so many doublings, before it is translated again. */
 export const MAX_PATIENCE = 4;
+
+/** `dense`: not yet hot, but part of a loop that takes most of the time. */
+export type Heat = 'cold' | 'dense' | 'hot';
 
 export class BlockCounts {
   readonly #view: DataView;
@@ -49,17 +52,17 @@ export class BlockCounts {
     this.#set(record, entries, entries);
     this.#view.setUint32(record + COUNT_AT.frame, frame, true);
   }
-  /** Whether the block that a record starts, which was entered as often as it counts, is hot; it counts on from there, or again if it is. */
-  isHot(record: number, patience: number): boolean {
+  /** How hot the block is that a record starts, which was entered as often as it counts; it counts on from there, or again if it is hot. */
+  heat(record: number, patience: number): Heat {
     const entered = this.#whole(record);
     const hot = HOT_ENTRIES << patience;
-    if (entered >= hot || this.#isDense(record, entered, patience)) {
+    if (entered >= hot) {
       this.restart(record, patience);
-      return true;
+      return 'hot';
     }
     const next = Math.min(entered * NEXT_LOOK, hot);
     this.#set(record, next - entered, next);
-    return false;
+    return this.#isDense(record, entered, patience) ? 'dense' : 'cold';
   }
   /** A block that was entered so often is looked at. */
   #isDense(record: number, entered: number, patience: number): boolean {

@@ -7,7 +7,7 @@ import { MAX_LENGTH } from '../../isa/x86/instruction-reader.ts';
 import type { CodeSize } from '../../isa/x86/prefixes.ts';
 import { TOO_LONG, UNDEFINED } from '../bodies.ts';
 import { PAGE_FLAG, PAGE_FLAGS_BASE, PAGE_SIZE, RAM_BASE, RECORDS_BASE } from '../layout.ts';
-import { type BlockCounts, MAX_PATIENCE, WAS_HOT } from './block-counts.ts';
+import { type BlockCounts, type Heat, MAX_PATIENCE, WAS_HOT } from './block-counts.ts';
 import { type CodePage, cover, type InstalledRegion, isCovered, newPage } from './code-page.ts';
 import type { Handlers } from './handlers.ts';
 import { COUNT_AT, CROSSES_PAGE, IS_REGION, PSEUDO, RECORD_AT, RECORD_SIZE } from './record.ts';
@@ -170,8 +170,8 @@ export class DecodeCache {
     this.#room.next += RECORD_SIZE;
   }
   /** As `BlockCounts`. */
-  isHot(record: number): boolean {
-    return this.#counts!.isHot(record, this.#patience(record));
+  heat(record: number): Heat {
+    return this.#counts!.heat(record, this.#patience(record));
   }
   #patience(record: number): number {
     return this.#pages.get(this.#counts!.frame(record))?.patience ?? 0;

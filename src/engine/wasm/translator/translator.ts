@@ -23,6 +23,9 @@ const EVICTED = 128;
 /** A region is made anew at most this often, when what it is left for has become hot. */
 const MAX_REMAKES = 1;
 
+/** Blocks of a region that is made before its first is hot: of large loops it is known late how they go on. */
+const MOST_EARLY = 12;
+
 /** By which name a module imports the record of a block. */
 const recordName = (i: number): string => `r${i}`;
 
@@ -86,8 +89,10 @@ export class Translator {
   /** The block that a record starts was entered as often as it counts. `near`: what is known around it. */
   entered(record: number, size: CodeSize, near: Surroundings): void {
     const entry = { physical: this.#cache.placeOf(record), size };
-    if (!this.#cache.isHot(record)) this.#find(entry, near);
-    else this.#hot(entry, near);
+    const heat = this.#cache.heat(record);
+    if (heat === 'hot') this.#hot(entry, near);
+    else if (!this.#find(entry, near) && heat === 'dense' && this.#lastLeftFor(entry) === undefined)
+      this.#translate(entry, 0, near, ({ length }) => length <= MOST_EARLY);
   }
   #hot(entry: Entry, near: Surroundings): void {
     const left = this.#lastLeftFor(entry);
@@ -97,7 +102,7 @@ export class Translator {
   /** Makes a region anew that goes to a place as well; false where it would still not, and stays as it is. */
   #remake(left: InstalledRegion, goal: Entry, near: Surroundings): boolean {
     this.#cache.uninstall(left);
-    if (!this.#find(left, near, goal) && !this.#translate(left, 1, near, goal)) {
+    if (!this.#find(left, near, goal) && !this.#translate(left, 1, near, (blocks) => goesTo(goal, blocks))) {
       this.#cache.reinstall(left);
       this.#regions.set(left, { ...this.#regions.get(left)!, remakes: MAX_REMAKES });
       return false;
@@ -134,17 +139,22 @@ export class Translator {
     return new KnownCode(page, pageAt, near, this.#tier === 'translator');
   }
 
-  /** Makes a region of a hot block; false where none can be made, or none that goes to `goal` on the same page. */
-  #translate(hot: Entry, remakes: number, near: Surroundings, goal?: Entry): boolean {
+  /** Makes a region of a hot block; false where none can be made, or none that is `wanted`. */
+  #translate(
+    hot: Entry,
+    remakes: number,
+    near: Surroundings,
+    wanted: (blocks: Region['blocks']) => boolean = () => true,
+  ): boolean {
     const around = this.#around(hot, near);
     if (around === undefined) return false;
     this.#events.translationStarted();
     const { start, region: found } = this.#read(around, hot, remakes > 0);
+    if (found.blocks.length === 0 || !wanted(found.blocks)) return false;
     const region = this.#events.prepare(found);
     const entry = { physical: around.physical(start), size: hot.size };
     const { physical, size } = entry;
     const { blocks } = region;
-    if (blocks.length === 0 || (goal !== undefined && !goesTo(goal, blocks))) return false;
     const makers = this.#makers.need(blocks);
     const long = size === 64;
     const listing = this.#events.listing();
