@@ -11,8 +11,8 @@ import {
   type Value,
   WIDTH,
 } from '../../../isa/ir/types.ts';
-import { GPR, IP_BASE, ZERO_AT } from '../../../isa/x86/state.ts';
-import { registerOf, registersTouched, registersUsed } from './registers-used.ts';
+import { GPR, IP_BASE } from '../../../isa/x86/state.ts';
+import { isGeneral, registerOf, registersTouched, registersUsed } from './registers-used.ts';
 
 export type Access = LoadNode | StoreNode;
 
@@ -207,7 +207,6 @@ class Grouping {
   }
 }
 
-const isGeneral = (offset: number): boolean => offset >= GPR.offset && offset < GPR.offset + ZERO_AT;
 const constant = (value: bigint): Place => ({ root: CONSTANT, offset: Number(BigInt.asIntN(64, value)) });
 
 export function pageGroups(statements: readonly Statement[]): PageGroups {

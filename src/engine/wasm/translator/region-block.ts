@@ -2,6 +2,7 @@
 import type { Statement } from '../../../isa/ir/types.ts';
 import type { BlockPlan } from './flag-lowering.ts';
 import type { FlagsBehind } from './known-flags.ts';
+import type { Narrowing } from './narrow-registers.ts';
 import type { Use } from './registers-used.ts';
 
 /** One instruction of a block. */
@@ -13,6 +14,7 @@ export interface RegionInstruction {
   readonly end: number;
   /** It may write memory. */
   readonly stores: boolean;
+  readonly narrowing: Narrowing;
 }
 
 /** What follows from the bytes of a block and from its place in its page; offsets are from that. */

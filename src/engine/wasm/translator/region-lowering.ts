@@ -14,6 +14,7 @@ import { type ControlFlow, controlFlowOf, nodesOf } from './control-flow.ts';
 import type { Place, RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { KnownCode } from './known-code.ts';
+import { narrowAt, narrowBehind } from './narrow-registers.ts';
 import type { Region } from './region.ts';
 import { endOf, isComputed, type RegionBlock } from './region-block.ts';
 import { registerOf } from './registers-used.ts';
@@ -34,6 +35,8 @@ export class RegionLowering extends TreeLowering {
   /** Blocks by their offsets. */
   readonly #numbers = new Map<number, number>();
   protected override readonly flow: ControlFlow;
+  /** Of each block, where it starts. */
+  readonly #narrow: readonly number[];
   /** Offsets that the switch leads to. */
   readonly #targets: readonly number[];
   /** Where a computed jump goes. */
@@ -61,7 +64,9 @@ export class RegionLowering extends TreeLowering {
     this.#blocks = blocks;
     this.#guesses = region.guesses;
     for (let i = 0; i < blocks.length; i++) this.#numbers.set(blocks[i].offset, i);
-    this.flow = controlFlowOf(...nodesOf(region));
+    const [nodes, targets] = nodesOf(region);
+    this.flow = controlFlowOf(nodes, targets);
+    this.#narrow = narrowAt(blocks, nodes, this.flow);
     this.#targets = this.flow.targets.map((n) => blocks[n].offset);
     if (this.flow.structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));
     this.groupPages(blocks.map(({ plan }) => plan.pages));
@@ -156,16 +161,19 @@ export class RegionLowering extends TreeLowering {
     this.variables = undefined;
     this.loops = undefined;
     this.taken = [];
+    let narrow = this.#narrow[n];
     let from = 0;
     for (let i = 0; i < instructions.length; i++) {
-      const { end, offset, length, stores } = instructions[i];
+      const { end, offset, length, stores, narrowing } = instructions[i];
       this.#instruction = i;
       this.#listing?.mark({ block: n, instruction: i, at: this.code.length });
       if (stores) {
         this.code.i32(0);
         this.code.set(this.#dropped);
       }
+      this.narrow = narrow & narrowing.kept;
       this.statements(statements, from, end, plan.quiet);
+      narrow = narrowBehind(narrow, narrowing);
       from = end;
       if (i < instructions.length - 1 && stores) this.#leaveIfDropped(offset + length);
     }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OVERSHOOT } from '../../run-loop.ts';
+import { controlFlowOf, nodesOf } from './control-flow.ts';
 import { KnownCode } from './known-code.ts';
 import { readsFlags } from './known-flags.ts';
+import { narrowAt } from './narrow-registers.ts';
 import { LONGEST_WAY, readRegion } from './region.ts';
 
 const LINEAR = 0x400000n;
@@ -128,4 +130,31 @@ test('a block that is reached behind two comparisons knows what either compared'
 test('a loop whose rounds change the flags does not know them at its start', () => {
   // 0: cmp eax,ecx  2: setb dl; inc eax; jne 2  9: ret
   assert.equal(readFlags(0x39, 0xc8, 0x0f, 0x92, 0xc2, 0xff, 0xc0, 0x75, 0xf9, 0xc3).get(2), true);
+});
+
+test('registers are narrow where all ways to a block wrote 32 bits of them last', () => {
+  const [rax, rcx, rdx, rsp] = [1, 2, 4, 16];
+  // Where the blocks start, of four registers.
+  const narrow = (bytes: readonly number[]): readonly number[] => {
+    const region = readRegion(codeOf(bytes), 0, 64);
+    const [nodes, targets] = nodesOf(region);
+    return narrowAt(region.blocks, nodes, controlFlowOf(nodes, targets)).map((bits) => bits & (rax | rcx | rdx | rsp));
+  };
+  // xor eax,eax; mov ecx,edx;  2: mov dl,cl; inc eax; cmp eax,10; jne 2; hlt
+  const loop = [0x88, 0xca, 0xff, 0xc0, 0x83, 0xf8, 10, 0x75, 0xf7, 0xf4];
+  assert.deepEqual(narrow([0x31, 0xc0, 0x89, 0xd1, ...loop]), [0, rax | rcx]);
+  // mov rcx,rdx; xor edx,edx
+  assert.deepEqual(narrow([0x31, 0xc0, 0x48, 0x89, 0xd1, 0x31, 0xd2, ...loop]), [0, rax | rdx]);
+  // xor eax,eax; xor ecx,ecx;  4: inc rax; inc ecx; cmp eax,10; jne 4; hlt
+  assert.deepEqual(narrow([0x31, 0xc0, 0x31, 0xc9, 0x48, 0xff, 0xc0, 0xff, 0xc1, 0x83, 0xf8, 10, 0x75, 0xf6, 0xf4]), [
+    0,
+    rcx,
+  ]);
+  // mov esp,edx; xor eax,eax;  4: push rdx; dec eax; jne 4; hlt
+  assert.deepEqual(narrow([0x89, 0xd4, 0x31, 0xc0, 0x52, 0xff, 0xc8, 0x75, 0xfb, 0xf4]), [0, rax]);
+  // rep movsb with 32-bit addresses, which need not write ecx;  3: inc eax; jne 3; hlt
+  assert.deepEqual(narrow([0x67, 0xf3, 0xa4, 0xff, 0xc0, 0x75, 0xfc, 0xf4]), [0, 0]);
+  // xor eax,eax; xor ecx,ecx; test edx,edx; jz 16;  8: cmovz eax,edx; mov rcx,rdx; jmp 16;  16: inc eax; hlt
+  const join = [0x31, 0xc0, 0x31, 0xc9, 0x85, 0xd2, 0x74, 0x08, 0x0f, 0x44, 0xc2, 0x48, 0x89, 0xd1, 0xeb, 0x00];
+  assert.deepEqual(narrow([...join, 0xff, 0xc0, 0xf4]), [0, rax, rax | rcx]);
 });

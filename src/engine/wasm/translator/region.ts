@@ -12,6 +12,7 @@ import { planOf } from './flag-lowering.ts';
 import { withKnownFlags } from './flags-between.ts';
 import { KnownCode, type KnownPage } from './known-code.ts';
 import { assume, flagsBehind, type KnownFlags, readsFlags } from './known-flags.ts';
+import { narrowingOf } from './narrow-registers.ts';
 import { type BlockCode, endOf, isComputed, type RegionBlock, type RegionInstruction } from './region-block.ts';
 import { registersUsed } from './registers-used.ts';
 import { MAX_MORE } from './small-loops.ts';
@@ -112,7 +113,8 @@ function buildBlock(
     // What another block has already is not translated twice.
     if (at !== start && starts.has(at + base)) break;
     const stores = b.instruction(result, at);
-    instructions.push({ offset: at, length: result.fields.length, end: b.statements.length, stores });
+    const narrowing = narrowingOf(b.statements.slice(instructions.at(-1)?.end));
+    instructions.push({ offset: at, length: result.fields.length, end: b.statements.length, stores, narrowing });
     at += result.fields.length;
     if (isBarrier(result)) return block({ ...PLAIN, next: undefined });
     if (mayEnableInterrupts(result)) return block({ ...PLAIN, attends: true, next: at });

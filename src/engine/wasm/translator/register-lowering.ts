@@ -6,6 +6,7 @@ import {
   type GetAtNode,
   type GetNode,
   type IntegerType,
+  type OpNode,
   type SetAtNode,
   type SetNode,
   type StateFile,
@@ -16,8 +17,9 @@ import {
 import { FLAG_AUX, IP_BASE, MXCSR, RETIRED, registerAt, TLB_BANK } from '../../../isa/x86/state.ts';
 import { type ByteWriter, OP } from '../encoder.ts';
 import { Lowering } from '../lowering.ts';
-import { WASM_TYPE, writeLoad, writeMask, writeStore } from '../op-code.ts';
+import { MODULAR, WASM_TYPE, writeLoad, writeMask, writeStore } from '../op-code.ts';
 import type { Locals, Target } from '../target.ts';
+import { bitOf } from './narrow-registers.ts';
 import { isVector, registerOf, registersOf, registersTouched, type Use } from './registers-used.ts';
 
 type Cached = { readonly local: number; readonly type: StateType; readonly offset: number };
@@ -28,11 +30,15 @@ function typeAt(offset: number): StateType {
 }
 /** Shape of the lanes of a type. */
 const SHAPE = { i8: 'i8x16', i16: 'i16x8', i32: 'i32x4', i64: 'i64x2' } as const;
+/** Operations that keep zeros above 32 bits. */
+const LOGIC = /^(and|x?or)$/;
 
 export class RegisterLowering extends Lowering {
   /** Registers that live in locals, by their offset in the CPU's block. */
   readonly #cached = new Map<number, Cached>();
   readonly #dirty: ReadonlySet<number>;
+  /** The registers that are narrow all through the instruction. */
+  protected narrow = 0;
   /** The local that counts retired instructions, up to the current block. */
   protected readonly retired: number;
 
@@ -149,6 +155,23 @@ export class RegisterLowering extends Lowering {
     if (place === undefined) this.#writeAnyOf(new Set(registersOf(s.file, s.at)), () => super.writeFile(s));
     else if (place.cached.type === 'i128') this.#writeVector(place.cached, place.byte, s.value);
     else this.#writeRegister(place.cached, 8 * place.byte, s.value);
+  }
+
+  /** The local of a narrow register of which 32 bits are read where they are used. */
+  #narrowLocal(v: Value): number | undefined {
+    if (v.kind !== 'getAt' || v.type !== 'i32' || !this.placement.inlined.has(v)) return undefined;
+    const place = this.#registerAt(v.file, v.at);
+    return place?.byte === 0 && this.narrow & bitOf(place.cached.offset) ? place.cached.local : undefined;
+  }
+  protected override resize(v: OpNode, how: 'trunc' | 'zext' | 'sext', loose: boolean): void {
+    const [a] = v.args;
+    const isLogic = a.kind === 'op' && LOGIC.test(a.op) && this.placement.inlined.has(a);
+    const locals = (isLogic ? a.args : v.args).map((arg) => this.#narrowLocal(arg));
+    if (how !== 'zext' || v.type !== 'i64' || locals.includes(undefined)) super.resize(v, how, loose);
+    else {
+      for (const local of locals) this.code.get(local!);
+      if (isLogic) this.code.byte(MODULAR[a.op].i64);
+    }
   }
 
   protected override pushVectorOf(v: Value): boolean {

@@ -20,8 +20,8 @@ export interface Use {
 const OTHERS: ReadonlySet<number> = new Set(
   [FLAG_AUX, FLAG_RESULT, IP_BASE, TLB_BANK, MXCSR].map(({ offset }) => offset),
 );
-const isKept = (offset: number): boolean =>
-  OTHERS.has(offset) || (offset >= GPR.offset && offset < GPR.offset + ZERO_AT) || isVector(offset);
+const isKept = (offset: number): boolean => OTHERS.has(offset) || isGeneral(offset) || isVector(offset);
+export const isGeneral = (offset: number): boolean => offset >= GPR.offset && offset < GPR.offset + ZERO_AT;
 export const isVector = (offset: number): boolean => offset >= XMM.offset && offset < XMM.offset + XMM.size;
 
 const isFile = (file: StateFile): boolean => file.offset === GPR.offset || file.offset === XMM.offset;
