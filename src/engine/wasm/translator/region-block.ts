@@ -1,6 +1,9 @@
 /** Blocks of regions. Offsets are from the page of the region's entry. */
 import type { Statement } from '../../../isa/ir/types.ts';
+import { alwaysLeaves } from '../../bodies.ts';
+import type { RegionExit } from '../region-exits.ts';
 import type { BlockPlan } from './flag-lowering.ts';
+import { KnownCode } from './known-code.ts';
 import type { FlagsBehind } from './known-flags.ts';
 import type { Narrowing } from './narrow-registers.ts';
 import type { Use } from './registers-used.ts';
@@ -54,3 +57,19 @@ export function endOf(block: BlockCode): number {
 
 /** The block ends in a computed jump. */
 export const isComputed = ({ ending }: BlockCode): boolean => ending !== 'plain' && ending !== 'call';
+
+/** Distances of the pages that a block lies on. */
+export const pagesOf = ({ offset, frames }: RegionBlock): number[] =>
+  frames.map((_, i) => KnownCode.distanceOf(offset) + i);
+
+/** The offset of a block that has a record, on the page where a block starts. */
+export function recordedOn(block: RegionBlock, all: readonly RegionBlock[]): number {
+  if (block.frames.length === 1) return block.offset;
+  return all.find(({ base, frames }) => base === block.base && frames.length === 1)!.offset;
+}
+
+/** Why a block's jump over `link` leaves the region. */
+export function exitOf(block: RegionBlock, link: 0 | 1 | undefined): RegionExit {
+  if (!alwaysLeaves(block.statements)) return 'barrier';
+  return link === undefined ? 'computedJump' : 'jump';
+}

@@ -1,7 +1,8 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
 import { mayStore } from '../../../isa/ir/purity.ts';
-import type { CallNode, GetAtNode, GetNode, Statement } from '../../../isa/ir/types.ts';
+import type { CallNode, GetAtNode, GetNode } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, FAULT, IP_BASE, RETIRED, RETIRED_LIMIT } from '../../../isa/x86/state.ts';
+import { alwaysLeaves } from '../../bodies.ts';
 import { HANDLER_TYPE, type ModuleParts } from '../assembly.ts';
 import { Emitter } from '../emitter.ts';
 import { ByteWriter, OP } from '../encoder.ts';
@@ -13,10 +14,9 @@ import { Locals, type Target, withLocals } from '../target.ts';
 import { type ControlFlow, controlFlowOf, nodesOf } from './control-flow.ts';
 import type { Place, RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
-import { KnownCode } from './known-code.ts';
 import { narrowAt, narrowBehind } from './narrow-registers.ts';
 import type { Region } from './region.ts';
-import { endOf, isComputed, type RegionBlock } from './region-block.ts';
+import { endOf, exitOf, isComputed, pagesOf, type RegionBlock, recordedOn } from './region-block.ts';
 import { registerOf } from './registers-used.ts';
 import { branchToTarget } from './target-search.ts';
 import { TreeLowering } from './tree-lowering.ts';
@@ -142,25 +142,24 @@ export class RegionLowering extends TreeLowering {
       this.#switch(n);
       return;
     }
-    const outer = {
-      plan: this.plan,
-      nesting: this.nesting,
-      placement: this.placement,
-      values: this.values,
-      variables: this.variables,
-      loops: this.loops,
-      taken: this.taken,
-    };
+    const { plan, narrow, nesting, placement, values, variables, loops, taken } = this;
     const [block, instruction] = [this.#block, this.#instruction];
-    const { statements, instructions, next, plan } = this.#blocks[n];
     this.#block = n;
-    this.plan = plan;
+    this.plan = this.#blocks[n].plan;
     this.nesting = 0;
     this.placement = this.plan.placement;
     this.values = new StatementMap(this.placement.size);
     this.variables = undefined;
     this.loops = undefined;
     this.taken = [];
+    this.#instructions(n);
+    for (const [type, index] of this.taken) this.locals.release(type, index);
+    Object.assign(this, { plan, narrow, nesting, placement, values, variables, loops, taken });
+    this.#block = block;
+    this.#instruction = instruction;
+  }
+  #instructions(n: number): void {
+    const { statements, instructions, next } = this.#blocks[n];
     let narrow = this.#narrow[n];
     let from = 0;
     for (let i = 0; i < instructions.length; i++) {
@@ -172,23 +171,12 @@ export class RegionLowering extends TreeLowering {
         this.code.set(this.#dropped);
       }
       this.narrow = narrow & narrowing.kept;
-      this.statements(statements, from, end, plan.quiet);
+      this.statements(statements, from, end, this.plan.quiet);
       narrow = narrowBehind(narrow, narrowing);
       from = end;
       if (i < instructions.length - 1 && stores) this.#leaveIfDropped(offset + length);
     }
-    const last = instructions[instructions.length - 1];
-    if (!leaves(statements)) this.#fallThrough(last.offset + last.length, next);
-    for (const [type, index] of this.taken) this.locals.release(type, index);
-    this.plan = outer.plan;
-    this.nesting = outer.nesting;
-    this.placement = outer.placement;
-    this.values = outer.values;
-    this.variables = outer.variables;
-    this.loops = outer.loops;
-    this.taken = outer.taken;
-    this.#block = block;
-    this.#instruction = instruction;
+    if (!alwaysLeaves(statements)) this.#fallThrough(endOf(this.#blocks[n]), next);
   }
 
   protected override readState(v: GetNode): void {
@@ -372,14 +360,9 @@ export class RegionLowering extends TreeLowering {
     const block = this.#blocks[to];
     const [page, next] = pagesOf(block);
     const from = this.#blocks[this.#block];
-    if (from?.base !== block.base) this.#checkPage(page, this.#known(block), place);
+    if (from?.base !== block.base) this.#checkPage(page, recordedOn(block, this.#blocks), place);
     // Behind it is code that was executed.
     if (next !== undefined) this.#checkPage(next, endOf(block), place);
-  }
-  /** The offset of a block of the same page that has a record. */
-  #known(block: RegionBlock): number {
-    if (block.frames.length === 1) return block.offset;
-    return this.#blocks.find(({ base, frames }) => base === block.base && frames.length === 1)!.offset;
   }
   /** Looks where the block at an offset is, unless its page was looked at before. */
   #checkPage(page: number, offset: number, place: Place): void {
@@ -404,19 +387,4 @@ export class RegionLowering extends TreeLowering {
     this.close();
     this.close();
   }
-}
-
-/** Distances of the pages that a block lies on. */
-const pagesOf = ({ offset, frames }: RegionBlock): number[] => frames.map((_, i) => KnownCode.distanceOf(offset) + i);
-
-/** Why a block's jump over `link` leaves the region. */
-function exitOf(block: RegionBlock, link: 0 | 1 | undefined): RegionExit {
-  if (!leaves(block.statements)) return 'barrier';
-  return link === undefined ? 'computedJump' : 'jump';
-}
-
-function leaves(statements: readonly Statement[]): boolean {
-  const last = statements.at(-1);
-  if (last?.kind === 'if') return leaves(last.consequent) && leaves(last.alternate);
-  return last?.kind === 'jump' || last?.kind === 'raise';
 }
