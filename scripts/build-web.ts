@@ -127,6 +127,30 @@ async function buildWeb(outdir: string): Promise<void> {
   }
 }
 
-const { values } = parseArgs({ options: { outdir: { type: 'string', default: path.join(ROOT, 'dist/web') } } });
+const HELP = `npm run build:web [-- --outdir FOLDER]
+
+Writes the page as a folder that any file server can host. What is there is replaced at once, when all is made.
+
+  --outdir FOLDER  dist/web unless told otherwise
+  --help           this text
+
+Examples:
+  npm run build:web
+  npm run build:web -- --outdir /srv/www/machine
+
+Exit codes: 0 written, 1 it could not be, 2 the command line is wrong.`;
+
+function options(): { readonly outdir: string; readonly help?: boolean } {
+  const outdir = { type: 'string', default: path.join(ROOT, 'dist/web') } as const;
+  try {
+    return parseArgs({ options: { outdir, help: { type: 'boolean', short: 'h' } } }).values;
+  } catch (error) {
+    console.error(`npm run build:web: ${(error as Error).message}`);
+    process.exit(2);
+  }
+}
+
+const { outdir, help } = options();
 process.chdir(ROOT);
-await buildWeb(path.resolve(values.outdir));
+if (help === true) console.log(HELP);
+else await buildWeb(path.resolve(outdir));

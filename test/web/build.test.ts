@@ -1,12 +1,16 @@
 /** The static build, and the command that serves it. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import process from 'node:process';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { buildPage } from '../support/browser.ts';
 import { scratch, shown, start, trapeze } from '../support/trapeze.ts';
 
+const BUILD = fileURLToPath(new URL('../../scripts/build-web.ts', import.meta.url));
 const MOST_BYTES = 350_000;
 
 const page = buildPage();
@@ -61,4 +65,10 @@ test('a mistake in the options of `trapeze web` is one line', async (t) => {
     const { code, stderr } = await trapeze(['web', ...words]);
     assert.deepEqual([code, line.test(stderr)], [2, true], stderr);
   }
+});
+
+test('a wrong option of the build is one line, and nothing is written', () => {
+  const { status, stderr } = spawnSync(process.execPath, [BUILD, '--outt', 'somewhere'], { encoding: 'utf8' });
+  assert.equal(status, 2);
+  assert.match(stderr, /^npm run build:web: Unknown option '--outt'.*\n$/);
 });
