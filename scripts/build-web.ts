@@ -153,4 +153,8 @@ function options(): { readonly outdir: string; readonly help?: boolean } {
 const { outdir, help } = options();
 process.chdir(ROOT);
 if (help === true) console.log(HELP);
-else await buildWeb(path.resolve(outdir));
+else {
+  console.log('build:web: bundling and compressing the page, which takes some seconds');
+  await buildWeb(path.resolve(outdir));
+  console.log(`build:web: ${path.resolve(outdir)} is written`);
+}
