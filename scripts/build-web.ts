@@ -154,7 +154,8 @@ const { outdir, help } = options();
 process.chdir(ROOT);
 if (help === true) console.log(HELP);
 else {
-  console.log('build:web: bundling and compressing the page, which takes some seconds');
+  // Not on stdout: `npm pack --json` builds too, and prints its result there.
+  console.error('build:web: bundling and compressing the page, which takes some seconds');
   await buildWeb(path.resolve(outdir));
-  console.log(`build:web: ${path.resolve(outdir)} is written`);
+  console.error(`build:web: ${path.resolve(outdir)} is written`);
 }
