@@ -25,6 +25,8 @@ import { TreeLowering } from './tree-lowering.ts';
 const LIKELY_SIZE = 16384;
 /** Parameter 0 is the record, which regions do not need. */
 const PARAMETERS = 1;
+/** More targets are found faster by a table. */
+const MOST_COMPARED = 3;
 
 /** What is around a region; `makers` know the recipes of its blocks. */
 type Surroundings = Omit<RegionPlace, 'type' | 'flags'> & { readonly makers: FlagMakers };
@@ -287,8 +289,12 @@ export class RegionLowering extends TreeLowering {
     return this.flow.dispatched[this.#block].has(to);
   }
 
-  /** A computed jump goes to one of few blocks, or leaves the region. */
+  /** A computed jump goes to one of some blocks, or leaves the region. */
   #guess(guesses: readonly number[]): void {
+    if (guesses.length > MOST_COMPARED) {
+      this.#choose(guesses, (to) => (this.#isDispatched(to) ? this.#blocks.length : to));
+      return;
+    }
     for (const offset of guesses) {
       const to = this.#numbers.get(offset)!;
       this.#pushIp(offset);
@@ -303,10 +309,15 @@ export class RegionLowering extends TreeLowering {
 
   /** Goes to one of the known targets of computed jumps, or leaves the region. */
   #switch(n: number): void {
-    const offsets = [...this.#targets].sort((a, b) => a - b);
-    const first = offsets[0];
     const outerBlock = this.#block;
     this.#block = n;
+    this.#choose(this.#targets, (to) => to);
+    this.#block = outerBlock;
+  }
+  /** Goes to the block `way(n)` for the block `n` that a computed jump means, or leaves the region. */
+  #choose(targets: readonly number[], way: (to: number) => number): void {
+    const offsets = [...targets].sort((a, b) => a - b);
+    const first = offsets[0];
     for (let i = 0; i <= offsets.length; i++) this.open(OP.block);
     this.code.get(this.#computed);
     this.pushCached(IP_BASE.offset);
@@ -317,11 +328,10 @@ export class RegionLowering extends TreeLowering {
     branchToTarget(this.code, this.#distance, offsets);
     for (const offset of offsets) {
       this.close();
-      this.#branch(this.#numbers.get(offset)!, () => this.code.get(this.#computed));
+      this.#branch(way(this.#numbers.get(offset)!), () => this.code.get(this.#computed));
     }
     this.close();
     this.#leaveForComputed();
-    this.#block = outerBlock;
   }
   #leaveForComputed(): void {
     this.noteExit('computedJump');

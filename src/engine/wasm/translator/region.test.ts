@@ -36,6 +36,22 @@ test('what runs into a loop ends where the loop starts', () => {
   );
 });
 
+test('a jump through a table finds its targets itself, and shares none with another through the switch', () => {
+  const cases = [0x10, 0x20, 0x30, 0x40];
+  const bytes = new Array<number>(0x50).fill(0x90);
+  // jmp rax; in each case: jmp to it
+  bytes.splice(0, 2, 0xff, 0xe0);
+  for (const at of cases) bytes.splice(at, 2, 0xeb, -at - 2);
+  const own = readRegion(codeOf(bytes, 0n, cases), 0, 64);
+  assert.deepEqual(own.targets, []);
+  assert.deepEqual([...own.guesses], [[0, cases]]);
+  // In one case: jmp rcx
+  bytes.splice(cases[1], 2, 0xff, 0xe1);
+  const shared = readRegion(codeOf(bytes, 0n, cases), 0, 64);
+  assert.deepEqual(shared.targets, cases);
+  assert.deepEqual([...shared.guesses], []);
+});
+
 test('what a pointer led to last is part of the region, however far away, and so is the way back', () => {
   const [callee, behind] = [0xf00, 4];
   const bytes = new Array<number>(0x1000).fill(0x90);

@@ -1,7 +1,8 @@
 /**
  * Where the computed jumps of a region go. A return goes behind the calls of its function, a call through a pointer to functions: where
- * few of these are known, they are compared with, one after the other, and otherwise the region is left. A loop that calls a function and
- * is returned to stays a loop like others so. All others go through the switch.
+ * few of these are known, they are compared with, and otherwise the region is left. A loop that calls a function and is returned to stays
+ * a loop like others so. A jump through a table has targets that nothing else goes to and finds them itself. All others go through the
+ * switch, which is one for the region.
  */
 import { endOf, type RegionBlock } from './region-block.ts';
 
@@ -20,9 +21,10 @@ export interface Ways {
   readonly targets: readonly number[];
 }
 
-/** More callees of one call, or targets of one jump, are found faster by the switch. */
+/** More callees of one call are found faster by the switch. */
 const MOST_CALLEES = 3;
-const MOST_TARGETS = 2;
+/** So many targets of a jump are its own whatever other jumps go there. */
+const MOST_SHARED = 2;
 
 class Functions {
   readonly #blocks: ReadonlyMap<number, RegionBlock>;
@@ -105,10 +107,16 @@ export function waysOf(blocks: ReadonlyMap<number, RegionBlock>, known: (block: 
     if (found.length <= most) guesses.set(offset, found);
     else for (const target of found) targets.add(target);
   };
+  const jumps = [...blocks.values()].filter(({ ending }) => ending === 'computed');
+  const jumpsTo = new Map(jumps.map((block) => [block, functions.targets(block)]));
+  const all = [...jumpsTo.values()].flat();
   for (const block of blocks.values()) {
     if (block.ending === 'return') add(block, [...(returns.get(block.offset) ?? [])], 1);
     else if (block.ending === 'computedCall') add(block, functions.callees(block), MOST_CALLEES);
-    else if (block.ending === 'computed') add(block, functions.targets(block), MOST_TARGETS);
+  }
+  for (const [block, found] of jumpsTo) {
+    const isOwn = found.every((target) => !targets.has(target) && all.indexOf(target) === all.lastIndexOf(target));
+    add(block, found, isOwn ? found.length : MOST_SHARED);
   }
   return { guesses, targets: [...targets] };
 }
