@@ -17,6 +17,7 @@ import type { Parameters } from './definition.ts';
 import { VECTOR } from './exceptions.ts';
 import { Flags } from './flags.ts';
 import { checkFpu, checkSegment } from './procedures/checks.ts';
+import type { Looks } from './procedures/sse-ranges.ts';
 import {
   CPL,
   CS_AT,
@@ -48,14 +49,17 @@ export class X86Builder extends IrBuilder {
   #address: Value | undefined;
   /** Groups of instructions that were found to be allowed. */
   readonly #allowed = new Set<keyof typeof FPU_GROUP>();
+  /** At vector registers, as far as several are looked at as one. */
+  readonly looks: Looks;
   /** What `remembered` gave. */
   readonly #remembered = new Map<object, unknown>();
   /** Addresses of the instruction's memory operand in 64-bit mode, which may be no addresses. */
   #operandAddresses: Value[] = [];
 
   /** `absolute`: the address of the memory operand is the immediate (operand code O). */
-  constructor(parameters: Parameters = NEUTRAL, absolute = false) {
+  constructor(parameters: Parameters = NEUTRAL, absolute = false, wanted: Looks['wanted'] = []) {
     super();
+    this.looks = { wanted, found: [] };
     this.flags = new Flags(this);
     this.#parameters = parameters;
     this.begin(parameters, absolute);

@@ -174,3 +174,12 @@ test('registers are narrow where all ways to a block wrote 32 bits of them last'
   const join = [0x31, 0xc0, 0x31, 0xc9, 0x85, 0xd2, 0x74, 0x08, 0x0f, 0x44, 0xc2, 0x48, 0x89, 0xd1, 0xeb, 0x00];
   assert.deepEqual(narrow([...join, 0xff, 0xc0, 0xf4]), [0, rax, rax | rcx]);
 });
+
+test('numbers that a block finds in registers are looked at together', () => {
+  // addsd xmm0, xmm1; mulsd xmm2, xmm3; subsd xmm4, xmm0; comisd xmm0, xmm5; hlt
+  const bytes = [0xf2, 0x0f, 0x58, 0xc1, 0xf2, 0x0f, 0x59, 0xd3, 0xf2, 0x0f, 0x5c, 0xe0, 0x66, 0x0f, 0x2f, 0xc5, 0xf4];
+  const { blocks } = readRegion(codeOf(bytes), 0, 64);
+  const looks = blocks[0].statements.filter((s) => s.kind === 'op' && s.op === 'i32x4.bitmask');
+  // That of the comparison is its own.
+  assert.equal(looks.length, 2);
+});

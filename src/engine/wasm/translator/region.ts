@@ -94,11 +94,23 @@ function placed(block: BlockCode, base: number): BlockCode {
 }
 
 function buildBlock(
-  { start, base, size, bytes, flags }: BlockPlace,
+  place: BlockPlace,
   starts: ReadonlyMap<number, unknown>,
   most = MAX_BLOCK_LENGTH,
 ): BlockCode | undefined {
   const b = new BlockBuilder(undefined);
+  const block = buildWith(b, place, starts, most);
+  const [, ...later] = b.looks.found;
+  if (later.every((look) => look.length === 0)) return block;
+  // Once more, with one look at all that the registers held before.
+  return buildWith(new BlockBuilder(undefined, false, b.looks.found.flat()), place, starts, most);
+}
+function buildWith(
+  b: BlockBuilder,
+  { start, base, size, bytes, flags }: BlockPlace,
+  starts: ReadonlyMap<number, unknown>,
+  most: number,
+): BlockCode | undefined {
   if (flags !== undefined) assume(b, flags);
   const instructions: Changing<RegionInstruction>[] = [];
   let at = start;

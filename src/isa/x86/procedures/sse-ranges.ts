@@ -5,7 +5,7 @@
  */
 import type { Cell, IrBuilder } from '../../ir/builder.ts';
 import type { Procedure, Value } from '../../ir/types.ts';
-import { MXCSR } from '../state.ts';
+import { MXCSR, XMM } from '../state.ts';
 import { type X86Builder, x86Procedure } from '../x86-builder.ts';
 import { isFastMode } from './softfloat-sse.ts';
 
@@ -17,6 +17,18 @@ export interface Lanes {
   readonly format: FloatFormat;
   /** The lowest lane alone. */
   readonly scalar: boolean;
+}
+
+/** A vector register that is looked at, by its place in the file. */
+export interface Look extends Lanes {
+  readonly place: number;
+}
+/** What a block looks at of what registers held before it. */
+export interface Looks {
+  /** To be looked at together, by the first that looks at all. */
+  readonly wanted: readonly Look[];
+  /** What each look of arithmetic was at. */
+  readonly found: Look[][];
 }
 
 /** Numbers are zero, or multiples of 2 to the minus `grain`, from 2 to the minus `least` to 2 to the `most` in magnitude. */
@@ -83,13 +95,28 @@ interface Knowledge {
   readonly holds: Cell;
   /** Of vectors, or of single numbers. */
   readonly ranges: WeakMap<Value, Lanes & { readonly range: Range }>;
+  /** To be looked at with what is looked at next. */
+  readonly pending: Source[];
+}
+/** What is looked at: a vector, or a number. */
+interface Source extends Lanes {
+  readonly value: Value;
 }
 const KNOWLEDGE = {};
 const knowledge = (x: X86Builder): Knowledge =>
-  x.remembered(MXCSR, KNOWLEDGE, () => ({
-    holds: x.variable(x.select(hostMode(x), x.const('i32', ALL), 0)),
-    ranges: new WeakMap(),
-  }));
+  x.remembered(MXCSR, KNOWLEDGE, () => {
+    const k: Knowledge = {
+      holds: x.variable(x.select(hostMode(x), x.const('i32', ALL), 0)),
+      ranges: new WeakMap(),
+      pending: [],
+    };
+    for (const { place, format, scalar } of x.nested ? [] : x.looks.wanted) {
+      const value = x.getAt(XMM, x.const('i32', place), 'i128');
+      k.pending.push({ value, format, scalar });
+      note(x, k, { format, scalar }, [value], SEEN[format]);
+    }
+    return k;
+  });
 
 // --- what is known ----------------------------------------------------------------------------------------------------------------
 
@@ -190,18 +217,34 @@ const TOPS = { f32: { scalar: [0, 0, 4, 4] }, f64: { scalar: [1, 1, 5, 5], packe
 function topsOf(x: X86Builder, { format, scalar }: Lanes, values: readonly Value[]): readonly Value[] {
   const vectors = values.map((v) => (v.type === 'i128' ? v : x.op(`${FLOAT_SHAPE[format]}.splat`, [v])));
   if (format === 'f32' && !scalar) return vectors;
-  const lanes = scalar ? TOPS[format].scalar : TOPS.f64.packed;
+  return inPairs(x, vectors, scalar ? TOPS[format].scalar : TOPS.f64.packed);
+}
+/** Of each two vectors some lanes. */
+function inPairs(x: X86Builder, vectors: readonly Value[], lanes: readonly number[]): readonly Value[] {
   const pairs: Value[] = [];
   for (let i = 0; i < vectors.length; i += 2) pairs.push(pick(x, vectors[i], vectors[i + 1] ?? vectors[i], lanes));
   return pairs;
 }
+/** The values of those whose lanes are the same, by these. */
+function alike(sources: readonly Source[]): readonly (readonly [Lanes, readonly Value[]])[] {
+  const groups: [Lanes, Value[]][] = [];
+  for (const { value, format, scalar } of sources) {
+    const group = groups.find(([lanes]) => lanes.format === format && lanes.scalar === scalar);
+    if (group === undefined) groups.push([{ format, scalar }, [value]]);
+    else if (!group[1].includes(value)) group[1].push(value);
+  }
+  return groups;
+}
 /** ALL where they are in range and none is zero. */
-function isSeen(x: X86Builder, lanes: Lanes, values: readonly Value[]): Value {
-  const { format } = lanes;
-  const least = topsOf(x, lanes, values)
-    .map((v) => weights(x, format, v))
-    .reduce((a, c) => x.op('i32x4.min_s', [a, c]));
-  return x.op('i32x4.bitmask', [x.op('i32x4.gt_s', [least, dwords(x, floorOf(format) - 1)])]);
+function areSeen(x: X86Builder, sources: readonly Source[]): Value {
+  const seen = alike(sources).map(([lanes, values]) => {
+    const { format } = lanes;
+    const least = topsOf(x, lanes, values)
+      .map((v) => weights(x, format, v))
+      .reduce((a, c) => x.op('i32x4.min_s', [a, c]));
+    return x.op('i32x4.gt_s', [least, dwords(x, floorOf(format) - 1)]);
+  });
+  return x.op('i32x4.bitmask', [seen.reduce((a, c) => x.op('v128.and', [a, c]))]);
 }
 
 /** ALL where each lane of a vector is in range or zero. */
@@ -216,26 +259,31 @@ const seenOrZero = (format: FloatFormat): Procedure =>
     x.return(x.op('i32x4.bitmask', [x.op('v128.or', [near, zero])]));
   });
 const SEEN_OR_ZERO = { f32: seenOrZero('f32'), f64: seenOrZero('f64') } as const;
-const lanesOfInterest = (x: X86Builder, { format, scalar }: Lanes, v: Value): Value => {
-  const shape = FLOAT_SHAPE[format];
-  if (v.type !== 'i128') return x.op(`${shape}.splat`, [v]);
-  return scalar ? x.op(`${shape}.splat`, [x.op(`${shape}.extract`, [v], [0])]) : v;
-};
+/** The lowest lanes of two vectors. */
+const LOWEST = { f32: [0, 0, 4, 4], f64: [0, 1, 4, 5] } as const;
+/** Vectors of nothing but the lanes that count. */
+function countingLanes(x: X86Builder, { format, scalar }: Lanes, values: readonly Value[]): readonly Value[] {
+  const vectors = values.map((v) => (v.type === 'i128' ? v : x.op(`${FLOAT_SHAPE[format]}.splat`, [v])));
+  return scalar ? inPairs(x, vectors, LOWEST[format]) : vectors;
+}
 
 // --- use --------------------------------------------------------------------------------------------------------------------------
 
 /** Does `otherwise` where the host may not compute, or not all that was looked at, `values` included, is in range. */
-function unlessHolds(x: X86Builder, lanes: Lanes, values: readonly Value[], otherwise: () => void): void {
-  const { holds } = knowledge(x);
+function unlessHolds(x: X86Builder, k: Knowledge, lanes: Lanes, values: readonly Value[], otherwise: () => void): void {
+  const { holds, pending } = k;
   const before = holds.get();
-  if (values.length === 0) {
+  const sources = [...pending.splice(0), ...values.map((value) => ({ ...lanes, value }))];
+  if (sources.length === 0) {
     x.ifRarely(x.ne(before, ALL), otherwise);
     return;
   }
-  const now = x.and(before, isSeen(x, lanes, values));
+  const now = x.and(before, areSeen(x, sources));
   holds.set(now);
   x.ifRarely(x.ne(now, ALL), () => {
-    const seen = values.map((v) => x.call(SEEN_OR_ZERO[lanes.format], lanesOfInterest(x, lanes, v))[0]);
+    const seen = alike(sources).flatMap(([group, all]) =>
+      countingLanes(x, group, all).map((v) => x.call(SEEN_OR_ZERO[group.format], v)[0]),
+    );
     const still = seen.reduce((a, c) => x.and(a, c), before);
     holds.set(still);
     x.if(x.ne(still, ALL), otherwise);
@@ -246,12 +294,21 @@ function unlessHolds(x: X86Builder, lanes: Lanes, values: readonly Value[], othe
 export function unlessKnown(x: X86Builder, lanes: Lanes, sources: readonly Value[], otherwise: () => void): void {
   const k = knowledge(x);
   const open = [...new Set(sources)].filter((v) => rangeOf(k, v, lanes) === undefined);
-  unlessHolds(x, lanes, open, otherwise);
+  unlessHolds(x, k, lanes, open, otherwise);
   note(x, k, lanes, open, SEEN[lanes.format]);
 }
 
 function note(x: X86Builder, { ranges }: Knowledge, lanes: Lanes, values: readonly Value[], range: Range): void {
   if (!x.nested) for (const v of values) ranges.set(v, { ...lanes, range });
+}
+
+/** Tells which registers are looked at. Comparisons do not: these are with infinities and the like more often, and may stay alone. */
+function tell(x: X86Builder, { format, scalar }: Lanes, values: readonly Value[]): void {
+  if (x.nested || values.length === 0) return;
+  const places = values.flatMap((v) => (v.kind === 'getAt' && v.file === XMM ? [v.at] : []));
+  x.looks.found.push(
+    places.flatMap((at) => (at.kind === 'const' ? [{ place: Number(at.value), format, scalar }] : [])),
+  );
 }
 
 /** What the host computes of `sources`, where that is certain to be right and to raise nothing, else what `exact` does. */
@@ -275,7 +332,8 @@ export function computeInRange(
   }
   open = [...new Set(open)];
   const value = x.variable(result);
-  unlessHolds(x, lanes, rule.looks ? [...open, result] : open, () => value.set(exact()));
+  tell(x, lanes, open);
+  unlessHolds(x, k, lanes, rule.looks ? [...open, result] : open, () => value.set(exact()));
   note(x, k, lanes, open, SEEN[format]);
   const made = value.get();
   note(x, k, lanes, [made], rule.looks ? SEEN[format] : found);
