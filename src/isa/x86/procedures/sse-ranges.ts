@@ -4,9 +4,9 @@
  * nor lose bits below the smallest normal number need no look at their results.
  */
 import type { Cell, IrBuilder } from '../../ir/builder.ts';
-import type { Procedure, Value } from '../../ir/types.ts';
+import type { Value } from '../../ir/types.ts';
 import { MXCSR, XMM } from '../state.ts';
-import { type X86Builder, x86Procedure } from '../x86-builder.ts';
+import type { X86Builder } from '../x86-builder.ts';
 import { isFastMode } from './softfloat-sse.ts';
 
 export type FloatFormat = 'f32' | 'f64';
@@ -247,18 +247,13 @@ function areSeen(x: X86Builder, sources: readonly Source[]): Value {
   return x.op('i32x4.bitmask', [seen.reduce((a, c) => x.op('v128.and', [a, c]))]);
 }
 
-/** ALL where each lane of a vector is in range or zero. */
-const seenOrZero = (format: FloatFormat): Procedure =>
-  x86Procedure({ name: `sse.seen.${format}`, parameters: ['i128'], results: ['i32'] }, (x, v) => {
-    const tops = format === 'f32' ? v : pick(x, v, v, [1, 1, 3, 3]);
-    const near = x.op('i32x4.gt_s', [weights(x, format, tops), dwords(x, floorOf(format) - 1)]);
-    const zero = x.op(`${INTEGER_SHAPE[format]}.eq`, [
-      x.op(`${INTEGER_SHAPE[format]}.add`, [v, v]),
-      x.const('i128', 0),
-    ]);
-    x.return(x.op('i32x4.bitmask', [x.op('v128.or', [near, zero])]));
-  });
-const SEEN_OR_ZERO = { f32: seenOrZero('f32'), f64: seenOrZero('f64') } as const;
+/** All ones in lanes that are in range or zero. */
+function seenOrZero(x: X86Builder, format: FloatFormat, v: Value): Value {
+  const tops = format === 'f32' ? v : pick(x, v, v, [1, 1, 3, 3]);
+  const near = x.op('i32x4.gt_s', [weights(x, format, tops), dwords(x, floorOf(format) - 1)]);
+  const twice = x.op(`${INTEGER_SHAPE[format]}.add`, [v, v]);
+  return x.op('v128.or', [near, x.op(`${INTEGER_SHAPE[format]}.eq`, [twice, x.const('i128', 0)])]);
+}
 /** The lowest lanes of two vectors. */
 const LOWEST = { f32: [0, 0, 4, 4], f64: [0, 1, 4, 5] } as const;
 /** Vectors of nothing but the lanes that count. */
@@ -281,10 +276,10 @@ function unlessHolds(x: X86Builder, k: Knowledge, lanes: Lanes, values: readonly
   const now = x.and(before, areSeen(x, sources));
   holds.set(now);
   x.ifRarely(x.ne(now, ALL), () => {
-    const seen = alike(sources).flatMap(([group, all]) =>
-      countingLanes(x, group, all).map((v) => x.call(SEEN_OR_ZERO[group.format], v)[0]),
-    );
-    const still = seen.reduce((a, c) => x.and(a, c), before);
+    const seen = alike(sources)
+      .flatMap(([group, all]) => countingLanes(x, group, all).map((v) => seenOrZero(x, group.format, v)))
+      .reduce((a, c) => x.op('v128.and', [a, c]));
+    const still = x.and(before, x.op('i32x4.bitmask', [seen]));
     holds.set(still);
     x.if(x.ne(still, ALL), otherwise);
   });
