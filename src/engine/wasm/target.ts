@@ -15,6 +15,11 @@ export class Locals {
   take(type: WasmType): number {
     return this.#free.get(type)?.pop() ?? this.takeNew(type);
   }
+  /** One of a type that is free, and is not from now on. */
+  retake(type: WasmType, index: number): void {
+    const list = this.#free.get(type)!;
+    list.splice(list.lastIndexOf(index), 1);
+  }
   /** One that nothing was written to before. */
   takeNew(type: WasmType): number {
     return this.#first + this.#types.push(type) - 1;

@@ -154,8 +154,11 @@ export class RegionLowering extends TreeLowering {
     this.variables = undefined;
     this.loops = undefined;
     this.taken = [];
+    // A block that stands inside another comes behind it: what that computed is not read any more.
+    for (const [type, index] of taken) this.locals.release(type, index);
     this.#instructions(n);
     for (const [type, index] of this.taken) this.locals.release(type, index);
+    for (const [type, index] of taken) this.locals.retake(type, index);
     Object.assign(this, { plan, narrow, nesting, placement, values, variables, loops, taken });
     this.#block = block;
     this.#instruction = instruction;
