@@ -273,8 +273,7 @@ export class MemoryLowering extends ValueLowering {
     else this.code.get(value);
     if (vector) this.vector(type === 'i32' ? 'i32x4.extract' : 'i64x2.extract', [0]);
     this.#pushSegment(node.access);
-    this.slowCall(slowStore(type, node.access), labels);
-    this.stored();
+    this.slowCall(slowStore(type, node.access), labels, node);
   }
   /** The value on the stack as a vector with zeros above it. */
   #extend(type: Type): void {
@@ -297,15 +296,17 @@ export class MemoryLowering extends ValueLowering {
     if (access === 'operand') this.target.field(this.code, { kind: 'field', number: 0, type: 'i32', name: 'segment' });
   }
 
-  /** Behind what may have written where code lies. */
-  protected stored(): void {}
-
-  /** `labels`: those open around the call, inside the access. */
-  protected slowCall(procedure: Procedure, labels: number): void {
+  /** `labels`: those open around the call, inside the access; `store`: what it does, if that is one. */
+  protected slowCall(procedure: Procedure, labels: number, store?: StoreNode): void {
     this.target.beforeCall(this.code);
     this.code.indexed(OP.call, this.target.functionIndex(procedure));
     this.depth += labels;
-    this.checkFault();
+    if (store === undefined) this.checkFault();
+    else this.checkStore(store);
     this.depth -= labels;
+  }
+  /** Behind a store that took the slow path. */
+  protected checkStore(_s: StoreNode): void {
+    this.checkFault();
   }
 }

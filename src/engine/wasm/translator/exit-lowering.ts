@@ -1,6 +1,7 @@
 /** How regions are entered and left: registers from and to memory, and on to the next region where that is known. */
 import {
   CODE_DROPPED,
+  FAULT,
   IP_BASE,
   RECORD,
   REGION_EXIT_COUNTS,
@@ -20,10 +21,15 @@ import { type FlagFunctions, FlagLowering, type LoweredBlock } from './flag-lowe
 
 /**
  * Labels around the whole body, by the depth at which they were opened. What goes there leaves on the stack where the guest goes on: for
- * `exit` the instruction pointer, for others an offset. For `dropped` and `fault` RETIRED is in memory, without the instruction that is
- * left.
+ * `exit` the instruction pointer, for `fault` an instruction that faults, or that dropped code where none does, for others an offset. For
+ * `dropped` and `fault` RETIRED is in memory, without the instruction that is left.
  */
 const LABEL = { exit: 1, place: 2, dropped: 3, budget: 4, fault: 5 } as const;
+
+/** Bits that the length of an instruction takes. */
+const LENGTH_BITS = 4;
+/** An instruction as one number: where it starts, and how long it is. */
+export const instructionAt = (offset: number, length: number): number => offset * 2 ** LENGTH_BITS + length;
 
 /** Where a region is left for: an offset, or what pushes the instruction pointer. */
 export type Place = number | (() => void);
@@ -69,27 +75,19 @@ export class ExitLowering extends FlagLowering {
     this.code.i32(STATUS.arrived);
     this.code.set(this.#status);
     this.open(OP.block, TYPE_CODE.i64);
-    for (let label: number = LABEL.place; label <= LABEL.fault; label++) this.open(OP.block, TYPE_CODE.i32);
+    for (let label: number = LABEL.place; label < LABEL.fault; label++) this.open(OP.block, TYPE_CODE.i32);
+    this.open(OP.block, TYPE_CODE.i64);
   }
   /** Behind all blocks. */
   protected epilogue(): void {
     this.code.byte(OP.unreachable);
     this.close();
-    this.loadState(RETIRED.offset, 'i64');
-    this.code.set(this.retired);
-    this.noteExit('fault');
-    this.code.i32(STATUS.faulted);
-    this.code.set(this.#status);
-    this.br(LABEL.place);
+    this.#leaveInstruction();
     this.close();
     this.noteExit('budget');
     this.br(LABEL.place);
     this.close();
-    this.loadState(RETIRED.offset, 'i64');
-    this.code.i64(1);
-    this.code.byte(OP.i64_add);
-    this.code.set(this.retired);
-    this.noteExit('codeDropped');
+    this.#retireDropping();
     this.close();
     this.code.byte(OP.i64_extend_i32_s);
     this.pushCached(IP_BASE.offset);
@@ -104,6 +102,40 @@ export class ExitLowering extends FlagLowering {
     this.code.byte(OP.end);
   }
 
+  /** What goes to `fault`. */
+  #leaveInstruction(): void {
+    this.code.set(this.#rip);
+    this.code.get(this.#rip);
+    this.code.i64(LENGTH_BITS);
+    this.code.byte(OP.i64_shr_s);
+    this.loadState(FAULT.offset, 'i32');
+    this.open(OP.if, TYPE_CODE.i64);
+    this.loadState(RETIRED.offset, 'i64');
+    this.code.set(this.retired);
+    this.noteExit('fault');
+    this.code.i32(STATUS.faulted);
+    this.code.set(this.#status);
+    this.code.i64(0);
+    this.code.byte(OP.else);
+    this.#retireDropping();
+    this.code.get(this.#rip);
+    this.code.i64(2 ** LENGTH_BITS - 1);
+    this.code.byte(OP.i64_and);
+    this.close();
+    this.code.byte(OP.i64_add);
+    this.pushCached(IP_BASE.offset);
+    this.code.byte(OP.i64_add);
+    this.br(LABEL.exit);
+  }
+  /** The instruction that dropped code is retired. */
+  #retireDropping(): void {
+    this.loadState(RETIRED.offset, 'i64');
+    this.code.i64(1);
+    this.code.byte(OP.i64_add);
+    this.code.set(this.retired);
+    this.noteExit('codeDropped');
+  }
+
   /** Leaves the region; what it retired is in its local. */
   protected leaveFor(place: Place): void {
     if (typeof place === 'number') {
@@ -115,16 +147,42 @@ export class ExitLowering extends FlagLowering {
     }
   }
   /** Leaves the region for an offset where the condition holds that is pushed. */
-  protected leaveIf(why: 'dropped' | 'budget' | 'fault', offset: number, pushCondition: () => void): void {
+  protected leaveIf(why: 'dropped' | 'budget', offset: number, pushCondition: () => void): void {
     this.code.i32(offset);
+    this.#leaveIf(why, pushCondition);
+  }
+  /** Leaves the region in or behind an instruction that faults or drops code, where the condition holds. */
+  protected leaveInstructionIf(instruction: number, pushCondition: () => void): void {
+    this.code.i64(instruction);
+    this.#leaveIf('fault', pushCondition);
+  }
+  #leaveIf(label: keyof typeof LABEL, pushCondition: () => void): void {
     pushCondition();
     this.code.hint(false);
-    this.code.indexed(OP.br_if, this.depth - LABEL[why]);
+    this.code.indexed(OP.br_if, this.depth - LABEL[label]);
     this.code.byte(OP.drop);
   }
+  /** Leaves the region where the budget of instructions is spent. */
+  protected leaveAtLimit(place: Place): void {
+    const isSpent = (): void => {
+      this.code.get(this.retired);
+      this.loadState(RETIRED_LIMIT.offset, 'i64');
+      this.code.byte(OP.i64_ge_s);
+    };
+    if (typeof place === 'number') {
+      this.leaveIf('budget', place, isSpent);
+      return;
+    }
+    isSpent();
+    this.code.hint(false);
+    this.open(OP.if);
+    this.noteExit('budget');
+    this.leaveFor(place);
+    this.close();
+  }
   /** Leaves the region at an instruction that faults; `depth` labels are open. */
-  protected leaveAtFault(offset: number, depth: number): void {
-    this.code.i32(offset);
+  protected leaveAtFault(instruction: number, depth: number): void {
+    this.code.i64(instruction);
     this.code.indexed(OP.br, depth - LABEL.fault);
   }
 

@@ -1,7 +1,6 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
-import { mayStore } from '../../../isa/ir/purity.ts';
-import type { CallNode, GetAtNode, GetNode } from '../../../isa/ir/types.ts';
-import { CODE_DROPPED, FAULT, IP_BASE, RETIRED, RETIRED_LIMIT } from '../../../isa/x86/state.ts';
+import type { GetAtNode, GetNode, StoreNode } from '../../../isa/ir/types.ts';
+import { CODE_DROPPED, FAULT, IP_BASE, RETIRED } from '../../../isa/x86/state.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { HANDLER_TYPE, type ModuleParts } from '../assembly.ts';
 import { Emitter } from '../emitter.ts';
@@ -12,8 +11,9 @@ import type { RegionListing } from '../region-listing.ts';
 import { StatementMap } from '../statement-map.ts';
 import { Locals, type Target, withLocals } from '../target.ts';
 import { type ControlFlow, controlFlowOf, nodesOf } from './control-flow.ts';
-import type { Place, RegionPlace } from './exit-lowering.ts';
+import { instructionAt, type Place, type RegionPlace } from './exit-lowering.ts';
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
+import { lastStoreIn } from './last-store.ts';
 import { narrowAt, narrowBehind } from './narrow-registers.ts';
 import type { Region } from './region.ts';
 import { endOf, exitOf, isComputed, pagesOf, type RegionBlock, recordedOn } from './region-block.ts';
@@ -45,13 +45,13 @@ export class RegionLowering extends TreeLowering {
   readonly #computed: number;
   readonly #distance: number;
   readonly #scratch: number;
-  /** Whether code was dropped: set where the instruction may have done so. */
-  readonly #dropped: number;
   /** Whether the mapping of each page but the entry's was looked at, by its distance from that. */
   readonly #checked = new Map<number, number>();
   readonly #listing: RegionListing | undefined;
   #block = 0;
   #instruction = 0;
+  /** The store after which the instruction does nothing more: what is left where it dropped code. */
+  #lastStore: StoreNode | undefined;
 
   private constructor(
     region: Region,
@@ -76,7 +76,6 @@ export class RegionLowering extends TreeLowering {
     this.#computed = locals.take('i64');
     this.#distance = locals.take('i64');
     this.#scratch = locals.take('i32');
-    this.#dropped = locals.take('i32');
     for (const page of blocks.flatMap(pagesOf)) {
       if (page !== 0 && !this.#checked.has(page)) this.#checked.set(page, locals.take('i32'));
     }
@@ -145,7 +144,7 @@ export class RegionLowering extends TreeLowering {
       return;
     }
     const { plan, narrow, nesting, placement, values, variables, loops, taken } = this;
-    const [block, instruction] = [this.#block, this.#instruction];
+    const [block, instruction, lastStore] = [this.#block, this.#instruction, this.#lastStore];
     this.#block = n;
     this.plan = this.#blocks[n].plan;
     this.nesting = 0;
@@ -162,6 +161,7 @@ export class RegionLowering extends TreeLowering {
     Object.assign(this, { plan, narrow, nesting, placement, values, variables, loops, taken });
     this.#block = block;
     this.#instruction = instruction;
+    this.#lastStore = lastStore;
   }
   #instructions(n: number): void {
     const { statements, instructions, next } = this.#blocks[n];
@@ -171,15 +171,12 @@ export class RegionLowering extends TreeLowering {
       const { end, offset, length, stores, narrowing } = instructions[i];
       this.#instruction = i;
       this.#listing?.mark({ block: n, instruction: i, at: this.code.length });
-      if (stores) {
-        this.code.i32(0);
-        this.code.set(this.#dropped);
-      }
+      this.#lastStore = stores ? lastStoreIn(statements.slice(from, end)) : undefined;
       this.narrow = narrow & narrowing.kept;
       this.statements(statements, from, end, this.plan.quiet);
       narrow = narrowBehind(narrow, narrowing);
       from = end;
-      if (i < instructions.length - 1 && stores) this.#leaveIfDropped(offset + length);
+      if (i < instructions.length - 1) this.#leaveIfDropped(offset + length);
     }
     if (!alwaysLeaves(statements)) this.#fallThrough(endOf(this.#blocks[n]), next);
   }
@@ -214,25 +211,20 @@ export class RegionLowering extends TreeLowering {
     else place();
   }
 
-  /** A store reached code: the rest of this region may be stale. */
+  /** A store reached code: the rest of this region may be stale. Looked at behind an instruction, unless its store does. */
   #leaveIfDropped(place: Place): void {
+    const { stores } = this.#blocks[this.#block].instructions[this.#instruction];
+    if (!stores || this.#lastStore !== undefined) return;
+    const isDropped = (): void => this.loadState(CODE_DROPPED.offset, 'i32');
     if (typeof place === 'number') {
-      this.leaveIf('dropped', place, () => this.code.get(this.#dropped));
+      this.leaveIf('dropped', place, isDropped);
       return;
     }
-    this.code.get(this.#dropped);
+    isDropped();
     this.code.hint(false);
     this.open(OP.if);
     this.#exit(place, 'codeDropped');
     this.close();
-  }
-  protected override stored(): void {
-    this.loadState(CODE_DROPPED.offset, 'i32');
-    this.code.set(this.#dropped);
-  }
-  protected override call(s: CallNode): void {
-    super.call(s);
-    if (mayStore(s.target)) this.stored();
   }
   #exit(place: Place, cause: RegionExit): void {
     this.noteExit(cause);
@@ -240,15 +232,28 @@ export class RegionLowering extends TreeLowering {
     this.code.set(this.retired);
     this.leaveFor(place);
   }
-  #offset(): number {
-    return this.#blocks[this.#block].instructions[this.#instruction].offset;
+  /** The instruction that is written. */
+  #here(): number {
+    const { offset, length } = this.#blocks[this.#block].instructions[this.#instruction];
+    return instructionAt(offset, length);
   }
   #fault(depth: number): void {
     this.#beforeCall();
-    this.leaveAtFault(this.#offset(), depth);
+    this.leaveAtFault(this.#here(), depth);
   }
   protected override checkFault(): void {
-    this.leaveIf('fault', this.#offset(), () => this.loadState(FAULT.offset, 'i32'));
+    this.leaveInstructionIf(this.#here(), () => this.loadState(FAULT.offset, 'i32'));
+  }
+  protected override checkStore(s: StoreNode): void {
+    if (s !== this.#lastStore) {
+      this.checkFault();
+      return;
+    }
+    this.leaveInstructionIf(this.#here(), () => {
+      this.loadState(FAULT.offset, 'i32');
+      this.loadState(CODE_DROPPED.offset, 'i32');
+      this.code.byte(OP.i32_or);
+    });
   }
 
   #numberOf(offset: number | undefined): number | undefined {
@@ -272,7 +277,7 @@ export class RegionLowering extends TreeLowering {
       this.#exit(place, exitOf(block, link));
       return;
     }
-    if (block.instructions[block.instructions.length - 1].stores) this.#leaveIfDropped(place);
+    this.#leaveIfDropped(place);
     this.#pushRetired(1);
     this.code.set(this.retired);
     if (to !== undefined && !computed) {
@@ -343,28 +348,9 @@ export class RegionLowering extends TreeLowering {
 
   #branch(to: number, place: Place): void {
     const looks = this.goesBack(this.#block, to) && !this.goesOn(to);
-    if (looks || this.#blocks[this.#block]?.attends) this.#leaveAtLimit(place);
+    if (looks || this.#blocks[this.#block]?.attends) this.leaveAtLimit(place);
     this.#checkPages(to, place);
     this.goTo(this.#block, to);
-  }
-
-  /** Leaves the region where the budget of instructions is spent. */
-  #leaveAtLimit(place: Place): void {
-    const isSpent = (): void => {
-      this.code.get(this.retired);
-      this.loadState(RETIRED_LIMIT.offset, 'i64');
-      this.code.byte(OP.i64_ge_s);
-    };
-    if (typeof place === 'number') {
-      this.leaveIf('budget', place, isSpent);
-      return;
-    }
-    isSpent();
-    this.code.hint(false);
-    this.open(OP.if);
-    this.noteExit('budget');
-    this.leaveFor(place);
-    this.close();
   }
 
   /** Leaves the region unless the pages of the block `to` lie where they did when the region was made. */
