@@ -9,6 +9,8 @@ import { smallLoops, withCommonEnds } from './small-loops.ts';
 import { type Graph, type Structure, structureOf } from './structure.ts';
 
 export interface ControlFlow {
+  /** Where each block, and the switch, leads. */
+  readonly graph: Graph;
   readonly structure: Structure;
   /** Where the region starts: its first block, or the switch. */
   readonly root: number;
@@ -77,6 +79,7 @@ export function controlFlowOf(nodes: readonly FlowNode[], targets: readonly numb
     const lengths = nodes.map(({ length }, n) => (graph[n].includes(node) ? undefined : length));
     const loops = smallLoops(graph, structure, [...lengths, undefined]);
     return {
+      graph,
       structure: loops.size === 0 ? structure : structureOf(withCommonEnds(graph, loops), root),
       root,
       targets: [...known],

@@ -56,8 +56,15 @@ export class ExitLowering extends FlagLowering {
   readonly #rip: number;
   readonly #scratch: number;
 
-  constructor(code: ByteWriter, locals: Locals, target: Target, blocks: readonly LoweredBlock[], place: RegionPlace) {
-    super(code, locals, target, blocks, place.flags);
+  constructor(
+    code: ByteWriter,
+    locals: Locals,
+    target: Target,
+    blocks: readonly LoweredBlock[],
+    rare: ReadonlySet<number>,
+    place: RegionPlace,
+  ) {
+    super(code, locals, target, blocks, rare, place.flags);
     this.around = place;
     this.#status = locals.take('i32');
     this.#cause = locals.take('i32');

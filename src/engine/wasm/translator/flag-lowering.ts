@@ -138,6 +138,7 @@ export class FlagLowering extends PageLowering {
     locals: Locals,
     target: Target,
     blocks: readonly LoweredBlock[],
+    rare: ReadonlySet<number>,
     functions: FlagFunctions,
   ) {
     super(
@@ -145,6 +146,7 @@ export class FlagLowering extends PageLowering {
       locals,
       target,
       blocks.map((b) => b.registers),
+      rare,
     );
     this.plan = blocks[0].plan;
     this.#functions = functions;

@@ -15,6 +15,7 @@ import { instructionAt, type Place, type RegionPlace } from './exit-lowering.ts'
 import { FLAG_MAKER, type FlagMakers } from './flag-makers.ts';
 import { lastStoreIn } from './last-store.ts';
 import { narrowAt, narrowBehind } from './narrow-registers.ts';
+import { rareRegisters } from './rare-registers.ts';
 import type { Region } from './region.ts';
 import { endOf, exitOf, isComputed, pagesOf, type RegionBlock, recordedOn } from './region-block.ts';
 import { registerOf } from './registers-used.ts';
@@ -62,12 +63,14 @@ export class RegionLowering extends TreeLowering {
     listing: RegionListing | undefined,
   ) {
     const { blocks } = region;
-    super(code, locals, target, blocks, place);
+    const [nodes, targets] = nodesOf(region);
+    const flow = controlFlowOf(nodes, targets);
+    const uses = blocks.map(({ registers }) => registers);
+    super(code, locals, target, blocks, rareRegisters(uses, flow), place);
     this.#blocks = blocks;
     this.#guesses = region.guesses;
     for (let i = 0; i < blocks.length; i++) this.#numbers.set(blocks[i].offset, i);
-    const [nodes, targets] = nodesOf(region);
-    this.flow = controlFlowOf(nodes, targets);
+    this.flow = flow;
     this.#narrow = narrowAt(blocks, nodes, this.flow);
     this.#targets = this.flow.targets.map((n) => blocks[n].offset);
     if (this.flow.structure.isLoopHeader.includes(true)) this.keepPages(blocks.map(({ plan }) => plan.pages));

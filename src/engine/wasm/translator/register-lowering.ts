@@ -42,8 +42,8 @@ export class RegisterLowering extends Lowering {
   /** The local that counts retired instructions, up to the current block. */
   protected readonly retired: number;
 
-  /** `uses`: of all blocks of the region. */
-  constructor(code: ByteWriter, locals: Locals, target: Target, uses: readonly Use[]) {
+  /** `uses`: of all blocks of the region; `rare`: registers that stay in memory. */
+  constructor(code: ByteWriter, locals: Locals, target: Target, uses: readonly Use[], rare: ReadonlySet<number>) {
     super(code, locals, target);
     const all = new Set<number>();
     const written = new Set<number>();
@@ -51,6 +51,7 @@ export class RegisterLowering extends Lowering {
     for (const use of uses) for (const offset of use.written) written.add(offset);
     for (const offset of [...written, IP_BASE.offset, TLB_BANK.offset]) all.add(offset);
     for (const offset of all) {
+      if (rare.has(offset)) continue;
       this.#cached.set(offset, { local: locals.take(WASM_TYPE[typeAt(offset)]), type: typeAt(offset), offset });
     }
     // What raises an exception has written that before: it is always in memory as well.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Graph, structureOf } from './structure.ts';
+import { type Graph, loopsOf, structureOf } from './structure.ts';
 
 const graphs: fc.Arbitrary<Graph> = fc
   .integer({ min: 1, max: 12 })
@@ -56,4 +56,10 @@ test('a backward edge is irreducible exactly where its target does not dominate 
       }
     }),
   );
+});
+
+test('a loop has the nodes from which its header is reached without passing it', () => {
+  // 0 → 1 → 2 → 3 → 1, 2 → 2, 3 → 4
+  const graph = [[1], [2], [3, 2], [1, 4], []];
+  assert.deepEqual(loopsOf(graph, structureOf(graph)), [new Set([1, 3, 2]), new Set([2])]);
 });

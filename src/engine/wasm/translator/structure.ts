@@ -98,3 +98,22 @@ export function structureOf(graph: Graph, root = 0): Structure {
   const isIrreducible = (from: number, to: number): boolean => order[to] <= order[from] && !dominates(to, from);
   return { order, children, isLoopHeader, isMerge, isIrreducible };
 }
+
+/** The nodes of each loop, those of the loops within it included. */
+export function loopsOf(graph: Graph, { order, isLoopHeader }: Structure): readonly ReadonlySet<number>[] {
+  const predecessors: number[][] = graph.map(() => []);
+  for (let n = 0; n < graph.length; n++) if (order[n] >= 0) for (const s of graph[n]) predecessors[s].push(n);
+  const loops: ReadonlySet<number>[] = [];
+  for (let header = 0; header < graph.length; header++) {
+    if (!isLoopHeader[header]) continue;
+    const members = new Set([header]);
+    const queue = predecessors[header].filter((n) => order[n] >= order[header]);
+    for (let n = queue.pop(); n !== undefined; n = queue.pop()) {
+      if (members.has(n)) continue;
+      members.add(n);
+      queue.push(...predecessors[n]);
+    }
+    loops.push(members);
+  }
+  return loops;
+}
