@@ -73,6 +73,7 @@ test('a loop whose rounds are written out is short, has one way in and one back,
           for (const s of blocks[n].successors.filter((s) => !members.has(s))) {
             assert.ok(isMerge[s] || order[s] <= order[n]);
             assert.ok(!all.includes(parent[s]) || parent[s] === header);
+            assert.ok(order[s] <= order[n] || all.every((member) => order[member] < order[s]));
           }
         }
       }
@@ -85,6 +86,14 @@ test('the rounds of a loop of two blocks are written out', () => {
   const { loops, structure } = controlFlowOf([plain(1), plain(2, 3), plain(1, 4), plain(), plain()], []);
   assert.deepEqual([...loops], [[1, new Set([1, 2])]]);
   assert.deepEqual([...structure.children[1]].sort(), [2, 3, 4]);
+});
+
+test('where the rounds of a loop end in more than one place, those places come behind the last block of a round', () => {
+  // while (a) { if (b && c) break; }
+  const blocks = [plain(1, 2), plain(2, 3), plain(0), plain()].map((b) => ({ ...b, length: 1 }));
+  const { loops, structure } = controlFlowOf(blocks, []);
+  assert.deepEqual([...loops], [[0, new Set([0, 2, 1])]]);
+  assert(structure.order[3] > structure.order[2]);
 });
 
 test('a region that starts in the middle of a loop has a better entry', () => {

@@ -52,7 +52,8 @@ export function withCommonEnds(graph: Graph, loops: ReadonlyMap<number, Readonly
   const ends = [...graph];
   for (const [header, members] of loops) {
     const outside = [...members].flatMap((n) => graph[n].filter((s) => !members.has(s)));
-    ends[header] = [...graph[header], ...outside, ...outside];
+    // Visited first, they come last: each round leads to what lies behind all of them.
+    ends[header] = [...outside, ...outside, ...graph[header]];
   }
   return ends;
 }
