@@ -55,6 +55,8 @@ export class ExitLowering extends FlagLowering {
   readonly #cause: number;
   readonly #rip: number;
   readonly #scratch: number;
+  /** Whether an instruction dropped code. A local: the host's compiler sees that only slow paths change it. */
+  readonly #dropped: number;
 
   constructor(
     code: ByteWriter,
@@ -67,6 +69,7 @@ export class ExitLowering extends FlagLowering {
     super(code, locals, target, blocks, rare, place.flags);
     this.around = place;
     this.#status = locals.take('i32');
+    this.#dropped = locals.take('i32');
     this.#cause = locals.take('i32');
     this.#rip = locals.take('i64');
     this.#scratch = locals.take('i32');
@@ -157,6 +160,28 @@ export class ExitLowering extends FlagLowering {
   protected leaveIf(why: 'dropped' | 'budget', offset: number, pushCondition: () => void): void {
     this.code.i32(offset);
     this.#leaveIf(why, pushCondition);
+  }
+  /** Before an instruction that may drop code. */
+  protected expectDropped(): void {
+    this.code.i32(0);
+    this.code.set(this.#dropped);
+  }
+  /** Where it may just have done so. */
+  protected noteDropped(): void {
+    this.loadState(CODE_DROPPED.offset, 'i32');
+    this.code.set(this.#dropped);
+  }
+  /** Behind it; `exit` leaves for places that are no offsets. */
+  protected leaveIfDropped(place: Place, exit: () => void): void {
+    if (typeof place === 'number') {
+      this.leaveIf('dropped', place, () => this.code.get(this.#dropped));
+      return;
+    }
+    this.code.get(this.#dropped);
+    this.code.hint(false);
+    this.open(OP.if);
+    exit();
+    this.close();
   }
   /** Leaves the region in or behind an instruction that faults or drops code, where the condition holds. */
   protected leaveInstructionIf(instruction: number, pushCondition: () => void): void {

@@ -1,5 +1,6 @@
 /** A region as one WebAssembly function: guest registers in locals, branches inside it as WebAssembly branches. */
-import type { GetAtNode, GetNode, StoreNode } from '../../../isa/ir/types.ts';
+import { mayStore } from '../../../isa/ir/purity.ts';
+import type { CallNode, GetAtNode, GetNode, StoreNode } from '../../../isa/ir/types.ts';
 import { CODE_DROPPED, FAULT, IP_BASE, RETIRED } from '../../../isa/x86/state.ts';
 import { alwaysLeaves } from '../../bodies.ts';
 import { HANDLER_TYPE, type ModuleParts } from '../assembly.ts';
@@ -175,6 +176,7 @@ export class RegionLowering extends TreeLowering {
       this.#instruction = i;
       this.#listing?.mark({ block: n, instruction: i, at: this.code.length });
       this.#lastStore = stores ? lastStoreIn(statements.slice(from, end)) : undefined;
+      if (stores && this.#lastStore === undefined) this.expectDropped();
       this.narrow = narrow & narrowing.kept;
       this.statements(statements, from, end, this.plan.quiet);
       narrow = narrowBehind(narrow, narrowing);
@@ -218,16 +220,11 @@ export class RegionLowering extends TreeLowering {
   #leaveIfDropped(place: Place): void {
     const { stores } = this.#blocks[this.#block].instructions[this.#instruction];
     if (!stores || this.#lastStore !== undefined) return;
-    const isDropped = (): void => this.loadState(CODE_DROPPED.offset, 'i32');
-    if (typeof place === 'number') {
-      this.leaveIf('dropped', place, isDropped);
-      return;
-    }
-    isDropped();
-    this.code.hint(false);
-    this.open(OP.if);
-    this.#exit(place, 'codeDropped');
-    this.close();
+    this.leaveIfDropped(place, () => this.#exit(place, 'codeDropped'));
+  }
+  protected override call(s: CallNode): void {
+    super.call(s);
+    if (mayStore(s.target)) this.noteDropped();
   }
   #exit(place: Place, cause: RegionExit): void {
     this.noteExit(cause);
@@ -250,6 +247,7 @@ export class RegionLowering extends TreeLowering {
   protected override checkStore(s: StoreNode): void {
     if (s !== this.#lastStore) {
       this.checkFault();
+      this.noteDropped();
       return;
     }
     this.leaveInstructionIf(this.#here(), () => {
